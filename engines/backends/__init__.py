@@ -1,0 +1,1 @@
+"""One vendor library a file; each is optional and imported only when it is opened."""

@@ -1,0 +1,43 @@
+"""What can go wrong, in words: every error says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+
+class VoxcamError(Exception):
+    """A failure that the user can act on. `fix` is the next thing to type or do; `exit_code` ends the command."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.fix}" if self.fix else self.what
+
+
+class ConfigError(VoxcamError):
+    """Wrong use: an option, a configuration key or a value that cannot be."""
+
+    exit_code = 2
+
+
+class InputError(VoxcamError):
+    """A photo or a sound that cannot be used."""
+
+
+class OutputError(VoxcamError):
+    """A file or folder that cannot be written."""
+
+
+class DeviceError(VoxcamError):
+    """A microphone, camera or cable that is missing, busy or lost."""
+
+
+class EngineMismatch(VoxcamError):
+    """An engine, card or weight file that is damaged, of another model, version or machine."""
+
+
+class StreamError(VoxcamError):
+    """A stream that broke while it ran."""

@@ -1,0 +1,106 @@
+"""StreamSpec: what one stream is made of. Carried by every checkpoint, ONNX file and engine card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from engines.errors import EngineMismatch
+
+PHONES = (
+    "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
+).split()
+
+SPEECH_CHANNELS = (
+    # Mouth, from sound. Lengths are in eye distances away from the talker's own rest (engines/measure.py).
+    "jawOpen",  # gap between the inner lips, centre; at least 0
+    "jawDrop",  # chin lowered; more than jawOpen where the lips stay shut
+    "mouthOpenSide",  # gap between the inner lips, halfway to the corners
+    "mouthStretch",  # outer width; negative is a pucker
+    "mouthFunnel",  # lips pushed forward
+    "mouthUpperUp",  # upper lip raised
+    "mouthLowerDown",  # lower lip lowered
+    "mouthSmileLeft",  # corner raised; left is the person's own left
+    "mouthSmileRight",
+    "mouthRollUpper",  # upper lip thinner than at rest
+    "mouthRollLower",
+    "browInnerUp",
+    "browOuterUp",
+    "browDown",  # brows drawn together
+)
+FACE_CHANNELS = (
+    # From the idle process and emotion. Lids 0 open .. 1 shut.
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "eyeSquint",
+    "noseSneer",
+    "eyeLookX",  # gaze, rad; positive to the person's left
+    "eyeLookY",  # positive up
+    "headPitch",  # rad; positive looks up
+    "headYaw",  # positive to the person's left
+    "headRoll",  # positive tilts to the person's left
+    "headX",  # head shift, eye distances
+    "headY",
+)
+MOTION_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """Rates and sizes of one stream.
+
+    Code k covers samples [320 k, 320 (k + 1)) and speaks of the middle of them, t_k = 0.02 k + 0.01 s. With a
+    lookahead of L ms the code for t_k is known once sound up to 0.02 (k + 1) s + L has been heard.
+    """
+
+    sample_rate_hz: int = 16_000
+    window_samples: int = 400
+    hop_samples: int = 160
+    chunk_hops: int = 2
+    mel_bands: int = 80
+    content_size: int = 48
+    emotion_size: int = 16
+    noise_size: int = 16
+    speaker_size: int = 16
+    lookaheads_ms: tuple[int, ...] = (0, 40, 80)
+    phones: tuple[str, ...] = tuple(PHONES)
+    speech_channels: tuple[str, ...] = SPEECH_CHANNELS
+    motion_channels: tuple[str, ...] = MOTION_CHANNELS
+
+    @property
+    def chunk_samples(self) -> int:
+        return self.hop_samples * self.chunk_hops
+
+    @property
+    def chunk_ns(self) -> int:
+        return self.chunk_samples * 1_000_000_000 // self.sample_rate_hz
+
+    @property
+    def codes_per_second(self) -> float:
+        return self.sample_rate_hz / self.chunk_samples
+
+    def lookahead_chunks(self, lookahead_ms: int) -> int:
+        """Whole chunks of future sound that a code of this lookahead has heard."""
+        return lookahead_ms * self.sample_rate_hz // 1000 // self.chunk_samples
+
+    def lookahead_row(self, lookahead_ms: int) -> int:
+        """Row of `content`, `motion` and `phone_logits` that belongs to this lookahead; ValueError if none does."""
+        return self.lookaheads_ms.index(lookahead_ms)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> StreamSpec:
+        """Read a spec back; EngineMismatch where keys are missing, unknown or of another type."""
+        try:
+            raw = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            if set(raw) != known:
+                raise ValueError(f"keys differ: {sorted(set(raw) ^ known)}")
+            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise EngineMismatch(f"unreadable StreamSpec ({error})", "voxcam build-engine") from error
+
+
+SPEC = StreamSpec()

@@ -1,0 +1,1 @@
+"""Realtime: sound in, talking picture out; live and offline take the same path."""

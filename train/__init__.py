@@ -1,0 +1,1 @@
+"""Train: corpora, networks, losses and export. The only folder that imports torch."""
