@@ -1,1 +1,48 @@
-"""One vendor library a file; each is optional and imported only when it is opened."""
+"""Backends: one vendor library per file, imported only when it is asked for.
+
+Each module has NAME, PACKAGE, COMPILES (precisions that it compiles from a model at loading, with no build before) and
+
+    version() -> str                           EngineMismatch with the command to install it where it is missing
+    devices() -> list[str]                     devices of this machine that it can run on
+    precisions(device) -> tuple[str, ...]      what `build` can make for the device
+    describe(device) -> dict                   device_name, driver, compute_capability, as far as known
+    build(content, card, precision, device, options) -> Built
+    load(content, card, precision, device, threads) -> Session
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from engines.errors import ConfigError
+
+BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine file's content and the flags it was built with."""
+
+    content: bytes
+    flags: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What a build may be told beside model, precision and device."""
+
+    compute_capability: tuple[str, ...] = ()
+    calibration: dict[str, Any] | None = None  # input name -> (T, ...) array, for int8
+    timing_cache: bytes = b""
+
+
+def find_backend(name: str) -> ModuleType:
+    """The module of a backend; ConfigError for a name that is none. Imports no vendor library yet."""
+    if name not in BACKENDS:
+        raise ConfigError(f"no backend {name!r}", f"choose one of {', '.join(BACKENDS)}")
+    return importlib.import_module(f"engines.backends.{name.replace('-', '_')}_")
