@@ -1,4 +1,4 @@
-"""From a checked model to an engine for this machine, and back: built once, kept by content, verified before trusted."""
+"""From a checked model to an engine for this machine: built once, kept by content, verified before it is trusted."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _read_tensors(raw: Mapping[str, Any]) -> dict[str, TensorSpec]:
     tensors = {}
     for name, entry in raw.items():
         shape, dtype = (entry["shape"], entry["dtype"]) if isinstance(entry, dict) else (entry, "float32")
-        if not all(type(size) is int and 0 < size for size in shape):
+        if not all(type(size) is int and size > 0 for size in shape):
             raise ValueError(f"{name} has no fixed shape")
         if dtype not in _DTYPES:
             raise ValueError(f"{name} has dtype {dtype!r}")
@@ -185,9 +185,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path} ({error.strerror or error})", "free space or name another folder"
-        ) from error
+        what = f"cannot write {path} ({error.strerror or error})"
+        raise OutputError(what, "free space or name another folder") from error
     except BaseException:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ class Golden:
         buffer = io.BytesIO()
         named = {f"input.{name}": array for name, array in self.inputs.items()}
         named |= {f"output.{name}": array for name, array in self.outputs.items()}
-        np.savez_compressed(buffer, **named)
+        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
         write_atomically(path, buffer.getvalue())
 
 
@@ -73,7 +73,7 @@ def read_golden(path: Path, card: EngineCard) -> Golden:
     """Read a golden stream and check it against the card's tensors; EngineMismatch where it is none."""
     fix = "install voxcam again, or export the model again: voxcam train export"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise EngineMismatch(f"no readable golden stream at {path} ({error})", fix) from error

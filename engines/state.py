@@ -40,13 +40,13 @@ class State:
 
     def save(self, path: Path) -> None:
         with Path(path).open("wb") as file:
-            np.savez(file, **{name: np.asarray(array) for name, array in self.arrays.items()})
+            np.savez(file, **{name: np.asarray(array) for name, array in self.arrays.items()})  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> State:
         """Read what `save` wrote; StreamError where the file is none of ours."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return cls({name: file[name] for name in file.files})
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise StreamError(f"{path} holds no stream state ({error})", "start the stream anew") from error

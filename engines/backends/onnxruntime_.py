@@ -62,9 +62,8 @@ class OnnxRuntimeSession(Session):
         try:
             self._engine = ort.InferenceSession(content, options, providers=[_PROVIDERS[device]])
         except Exception as error:  # the library raises its own types, none of them public
-            raise EngineMismatch(
-                f"onnxruntime refused {card.name}: {_one_line(error)}", "voxcam build-engine"
-            ) from error
+            what = f"onnxruntime refused {card.name}: {_one_line(error)}"
+            raise EngineMismatch(what, "voxcam build-engine") from error
         if _PROVIDERS[device] not in self._engine.get_providers():
             self._engine = None
             raise EngineMismatch(f"onnxruntime did not start {device}", "use --device cpu, or look at `voxcam doctor`")
@@ -85,7 +84,7 @@ class OnnxRuntimeSession(Session):
         for bound in (first, first.twin):
             bound.handle = binding = self._new_binding()
             for name, tensor in self.state_tensors.items():
-                if isinstance(bound.arrays, DeviceArrays):
+                if isinstance(bound.arrays, DeviceArrays) and isinstance(bound.twin.arrays, DeviceArrays):
                     binding.bind_ortvalue_input(name, bound.arrays.values_on_device[name])
                     binding.bind_ortvalue_output(name + NEXT_SUFFIX, bound.twin.arrays.values_on_device[name])
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -109,7 +110,7 @@ def golden_inputs(model: onnx.ModelProto, steps: int = 24) -> dict[str, np.ndarr
     }
 
 
-def write_model(folder: Path, name: str, model: onnx.ModelProto, **card: object) -> Path:
+def write_model(folder: Path, name: str, model: onnx.ModelProto, **card: Any) -> Path:
     """Model, card and golden stream as training writes them; the card's path."""
 
     def tensors(values):
