@@ -60,7 +60,7 @@ def remove_pose(landmarks: np.ndarray, reference: np.ndarray) -> tuple[np.ndarra
 
 def head_angles(rotation: np.ndarray) -> np.ndarray:
     """Pitch, yaw, roll in rad, signs as in MOTION_CHANNELS; (T, 3, 3) -> (T, 3)."""
-    pitch = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
+    pitch = np.arctan2(-rotation[:, 2, 1], rotation[:, 2, 2])  # y points down: the nose rises where it is positive
     yaw = np.arcsin(np.clip(rotation[:, 2, 0], -1, 1))
     roll = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
     return np.stack([pitch, yaw, roll], -1)

@@ -1,0 +1,311 @@
+"""Generator: one motion code and one portrait -> one picture. It has no memory.
+
+moved = mesh at rest + basis . code, turned with the head       numpy, 576 points
+shift = the moved mesh rasterised on a coarse grid               engines/geometry.py
+picture = the photo's own pixels fetched through that map        one cv2.remap over what moves
+eyes, mouth = layers between the lids and lips of now            engines/layers.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+
+from engines.errors import ConfigError
+from engines.geometry import EYES, LOWER_SEAM, NECK, UPPER_SEAM, fill_map, head_rotation
+from engines.layers import LINE, paint_eye, paint_mouth, trace
+from engines.portrait import EYEBALL_RADIUS, Portrait
+from engines.spec import MOTION_CHANNELS
+
+GRID_PX = 4  # one grid point of the backward map for each 4x4 px
+REMAP_BITS = 5  # OpenCV's fixed-point maps hold 1/32 px
+# Codes beyond these are not faces; a wild number must not tear the picture.
+LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
+HIGH = np.full(len(MOTION_CHANNELS), 0.45, np.float32)
+for _name, _low, _high in (
+    ("jawOpen", 0.0, 0.45),
+    ("jawDrop", -0.10, 0.45),
+    ("mouthOpenSide", -0.02, 0.40),
+    ("eyeBlinkLeft", 0.0, 1.0),
+    ("eyeBlinkRight", 0.0, 1.0),
+    ("eyeSquint", 0.0, 1.0),
+    ("noseSneer", 0.0, 1.0),
+    ("eyeLookX", -0.5, 0.5),
+    ("eyeLookY", -0.4, 0.4),
+    ("headPitch", -0.30, 0.30),
+    ("headYaw", -0.35, 0.35),
+    ("headRoll", -0.30, 0.30),
+):
+    LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
+
+JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
+BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
+SQUINT = MOTION_CHANNELS.index("eyeSquint")
+LOOK = MOTION_CHANNELS.index("eyeLookX")
+HEAD = MOTION_CHANNELS.index("headPitch")
+
+
+@dataclass
+class Scratch:
+    """Buffers for one portrait's size, made once."""
+
+    shift: np.ndarray  # (h, w, 2) float32: coarse backward map
+    whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
+    parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
+    moved: np.ndarray  # (POINTS, 2) float32
+    lines: np.ndarray  # (2, LINE)
+
+
+class Generator:
+    """Draws portraits. Not for two threads at once: it keeps scratch buffers, but no memory of earlier pictures."""
+
+    def __init__(self) -> None:
+        self._scratch: dict[tuple[int, ...], Scratch] = {}
+
+    def draw(self, code: np.ndarray, portrait: Portrait, out: np.ndarray | None = None) -> np.ndarray:
+        """The portrait at a motion code (25,): a picture (H, W, 3) uint8 RGB, in `out` where given.
+
+        Codes are clamped to what faces do; numbers that are not finite count as rest.
+        """
+        code = np.asarray(code, np.float32)
+        if code.shape != LOW.shape:
+            raise ConfigError(f"a motion code has {len(LOW)} channels, not {code.shape}", "see engines/spec.py")
+        code = np.clip(np.where(np.isfinite(code), code, 0), LOW, HIGH)
+        if out is None:
+            out = np.empty_like(portrait.photo)
+        elif out.shape != portrait.photo.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ConfigError(
+                f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
+            )
+        np.copyto(out, portrait.photo)
+        scratch = self._buffers(portrait)
+        moved, skull = self._move(code, portrait, scratch)
+        warp(portrait, moved, scratch, out)
+        for side, eye in enumerate(EYES):
+            if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
+                draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
+        draw_mouth(portrait, moved, skull, code, scratch, out)
+        return out
+
+    def _buffers(self, portrait: Portrait) -> Scratch:
+        x0, y0, x1, y1 = (int(value) for value in portrait.box)
+        key = (x0, y0, x1, y1)
+        if key not in self._scratch:
+            height, width = y1 - y0, x1 - x0
+            if len(self._scratch) >= 4:
+                self._scratch.clear()
+            self._scratch[key] = Scratch(
+                shift=np.zeros((-(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1, 2), np.float32),
+                whole=np.zeros((height, width, 2), np.int16),
+                parts=np.zeros((height, width), np.uint16),
+                moved=np.zeros(portrait.source.shape, np.float32),
+                lines=np.zeros((2, LINE)),
+            )
+        return self._scratch[key]
+
+    def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
+        """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
+        own = np.tensordot(code, portrait.basis, 1)
+        pitch, yaw, roll, head_x, head_y = code[HEAD:]
+        turn = head_rotation(pitch, yaw, roll)
+        offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
+        turn[[0, 1, 2], [0, 1, 2]] -= 1.0  # the change only, so that no motion is exactly none
+        head = (portrait.rest + own) @ turn.T.astype(np.float32) + offset.astype(np.float32)
+        turn[[0, 1, 2], [0, 1, 2]] += 1.0
+        change = portrait.rest_shift + own + portrait.head_share[:, None] * head
+        scratch.moved[:] = portrait.source + float(portrait.scale[0]) * (change @ portrait.rotation[:2].T)
+        moved = scratch.moved
+        down = portrait.rotation[:2, :2] @ turn[:2, 1]
+        down = down / np.linalg.norm(down)
+        uncross(moved, UPPER_SEAM, LOWER_SEAM, down)
+        for eye in EYES:
+            uncross(moved, eye.upper, eye.lower, down)
+        return moved, np.column_stack([turn, offset])
+
+
+def uncross(moved: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], down: np.ndarray) -> None:
+    """Lips (or lids) touch but never cross: where they would, both go to the middle."""
+    upper_points, lower_points = moved[list(upper)], moved[list(lower)]
+    gap = (lower_points - upper_points) @ down
+    over = np.minimum(gap, 0)[:, None] * down / 2
+    moved[list(upper)] = upper_points + over
+    moved[list(lower)] = lower_points - over
+
+
+def warp(portrait: Portrait, moved: np.ndarray, scratch: Scratch, out: np.ndarray) -> None:
+    """Fetch the photo's pixels through the moved mesh, in the smallest box that holds all that moves."""
+    x0, y0 = int(portrait.box[0]), int(portrait.box[1])
+    height, width = scratch.parts.shape
+    centre = (GRID_PX - 1) / 2
+    fill_map(moved, portrait.source, portrait.triangles, x0 + centre, y0 + centre, float(GRID_PX), scratch.shift)
+    top, bottom, left, right = moving_part(scratch.shift)
+    if top > bottom:
+        return
+    top, left = max(0, (top - 1) * GRID_PX), max(0, (left - 1) * GRID_PX)
+    bottom, right = min(height, (bottom + 2) * GRID_PX), min(width, (right + 2) * GRID_PX)
+    whole, parts = scratch.whole[top:bottom, left:right], scratch.parts[top:bottom, left:right]
+    refine_map(scratch.shift, x0, y0, top, left, GRID_PX, whole, parts)
+    cv2.remap(
+        portrait.photo,
+        whole,
+        parts,
+        cv2.INTER_CUBIC,
+        dst=out[y0 + top : y0 + bottom, x0 + left : x0 + right],
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+@numba.njit(cache=True)
+def moving_part(shift: np.ndarray) -> tuple[int, int, int, int]:
+    """First and last row and column of the coarse map where anything moves; first > last where nothing does."""
+    top, bottom, left, right = shift.shape[0], -1, shift.shape[1], -1
+    for j in range(shift.shape[0]):
+        for i in range(shift.shape[1]):
+            if shift[j, i, 0] != 0.0 or shift[j, i, 1] != 0.0:
+                top, bottom = min(top, j), max(bottom, j)
+                left, right = min(left, i), max(right, i)
+    return top, bottom, left, right
+
+
+@numba.njit(cache=True, fastmath=True)
+def refine_map(
+    shift: np.ndarray, x0: int, y0: int, top: int, left: int, step: int, whole: np.ndarray, parts: np.ndarray
+) -> None:
+    """Coarse shifts -> OpenCV's fixed-point map of every pixel, bilinear between grid points."""
+    rows, columns = shift.shape[0], shift.shape[1]
+    half = (step - 1) / 2.0
+    for y in range(whole.shape[0]):
+        at = (y + top - half) / step
+        j = min(max(int(np.floor(at)), 0), rows - 1)
+        j2 = min(j + 1, rows - 1)
+        fy = min(max(at - j, 0.0), 1.0)
+        for x in range(whole.shape[1]):
+            at = (x + left - half) / step
+            i = min(max(int(np.floor(at)), 0), columns - 1)
+            i2 = min(i + 1, columns - 1)
+            fx = min(max(at - i, 0.0), 1.0)
+            a = shift[j, i, 0] + (shift[j, i2, 0] - shift[j, i, 0]) * fx
+            b = shift[j2, i, 0] + (shift[j2, i2, 0] - shift[j2, i, 0]) * fx
+            px = int(np.rint(32.0 * (x + left + x0 + a + (b - a) * fy)))
+            a = shift[j, i, 1] + (shift[j, i2, 1] - shift[j, i, 1]) * fx
+            b = shift[j2, i, 1] + (shift[j2, i2, 1] - shift[j2, i, 1]) * fx
+            py = int(np.rint(32.0 * (y + top + y0 + a + (b - a) * fy)))
+            whole[y, x, 0], whole[y, x, 1] = px >> 5, py >> 5
+            parts[y, x] = (py & 31) * 32 + (px & 31)
+
+
+def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The frame between two corners (first and last point): origin px, and axes along and across, px -> eye distances."""
+    first, last = points[0].astype(np.float64), points[-1].astype(np.float64)
+    axis = last - first
+    axis /= max(float(np.hypot(*axis)), 1e-6)
+    return (first + last) / 2, axis / scale, np.array([-axis[1], axis[0]]) / scale
+
+
+def pixel_box(points: np.ndarray, margin: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Whole pixels around points, kept inside the picture: x0, y0, x1, y1."""
+    low, high = points.min(0) - margin, points.max(0) + margin + 1
+    limits = np.array([shape[1], shape[0]])
+    return np.concatenate([np.clip(low, 0, limits), np.clip(high, 0, limits)]).astype(np.int64)
+
+
+def plane_to_px(portrait: Portrait, motion: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """px = matrix (2, 3) . (x, y, 1) for points `place` + (x, y, 0) of the canonical frame, moved by `motion` (3, 4)."""
+    project = float(portrait.scale[0]) * portrait.rotation[:2]
+    linear = project @ motion[:, :2]
+    offset = project @ (motion[:, :3] @ place + motion[:, 3]) + portrait.translation[:2]
+    return np.column_stack([linear, offset])
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of an affine map (2, 3)."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def draw_mouth(
+    portrait: Portrait, moved: np.ndarray, skull: np.ndarray, code: np.ndarray, scratch: Scratch, out: np.ndarray
+) -> None:
+    """Cavity, tongue and teeth between the lips of now; nothing where they are shut."""
+    scale = float(portrait.scale[0])
+    upper_points, lower_points = moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)]
+    origin, along, across = frame_of(upper_points, scale)
+    trace(upper_points, origin, along, across, scratch.lines[0])
+    trace(lower_points, origin, along, across, scratch.lines[1])
+    gap = float((scratch.lines[1] - scratch.lines[0]).max())
+    soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
+    if gap <= 0.15 * soft:
+        return
+    ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    jaw = portrait.teeth_place[1] + (0.0, float(code[JAW_DROP]), 0.0)
+    paint_mouth(
+        out,
+        pixel_box(np.concatenate([upper_points, lower_points]), 2.0, out.shape),
+        origin,
+        along,
+        across,
+        ends,
+        scratch.lines[0],
+        scratch.lines[1],
+        soft,
+        invert(plane_to_px(portrait, skull, portrait.teeth_place[0])),
+        invert(plane_to_px(portrait, skull, jaw)),
+        portrait.upper_teeth,
+        portrait.lower_teeth,
+        float(portrait.teeth_px[0]),
+        portrait.cavity,
+        portrait.tongue,
+        gap,
+    )
+
+
+def draw_eye(
+    portrait: Portrait,
+    moved: np.ndarray,
+    skull: np.ndarray,
+    side: int,
+    eye,
+    code: np.ndarray,
+    scratch: Scratch,
+    out: np.ndarray,
+) -> None:
+    """The eyeball between the lids of now, its iris turned by the gaze."""
+    scale = float(portrait.scale[0])
+    upper_points, lower_points = moved[list(eye.upper)], moved[list(eye.lower)]
+    if side == 0:  # the left eye's points run from outer to inner corner, right to left in the picture
+        upper_points, lower_points = upper_points[::-1], lower_points[::-1]
+    origin, along, across = frame_of(upper_points, scale)
+    trace(upper_points, origin, along, across, scratch.lines[0])
+    trace(lower_points, origin, along, across, scratch.lines[1])
+    ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    corners = [eye.upper[0], eye.upper[-1]]
+    place = portrait.rest[corners].mean(0).astype(np.float64)
+    still = np.column_stack([np.eye(3), np.zeros(3)])
+    # px of now -> px of the photo (the skull's motion undone) -> px of the eyeball's crop
+    to_photo = compose(plane_to_px(portrait, still, place), invert(plane_to_px(portrait, skull, place)))
+    to_photo[:, 2] -= portrait.eyeball_corner[side]
+    turn = portrait.rotation[:2, :2] @ (np.sin(code[LOOK]), -np.sin(code[LOOK + 1]))
+    paint_eye(
+        out,
+        pixel_box(np.concatenate([upper_points, lower_points]), 2.0, out.shape),
+        origin,
+        along,
+        across,
+        ends,
+        scratch.lines[0],
+        scratch.lines[1],
+        (0.6 + 0.5 * float(portrait.blur_px[0])) / scale,
+        portrait.eyeballs[side],
+        to_photo,
+        portrait.irises[side],
+        turn * EYEBALL_RADIUS * scale,
+        float(code[BLINK + side]),
+    )
+
+
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Affine maps (2, 3): first, then second."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])

@@ -1,0 +1,134 @@
+"""The face as a mesh: which points are lips, lids and outline, how they move, and the backward map for the warp.
+
+Points are FaceMesh's 478 (engines/measure.py), followed by rings of RING points pushed out from the face outline; the
+outermost ring never moves, so that the picture beyond it stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numba
+import numpy as np
+
+from engines.errors import EngineMismatch
+from engines.spec import MOTION_CHANNELS
+
+# Pairs of inner-lip points, from the person's right corner to the left; first and last are the corners.
+UPPER_SEAM = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_SEAM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+RING = len(FACE_OVAL)
+RINGS = ((1.13, 0.96, 0.50), (1.40, 0.62, 0.20), (1.80, 0.0, 0.0))  # size, share of head motion, share of own motion
+POINTS = 468 + RING * len(RINGS)  # iris points are not part of the mesh
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """Points of one eye. Lids run from corner to corner, so that upper[k] lies above lower[k]."""
+
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    skin: tuple[int, ...]  # just above the upper lid
+    fold: tuple[int, ...]  # under the brow
+    iris: tuple[int, ...]  # centre, then four points of its edge
+
+
+LEFT = Eye(
+    upper=(263, 466, 388, 387, 386, 385, 384, 398, 362),
+    lower=(263, 249, 390, 373, 374, 380, 381, 382, 362),
+    skin=(467, 260, 259, 257, 258, 286, 414),
+    fold=(342, 445, 444, 443, 442, 441, 413),
+    iris=(473, 474, 475, 476, 477),
+)
+RIGHT = Eye(
+    upper=(33, 246, 161, 160, 159, 158, 157, 173, 133),
+    lower=(33, 7, 163, 144, 145, 153, 154, 155, 133),
+    skin=(247, 30, 29, 27, 28, 56, 190),
+    fold=(113, 225, 224, 223, 222, 221, 189),
+    iris=(468, 469, 470, 471, 472),
+)
+EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight
+
+NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
+
+
+def load_geometry() -> tuple[np.ndarray, np.ndarray]:
+    """The trained basis (25, 478, 3) float32 and triangles (n, 3) int32; EngineMismatch where the file is damaged."""
+    path = files("engines") / "weights" / "geometry.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            basis = stored["basis"].astype(np.float32)
+            triangles = stored["triangles"].astype(np.int32)
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/geometry.npz is damaged ({error})", "install voxcam again") from error
+    if basis.shape != (len(MOTION_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
+        raise EngineMismatch("weights/geometry.npz is of another version", "install voxcam again")
+    return basis, triangles
+
+
+def mesh_triangles(surface: np.ndarray) -> np.ndarray:
+    """Triangles of the surface and of the rings around it, (n, 3) int32."""
+    rings = [list(FACE_OVAL)] + [list(range(468 + RING * k, 468 + RING * (k + 1))) for k in range(len(RINGS))]
+    outer = []
+    for inner_ring, outer_ring in zip(rings, rings[1:], strict=False):
+        for k in range(RING):
+            n = (k + 1) % RING
+            outer.append((inner_ring[k], inner_ring[n], outer_ring[k]))
+            outer.append((inner_ring[n], outer_ring[n], outer_ring[k]))
+    return np.concatenate([surface, np.array(outer, np.int32)]).astype(np.int32)
+
+
+def head_rotation(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """Rotation of the head in the canonical frame (x right, y down, z away), signs as in MOTION_CHANNELS; (3, 3).
+
+    Chosen so that engines.measure.head_angles reads the same angles back.
+    """
+    cp, sp, cy, sy, cr, sr = np.cos(pitch), -np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll)
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+@numba.njit(cache=True, fastmath=True)
+def fill_map(
+    moved: np.ndarray, source: np.ndarray, triangles: np.ndarray, x0: float, y0: float, step: float, shift: np.ndarray
+) -> None:
+    """Rasterise the moved mesh into a coarse backward map.
+
+    moved, source (P, 2) px; triangles (n, 3); grid point (j, i) of `shift` (h, w, 2) lies at px (x0 + step i,
+    y0 + step j) of the picture and receives where its pixel comes from, as a shift in px. Outside the mesh it is 0.
+    """
+    height, width = shift.shape[0], shift.shape[1]
+    shift[:] = 0.0
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        dax, day = source[a, 0] - moved[a, 0], source[a, 1] - moved[a, 1]
+        dbx, dby = source[b, 0] - moved[b, 0], source[b, 1] - moved[b, 1]
+        dcx, dcy = source[c, 0] - moved[c, 0], source[c, 1] - moved[c, 1]
+        if dax == 0.0 and day == 0.0 and dbx == 0.0 and dby == 0.0 and dcx == 0.0 and dcy == 0.0:
+            continue
+        ax, ay = (moved[a, 0] - x0) / step, (moved[a, 1] - y0) / step
+        bx, by = (moved[b, 0] - x0) / step, (moved[b, 1] - y0) / step
+        cx, cy = (moved[c, 0] - x0) / step, (moved[c, 1] - y0) / step
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if abs(area) < 1e-6:
+            continue
+        first_row = max(0, int(np.ceil(min(ay, by, cy) - 1e-4)))
+        last_row = min(height - 1, int(np.floor(max(ay, by, cy) + 1e-4)))
+        first_column = max(0, int(np.ceil(min(ax, bx, cx) - 1e-4)))
+        last_column = min(width - 1, int(np.floor(max(ax, bx, cx) + 1e-4)))
+        inverse = 1.0 / area
+        for j in range(first_row, last_row + 1):
+            for i in range(first_column, last_column + 1):
+                wb = ((i - ax) * (cy - ay) - (cx - ax) * (j - ay)) * inverse
+                wc = ((bx - ax) * (j - ay) - (i - ax) * (by - ay)) * inverse
+                wa = 1.0 - wb - wc
+                if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
+                    shift[j, i, 0] = wa * dax + wb * dbx + wc * dcx
+                    shift[j, i, 1] = wa * day + wb * dby + wc * dcy

@@ -1,0 +1,228 @@
+"""What a photo lacks, painted in the lips' and lids' own frames: cavity, tongue, lower and upper teeth, eyeballs.
+
+Every kernel walks the pixels of one small box of the picture. A pixel's place along the mouth (or eye) is u, across it
+is v, both in eye distances; where it lies between the two lips (lids) of now decides whether it is painted at all.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
+TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
+LINE = 96  # samples of one lip or lid line
+
+
+@numba.njit(cache=True, fastmath=True)
+def trace(points: np.ndarray, origin: np.ndarray, along: np.ndarray, across: np.ndarray, line: np.ndarray) -> None:
+    """Draw a smooth line through `points` (n, 2) px and sample it evenly in u between its ends: line (LINE,) of v.
+
+    `along` and `across` are the frame's axes divided by the eye distance in px; Catmull-Rom between points.
+    """
+    count = points.shape[0]
+    u = np.empty(count)
+    v = np.empty(count)
+    for k in range(count):
+        dx, dy = points[k, 0] - origin[0], points[k, 1] - origin[1]
+        u[k] = dx * along[0] + dy * along[1]
+        v[k] = dx * across[0] + dy * across[1]
+    for k in range(1, count):
+        u[k] = max(u[k], u[k - 1] + 1e-4)
+    samples = line.shape[0]
+    segment = 0
+    for i in range(samples):
+        at = u[0] + (u[count - 1] - u[0]) * i / (samples - 1)
+        while segment < count - 2 and at > u[segment + 1]:
+            segment += 1
+        a, b = max(0, segment - 1), segment
+        c, d = segment + 1, min(count - 1, segment + 2)
+        width = u[c] - u[b]
+        t = min(1.0, max(0.0, (at - u[b]) / width))
+        slope_b = (v[c] - v[a]) / max(1e-4, u[c] - u[a]) * width
+        slope_c = (v[d] - v[b]) / max(1e-4, u[d] - u[b]) * width
+        t2, t3 = t * t, t * t * t
+        line[i] = (
+            (2 * t3 - 3 * t2 + 1) * v[b] + (t3 - 2 * t2 + t) * slope_b + (3 * t2 - 2 * t3) * v[c] + (t3 - t2) * slope_c
+        )
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def ramp(x: float, low: float, high: float) -> float:
+    """Smooth step from 0 at `low` to 1 at `high`."""
+    t = min(1.0, max(0.0, (x - low) / (high - low)))
+    return t * t * (3.0 - 2.0 * t)
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
+    """Bilinear sample of an RGBA texture (h, w, 4) float32, premultiplied; transparent beyond it."""
+    height, width = texture.shape[0], texture.shape[1]
+    i, j = int(np.floor(x)), int(np.floor(y))
+    fx, fy = x - i, y - j
+    for c in range(4):
+        out[c] = 0.0
+    for dj in range(2):
+        for di in range(2):
+            row, column = j + dj, i + di
+            if 0 <= row < height and 0 <= column < width:
+                weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
+                for c in range(4):
+                    out[c] += weight * texture[row, column, c]
+
+
+@numba.njit(cache=True, fastmath=True)
+def paint_mouth(
+    picture: np.ndarray,
+    box: np.ndarray,
+    origin: np.ndarray,
+    along: np.ndarray,
+    across: np.ndarray,
+    ends: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    soft: float,
+    skull: np.ndarray,
+    jaw: np.ndarray,
+    upper_teeth: np.ndarray,
+    lower_teeth: np.ndarray,
+    teeth_px: float,
+    cavity: np.ndarray,
+    tongue: np.ndarray,
+    gap: float,
+) -> None:
+    """Paint the inside of the mouth between the lip lines of now.
+
+    box: x0, y0, x1, y1 px. origin, along, across: the mouth's frame, px -> eye distances. ends: u of both corners.
+    upper, lower (LINE,): lip lines. soft: width of the edge. skull, jaw (2, 3): px -> place on the teeth textures in eye
+    distances. cavity, tongue (3,): colours 0..255. gap: opening at the centre, eye distances.
+    """
+    samples = upper.shape[0]
+    texel = np.empty(4, np.float32)
+    colour = np.empty(3, np.float32)
+    rise = min(0.30 * gap, 0.06) + 0.012  # how far the tongue stands above the lower lip
+    for y in range(box[1], box[3]):
+        for x in range(box[0], box[2]):
+            dx, dy = x - origin[0], y - origin[1]
+            u = dx * along[0] + dy * along[1]
+            place = (u - ends[0]) / (ends[1] - ends[0])
+            if place <= 0.0 or place >= 1.0:
+                continue
+            v = dx * across[0] + dy * across[1]
+            at = place * (samples - 1)
+            k = int(at)
+            f = at - k
+            k2 = min(k + 1, samples - 1)
+            top = upper[k] * (1 - f) + upper[k2] * f
+            bottom = lower[k] * (1 - f) + lower[k2] * f
+            # The edge's softness grows from nothing with the gap, so that shut lips show no line.
+            inside = min(v - top, bottom - v)
+            alpha = ramp(inside, -0.35 * soft, soft) * ramp(bottom - top, 0.15 * soft, 1.6 * soft)
+            if alpha <= 0.002:
+                continue
+            below_lip, above_lip = v - top, bottom - v
+            side = abs(2.0 * place - 1.0)
+            # Cavity: darkest in the middle, a little flesh towards the cheeks and the lower lip.
+            depth = ramp(inside, 0.0, 0.10)
+            for c in range(3):
+                colour[c] = cavity[c] * (1.35 - 0.75 * depth)
+            # Tongue: a soft mound on the floor of the mouth.
+            mound = rise * (1.0 - side * side) - above_lip
+            flesh = ramp(mound, -0.035, 0.035) * (1.0 - ramp(side, 0.45, 0.85)) * ramp(gap, 0.04, 0.12)
+            light = 0.55 + 0.25 * ramp(above_lip, 0.0, 0.06)
+            for c in range(3):
+                colour[c] += flesh * (tongue[c] * light - colour[c])
+            # Lower teeth, then upper teeth before them.
+            a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
+            b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
+            tap(lower_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            shade = 0.62 * (0.55 + 0.45 * ramp(below_lip, 0.0, 0.10)) * (1.0 - 0.6 * ramp(abs(a), 0.10, 0.28))
+            for c in range(3):
+                colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
+            a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
+            b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
+            tap(upper_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.045)) * (1.0 - 0.55 * ramp(side, 0.55, 1.0))
+            for c in range(3):
+                colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
+            for c in range(3):
+                value = picture[y, x, c] * (1.0 - alpha) + colour[c] * alpha
+                picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def cubic(t: float, weights: np.ndarray) -> None:
+    """Weights of OpenCV's bicubic kernel (a = -0.75) at offset t in 0..1."""
+    a = -0.75
+    weights[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+    weights[1] = ((a + 2) * t - (a + 3)) * t * t + 1
+    s = 1 - t
+    weights[2] = ((a + 2) * s - (a + 3)) * s * s + 1
+    weights[3] = 1 - weights[0] - weights[1] - weights[2]
+
+
+@numba.njit(cache=True, fastmath=True)
+def paint_eye(
+    picture: np.ndarray,
+    box: np.ndarray,
+    origin: np.ndarray,
+    along: np.ndarray,
+    across: np.ndarray,
+    ends: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray,
+    soft: float,
+    eyeball: np.ndarray,
+    back: np.ndarray,
+    iris: np.ndarray,
+    gaze: np.ndarray,
+    closing: float,
+) -> None:
+    """Paint the eyeball between the lids of now.
+
+    eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of
+    eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the
+    depth of the upper lid's shadow.
+    """
+    samples = upper.shape[0]
+    height, width = eyeball.shape[0], eyeball.shape[1]
+    wx, wy = np.empty(4), np.empty(4)
+    for y in range(box[1], box[3]):
+        for x in range(box[0], box[2]):
+            dx, dy = x - origin[0], y - origin[1]
+            u = dx * along[0] + dy * along[1]
+            place = (u - ends[0]) / (ends[1] - ends[0])
+            if place <= 0.0 or place >= 1.0:
+                continue
+            v = dx * across[0] + dy * across[1]
+            at = place * (samples - 1)
+            k = int(at)
+            f = at - k
+            k2 = min(k + 1, samples - 1)
+            top = upper[k] * (1 - f) + upper[k2] * f
+            bottom = lower[k] * (1 - f) + lower[k2] * f
+            alpha = ramp(min(v - top, bottom - v), 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
+            if alpha <= 0.002:
+                continue
+            px = back[0, 0] * x + back[0, 1] * y + back[0, 2]
+            py = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+            # The iris moves as a whole; the white stretches between it and the corners.
+            distance = np.sqrt((px - gaze[0] - iris[0]) ** 2 + (py - gaze[1] - iris[1]) ** 2) / iris[2]
+            follow = 1.0 - ramp(distance, 1.05, 2.3)
+            px -= gaze[0] * follow
+            py -= gaze[1] * follow
+            i, j = int(np.floor(px)), int(np.floor(py))
+            cubic(px - i, wx)
+            cubic(py - j, wy)
+            shadow = 1.0 - closing * 0.35 * (1.0 - ramp(v - top, 0.0, 0.05))
+            for c in range(3):
+                total = 0.0
+                for dj in range(4):
+                    row = min(height - 1, max(0, j - 1 + dj))
+                    part = 0.0
+                    for di in range(4):
+                        column = min(width - 1, max(0, i - 1 + di))
+                        part += wx[di] * eyeball[row, column, c]
+                    total += wy[dj] * part
+                value = picture[y, x, c] * (1.0 - alpha) + total * shadow * alpha
+                picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))

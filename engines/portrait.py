@@ -1,0 +1,525 @@
+"""Portrait: one person, analysed once, ready to be drawn at any motion code.
+
+Everything the generator needs lies in it as plain arrays: the photo, the mesh in the photo's pixels and at rest, how
+each point answers each motion channel, and the textures of what the photo may lack (teeth, eyeballs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.geometry import (
+    EYES,
+    FACE_OVAL,
+    LOWER_SEAM,
+    POINTS,
+    RINGS,
+    UPPER_SEAM,
+    load_geometry,
+    mesh_triangles,
+)
+from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
+from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
+from engines.spec import MOTION_CHANNELS, SPEC
+
+VERSION = 1
+FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
+FACE_EYES_PX = 80.0
+FACE_EYE_LINE_PX = 98.0
+MAX_SIDE_PX = 1280
+MIN_EYES_PX = 12.0
+OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are open
+CHEEKS = (50, 205, 280, 425, 101, 330)
+EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
+INCISOR_DROP = 0.055  # upper incisors' edge below the closed lips' line, eye distances
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One person's photo and mesh. Lengths are px of `photo`, or eye distances in the canonical frame where said."""
+
+    photo: np.ndarray  # (H, W, 3) uint8 RGB: what code 0 shows, but for a mouth that is not at rest
+    landmarks: np.ndarray  # (478, 3) float32 px
+    rotation: np.ndarray  # (3, 3), (1,), (3,): landmarks = scale * canonical @ rotation.T + translation
+    scale: np.ndarray
+    translation: np.ndarray
+    source: np.ndarray  # (POINTS, 2) float32 px: the mesh on the photo
+    rest: np.ndarray  # (POINTS, 3) float32 canonical: the mesh at rest
+    rest_shift: np.ndarray  # (POINTS, 3) canonical: rest - the photo's own shape; 0 where the mouth is shut
+    basis: np.ndarray  # (25, POINTS, 3) float32 canonical, for one unit of each channel
+    head_share: np.ndarray  # (POINTS,) share of the head's motion that a point follows
+    triangles: np.ndarray  # (n, 3) int32
+    box: np.ndarray  # (4,) int32 x0, y0, x1, y1: all that may change
+    upper_teeth: np.ndarray  # (h, w, 4) float32 premultiplied RGBA, 0..255 and 0..1
+    lower_teeth: np.ndarray
+    teeth_px: np.ndarray  # (1,) px of the teeth textures for one eye distance
+    teeth_place: np.ndarray  # (2, 3) canonical place of the upper and lower incisors' edge
+    cavity: np.ndarray  # (3,) colours, 0..255
+    tongue: np.ndarray
+    blur_px: np.ndarray  # (1,) sigma of the photo's own blur
+    eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
+    eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
+    irises: np.ndarray  # (2, 3) centre and radius, px of the crop
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.photo.shape[0], self.photo.shape[1]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        head = {"version": VERSION, "spec": SPEC.to_json(), "geometry": geometry_hash(), "sha256": digest(arrays)}
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"{path} cannot be written ({error.strerror})", "choose another place") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Portrait:
+        """Read a portrait; InputError where there is none, EngineMismatch where it is damaged or of another version."""
+        path = Path(path)
+        again = "voxcam enroll PHOTO --out " + str(path)
+        if not path.is_file():
+            raise InputError(f"{path} does not exist", again)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                head = json.loads(str(stored["head"]))
+                arrays = {field.name: stored[field.name] for field in fields(cls)}
+            damaged = digest(arrays) != head["sha256"]
+            current = (head["version"], head["spec"], head["geometry"]) == (VERSION, SPEC.to_json(), geometry_hash())
+        except Exception as error:  # zip, npy and JSON readers raise a dozen kinds for one cause
+            raise EngineMismatch(f"{path} is damaged or no portrait", again) from error
+        if damaged:
+            raise EngineMismatch(f"{path} is damaged", again)
+        if not current:
+            raise EngineMismatch(f"{path} was enrolled by another version", again)
+        return cls(**arrays)
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """sha256 over names, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def geometry_hash() -> str:
+    """sha256 of the trained geometry: portraits hold what follows from it."""
+    return hashlib.sha256((files("engines") / "weights" / "geometry.npz").read_bytes()).hexdigest()
+
+
+def make_portrait(
+    rgb: np.ndarray,
+    landmarks: np.ndarray | None = None,
+    size: str = "full",
+    teeth_photo: tuple[np.ndarray, np.ndarray] | None = None,
+    max_side_px: int = MAX_SIDE_PX,
+) -> Portrait:
+    """Analyse one photo.
+
+    rgb (H, W, 3) uint8; landmarks (478, 3) px of it, found by engines.landmarker where not given; size "full" keeps the
+    photo's frame (long side at most `max_side_px`, even), "face" cuts an upright 256x256 face. teeth_photo: another
+    photo of the same person, smiling, and its landmarks. InputError where there is no usable face.
+    """
+    if size not in ("full", "face"):
+        raise ConfigError(f"unknown size {size!r}", "use full or face")
+    if landmarks is None:
+        from engines.landmarker import Landmarker  # loaded on use: it opens two ONNX files
+
+        with Landmarker() as landmarker:
+            landmarks = landmarker.find(rgb)
+    landmarks = np.asarray(landmarks, np.float32)
+    if landmarks.shape != (478, 3) or not np.isfinite(landmarks).all():
+        raise InputError("no face was found in the photo", "give a photo of one person who looks at the camera")
+    photo, landmarks = (to_face if size == "face" else to_full)(rgb, landmarks, max_side_px)
+    landmarks = landmarks - np.array([0.5, 0.5, 0], np.float32)  # from pixels' corners to OpenCV's pixel centres
+    if eye_distance(landmarks) < MIN_EYES_PX:
+        raise InputError("the face in the photo is too small", "give a photo that is closer, or cut it")
+    height, width = photo.shape[:2]
+    if not (
+        (landmarks[:, 0] > 0) & (landmarks[:, 0] < width) & (landmarks[:, 1] > 0) & (landmarks[:, 1] < height)
+    ).all():
+        margin = int(0.5 * eye_distance(landmarks))
+        visible = np.clip(landmarks[:, :2], 0, (width, height))
+        if np.abs(visible - landmarks[:, :2]).max() > margin:
+            raise InputError("the face is cut by the picture's edge", "give a photo that shows the whole face")
+    return analyse(photo, landmarks)
+
+
+def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """The photo in its own frame, at most `max_side_px` long and of even sides."""
+    height, width = rgb.shape[:2]
+    shrink = min(1.0, max_side_px / max(height, width))
+    new_width, new_height = (max(2, int(round(side * shrink / 2)) * 2) for side in (width, height))
+    if (new_width, new_height) != (width, height):
+        if abs(new_width - width) < 2 and abs(new_height - height) < 2:
+            rgb = rgb[: min(height, new_height), : min(width, new_width)]
+            rgb = cv2.copyMakeBorder(
+                rgb, 0, new_height - rgb.shape[0], 0, new_width - rgb.shape[1], cv2.BORDER_REPLICATE
+            )
+        else:
+            rgb = cv2.resize(rgb, (new_width, new_height), interpolation=cv2.INTER_AREA)
+            ratio = np.array([new_width / width, new_height / height, new_width / width], np.float32)
+            landmarks = (landmarks * ratio).astype(np.float32)
+    return np.ascontiguousarray(rgb), landmarks
+
+
+def to_face(rgb: np.ndarray, landmarks: np.ndarray, _: int) -> tuple[np.ndarray, np.ndarray]:
+    """An upright face of FACE_SIZE_PX: in-plane roll removed, eyes at a fixed place."""
+    canonical = canonical_face()
+    _, rotation, scale, translation = remove_pose(landmarks[None], canonical)
+    roll = np.arctan2(rotation[0, 1, 0], rotation[0, 0, 0])
+    ratio = FACE_EYES_PX / scale[0]
+    turn = ratio * np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    middle = translation[0, :2]
+    offset = np.array([FACE_SIZE_PX / 2, FACE_EYE_LINE_PX]) - turn @ middle
+    matrix = np.column_stack([turn, offset])
+    if ratio < 0.5:
+        # Shrink by area first: warpAffine samples and would alias.
+        shrink = float(ratio)
+        rgb = cv2.resize(rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        matrix[:, :2] /= shrink
+    matrix[:, 2] += 0.5 * matrix[:, :2].sum(1) - 0.5  # OpenCV counts from pixels' centres
+    photo = cv2.warpAffine(
+        rgb, matrix, (FACE_SIZE_PX, FACE_SIZE_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    moved = np.empty_like(landmarks)
+    moved[:, :2] = landmarks[:, :2] @ turn.T + offset
+    moved[:, 2] = landmarks[:, 2] * ratio
+    return photo, moved
+
+
+def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
+    """Everything that follows from a photo in its final frame and its landmarks."""
+    canonical = canonical_face()
+    channel_basis, surface = load_geometry()
+    aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
+    scale = float(scales)
+    landmarks = refine_seam(photo, landmarks, aligned, rotation, scale)
+    aligned = to_canonical(landmarks, rotation, scale, translations)
+    shift = resting_shift(aligned)
+
+    rest = np.zeros((POINTS, 3), np.float32)
+    rest[:468] = (aligned + shift)[:468]
+    basis = np.zeros((len(MOTION_CHANNELS), POINTS, 3), np.float32)
+    basis[:, :468] = channel_basis[:, :468]
+    for k, eye in enumerate(EYES):
+        basis[MOTION_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
+    head_share = np.ones(POINTS, np.float32)
+    oval = list(FACE_OVAL)
+    middle = rest[oval].mean(0)
+    for k, (size, head, own) in enumerate(RINGS):
+        ring = slice(468 + len(oval) * k, 468 + len(oval) * (k + 1))
+        rest[ring] = rest[oval]
+        rest[ring, :2] = middle[:2] + size * (rest[oval, :2] - middle[:2])
+        basis[:, ring] = own * basis[:, oval]
+        # Hair goes with the head; neck and shoulders stay behind.
+        head_share[ring] = head * (1 - np.clip((rest[ring, 1] - 1.6) / 0.9, 0, 1))
+    full_shift = np.zeros((POINTS, 3), np.float32)
+    full_shift[:468] = shift[:468]
+    source = (scale * (rest - full_shift) @ rotation.T + translations)[:, :2].astype(np.float32)
+    height, width = photo.shape[:2]
+    low = np.floor(source.min(0)).astype(int) - 2
+    high = np.ceil(source.max(0)).astype(int) + 3
+    box = np.array([max(0, low[0]), max(0, low[1]), min(width, high[0]), min(height, high[1])], np.int32)
+
+    blur_px = photo_blur(photo, landmarks)
+    tones = measure_tones(photo, landmarks)
+    upper_teeth, lower_teeth, teeth_px = fit_teeth(tones, scale, blur_px)
+    seam = rest[list(UPPER_SEAM)][5], rest[list(LOWER_SEAM)][5]
+    line = (seam[0] + seam[1]) / 2
+    middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
+    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.02, line[2] + 0.12]])
+    eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
+    return Portrait(
+        photo=photo,
+        landmarks=landmarks,
+        rotation=rotation,
+        scale=np.array([scale]),
+        translation=translations,
+        source=source,
+        rest=rest,
+        rest_shift=full_shift,
+        basis=basis,
+        head_share=head_share,
+        triangles=mesh_triangles(surface),
+        box=box,
+        upper_teeth=upper_teeth,
+        lower_teeth=lower_teeth,
+        teeth_px=np.array([teeth_px]),
+        teeth_place=place,
+        cavity=tones["cavity"],
+        tongue=tones["tongue"],
+        blur_px=np.array([blur_px]),
+        eyeballs=eyeballs,
+        eyeball_corner=corners,
+        irises=irises,
+    )
+
+
+def to_canonical(landmarks: np.ndarray, rotation: np.ndarray, scale: float, translation: np.ndarray) -> np.ndarray:
+    """Landmarks in px -> canonical frame, the inverse of `scale * x @ rotation.T + translation`."""
+    return ((landmarks - translation) @ rotation / scale).astype(np.float32)
+
+
+def refine_seam(
+    photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
+) -> np.ndarray:
+    """Put both inner lips of a shut mouth onto the dark line between them; an open mouth is left as it is.
+
+    FaceMesh misses that line by a few px, which would show as a rim of the other lip's colour as soon as the mouth opens.
+    The line is the darkest smooth path from corner to corner (dynamic programming), kept near the landmarks.
+    """
+    upper, lower = landmarks[list(UPPER_SEAM)], landmarks[list(LOWER_SEAM)]
+    gap = float(mouth_measures(aligned[None])[0, 0])
+    if gap > OPEN_MOUTH:
+        return landmarks
+    middle = (upper + lower)[:, :2].astype(np.float64) / 2
+    across = rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
+    columns = 61
+    reach = 0.045 * scale
+    rows = 41
+    offsets = np.linspace(-reach, reach, rows)
+    t = np.linspace(0, len(middle) - 1, columns)
+    line = np.stack([np.interp(t, np.arange(len(middle)), middle[:, k]) for k in range(2)], -1)
+    at = line[None] + offsets[:, None, None] * across
+    grey = cv2.GaussianBlur(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (0, 0), max(0.6, 0.006 * scale)).astype(np.float32)
+    values = cv2.remap(grey, at[..., 0].astype(np.float32), at[..., 1].astype(np.float32), cv2.INTER_LINEAR)
+    values = (values - values.mean(0)) / (values.std() + 1e-3)
+    cost = values + 1.2 * (offsets[:, None] / reach) ** 2
+    # Near the corners the landmarks rule.
+    edge = np.abs(np.linspace(-1, 1, columns)) ** 6
+    cost = cost * (1 - edge) + 6 * edge * (offsets[:, None] / reach) ** 2
+    total = cost[:, 0].copy()
+    back = np.zeros((rows, columns), int)
+    steps = np.abs(np.arange(rows)[:, None] - np.arange(rows)[None])
+    for k in range(1, columns):
+        options = total[None] + 0.12 * steps**2
+        back[:, k] = options.argmin(1)
+        total = cost[:, k] + options.min(1)
+    path = [int(total.argmin())]
+    for k in range(columns - 1, 0, -1):
+        path.append(int(back[path[-1], k]))
+    shift = cv2.GaussianBlur(offsets[path[::-1]][None].astype(np.float32), (0, 0), 1.5)[0]
+    seam = middle + np.interp(np.arange(len(middle)), t, shift)[:, None] * across
+    refined = landmarks.copy()
+    for k, (a, b) in enumerate(zip(UPPER_SEAM, LOWER_SEAM, strict=True)):
+        refined[[a, b], :2] = seam[k]
+        refined[[a, b], 2] = (landmarks[a, 2] + landmarks[b, 2]) / 2
+    return refined
+
+
+def resting_shift(aligned: np.ndarray) -> np.ndarray:
+    """What brings an open mouth to rest: both inner lips onto their middle line, flesh around them along; (478, 3)."""
+    shift = np.zeros_like(aligned)
+    if float(mouth_measures(aligned[None])[0, 0]) <= OPEN_MOUTH / 2:
+        return shift
+    upper, lower = list(UPPER_SEAM), list(LOWER_SEAM)
+    middle = (aligned[upper] + aligned[lower]) / 2
+    to_upper, to_lower = middle - aligned[upper], middle - aligned[lower]
+    x = aligned[:, 0]
+    order = np.argsort(middle[:, 0])
+    down = np.interp(x, middle[order, 0], to_upper[order, 1], left=0, right=0)
+    up = np.interp(x, middle[order, 0], to_lower[order, 1], left=0, right=0)
+    above = np.interp(x, middle[order, 0], aligned[upper][order, 1]) - aligned[:, 1]
+    below = aligned[:, 1] - np.interp(x, middle[order, 0], aligned[lower][order, 1])
+    shift[:, 1] = np.where(above >= 0, down * np.exp(-((above / 0.22) ** 2)), 0)
+    shift[:, 1] += np.where(below > 0, up * np.exp(-((below / 0.45) ** 2)), 0)
+    shift[upper], shift[lower] = to_upper, to_lower
+    return shift.astype(np.float32)
+
+
+def blink(aligned: np.ndarray, eye) -> np.ndarray:
+    """Displacement that shuts one eye: the upper lid onto the lower lid's line, the lid's skin along; (478, 3)."""
+    motion = np.zeros_like(aligned)
+    gap = aligned[list(eye.lower)] - aligned[list(eye.upper)]
+    gap[:, 0] *= 0.5
+    motion[list(eye.upper)] = 0.88 * gap
+    motion[list(eye.lower)] = -0.12 * gap
+    motion[[eye.upper[0], eye.upper[-1]]] = 0
+    motion[list(eye.skin)] = 0.55 * 0.88 * gap[1:-1]
+    motion[list(eye.fold)] = 0.16 * 0.88 * gap[1:-1]
+    return motion
+
+
+def photo_blur(photo: np.ndarray, landmarks: np.ndarray) -> float:
+    """Sigma of the photo's own blur, px, from how much a second blur weakens its strongest edges (Zhuo & Sim 2011)."""
+    low = np.floor(landmarks[:, :2].min(0)).astype(int).clip(0)
+    high = np.ceil(landmarks[:, :2].max(0)).astype(int)
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+
+    def gradient(image: np.ndarray) -> np.ndarray:
+        return np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(image, cv2.CV_32F, 0, 1, ksize=3))
+
+    sharp, soft = gradient(grey), gradient(cv2.GaussianBlur(grey, (0, 0), 1.0))
+    strong = sharp > np.quantile(sharp, 0.97)
+    ratio = float(np.median(sharp[strong] / np.maximum(soft[strong], 1e-3)))
+    return float(np.clip(1.0 / np.sqrt(max(ratio**2 - 1.0, 0.02)), 0.4, 4.0))
+
+
+def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    """Colours of this face in its light, 0..255: skin, lips, and from them cavity, tongue and the teeth's white."""
+    height, width = photo.shape[:2]
+    reach = max(1, int(0.06 * eye_distance(landmarks)))
+
+    def around(points: tuple[int, ...]) -> np.ndarray:
+        patches = []
+        for x, y in landmarks[list(points), :2].round().astype(int):
+            patch = photo[max(0, y - reach) : min(height, y + reach), max(0, x - reach) : min(width, x + reach)]
+            patches.append(patch.reshape(-1, 3))
+        return np.median(np.concatenate(patches), 0) if patches else np.array([150.0, 110, 95])
+
+    skin = around(CHEEKS)
+    pairs = list(zip(OUTER_LIPS[12:19], INNER_LIPS[12:19], strict=True))
+    middles = np.array([(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in pairs]).round().astype(int)
+    middles = middles.clip(0, (width - 1, height - 1))
+    lip = np.median(photo[middles[:, 1], middles[:, 0]].astype(np.float64), 0)
+    light = float(skin @ (0.3, 0.59, 0.11)) / 255
+    white = white_of_eyes(photo, landmarks)
+    level = 235 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
+    tint = np.clip(white / white.mean(), 0.85, 1.15) ** 0.6
+    flesh = np.array([165.0, 88, 84]) * (0.45 + 0.55 * light / 0.62)
+    return {
+        "skin": skin.astype(np.float32),
+        "lip": lip.astype(np.float32),
+        "white": (np.clip(level, 110, 245) / 245 * tint).astype(np.float32),
+        "cavity": (np.array([50.0, 20, 18]) * (0.35 + 0.65 * min(1.0, light / 0.62))).astype(np.float32),
+        "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
+    }
+
+
+def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Colour of the brighter part of both sclerae, (3,) 0..255: a known white in the photo's own light."""
+    found = []
+    for eye in EYES:
+        lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
+        mask = np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [lids.round().astype(np.int32)], 1)
+        centre = landmarks[eye.iris[0], :2]
+        radius = np.linalg.norm(landmarks[list(eye.iris[1:]), :2] - centre, axis=1).mean()
+        cv2.circle(mask, tuple(int(value) for value in centre.round()), int(np.ceil(1.15 * radius)), 0, -1)
+        found.append(photo[mask > 0].reshape(-1, 3))
+    pixels = np.concatenate(found).astype(np.float64)
+    if len(pixels) < 8:
+        return np.array([200.0, 195, 190])
+    bright = pixels.sum(1)
+    return pixels[bright >= np.quantile(bright, 0.7)].mean(0)
+
+
+def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
+    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths and heights from the midline out.
+
+    `up`: crowns hang from the top of the texture with their edge at y = 0 (upper teeth); otherwise they stand.
+    """
+    height, width = int(round(0.30 * TEETH_PX)), int(round(0.90 * TEETH_PX))
+    y, x = np.mgrid[:height, :width]
+    x = (x + 0.5) / TEETH_PX + TEETH_LEFT
+    y = (y + 0.5) / TEETH_PX + TEETH_TOP
+    if not up:
+        y = -y
+    light = np.zeros((height, width))
+    cover = np.zeros((height, width))
+    left = 0.0
+    for tooth, (tooth_width, tooth_height) in enumerate(zip(widths, heights, strict=True)):
+        middle = left + tooth_width / 2
+        left += tooth_width
+        for sign in (-1, 1):
+            # A crown: straight sides, rounded edge; slightly narrower at the neck.
+            along = (sign * x - middle) / (tooth_width / 2)
+            edge = -tooth_height * 0.10 * tooth / len(widths)
+            depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
+            squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
+            corner = np.clip(1 - depth / 0.16, 0, 1)
+            side = np.abs(along) / squeeze + 0.13 * corner**2
+            body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
+            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - 1.5 * np.abs(along) ** 3, 0, 1)
+            body *= np.clip((1.25 - depth) * 6, 0, 1)
+            relief = (
+                1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
+            )
+            relief *= 1.0 - 0.06 * tooth
+            light = np.where(body > cover, relief, light)
+            cover = np.maximum(cover, body)
+    colour = np.array([232.0, 222, 202])
+    return np.dstack([light[..., None] * colour * cover[..., None], cover]).astype(np.float32)
+
+
+def fit_teeth(tones: dict[str, np.ndarray], scale: float, blur_px: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Upper and lower teeth in this photo's light, at its resolution and sharpness, and their px per eye distance."""
+    upper = draw_teeth((0.125, 0.100, 0.105, 0.07, 0.05), (0.155, 0.14, 0.15, 0.13, 0.12), up=True)
+    lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
+    teeth_px = min(TEETH_PX, 2.0 * scale)
+    sigma = blur_px * teeth_px / scale
+    fitted = []
+    for teeth in (upper, lower):
+        tinted = teeth.copy()
+        tinted[..., :3] *= tones["white"]
+        if teeth_px < TEETH_PX:
+            tinted = cv2.resize(
+                tinted, None, fx=teeth_px / TEETH_PX, fy=teeth_px / TEETH_PX, interpolation=cv2.INTER_AREA
+            )
+        fitted.append(cv2.GaussianBlur(tinted, (0, 0), sigma))
+    return fitted[0], fitted[1], float(teeth_px)
+
+
+def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both eyes' pixels, continued under the lids: crops (2, h, w, 3), their corners (2, 2) px, irises (2, 3) crop px."""
+    distance = float(eye_distance(landmarks))
+    half_width, half_height = int(0.34 * distance) + 2, int(0.22 * distance) + 2
+    crops, corners, irises = [], [], []
+    padded = cv2.copyMakeBorder(photo, half_height, half_height, half_width, half_width, cv2.BORDER_REPLICATE)
+    for eye in EYES:
+        lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
+        corner = lids.mean(0).round().astype(int) - (half_width, half_height)
+        x, y = (corner + (half_width, half_height)).clip(0)
+        crop = padded[y : y + 2 * half_height, x : x + 2 * half_width].copy()
+        crop = cv2.copyMakeBorder(
+            crop, 0, 2 * half_height - crop.shape[0], 0, 2 * half_width - crop.shape[1], cv2.BORDER_REPLICATE
+        )
+        centre = landmarks[eye.iris[0], :2] - corner
+        radius = float(np.linalg.norm(landmarks[list(eye.iris[1:]), :2] - landmarks[eye.iris[0], :2], axis=1).mean())
+        crops.append(continue_eye(crop, lids - corner, centre, radius, distance))
+        corners.append(corner)
+        irises.append([*centre, max(radius, 1.0)])
+    return np.stack(crops), np.array(corners, np.float64), np.array(irises, np.float64)
+
+
+def continue_eye(crop: np.ndarray, lids: np.ndarray, centre: np.ndarray, radius: float, distance: float) -> np.ndarray:
+    """Fill what the lids hide: the iris from its mirrored other half, the rest of the eyeball by inpainting."""
+    mask = np.zeros(crop.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [(lids * 16).round().astype(np.int32)], 255, shift=4)
+    # Lashes and the lids' rims throw the contour off by a pixel or two: trust only what is well inside.
+    rim = max(1, int(0.012 * distance))
+    known = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1)))
+    filled = crop.copy()
+    y, x = np.mgrid[: crop.shape[0], : crop.shape[1]].astype(np.float32)
+    in_iris = np.hypot(x - centre[0], y - centre[1]) < radius * 1.05
+    mirrored_y = (2 * centre[1] - y).astype(np.float32)
+    mirrored = cv2.remap(crop, x, mirrored_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mirrored_known = cv2.remap(known, x, mirrored_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    take = in_iris & (known == 0) & (mirrored_known > 0)
+    filled[take] = mirrored[take]
+    have = (known > 0) | take
+    near = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (6 * rim + 9, 6 * rim + 9))) > 0
+    filled = cv2.inpaint(filled, ((~have) & near).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    # Between the lids the eye stays as the photo shows it.
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.7)[..., None]
+    return (crop * soft + filled * (1 - soft) + 0.5).astype(np.uint8)
