@@ -1,0 +1,249 @@
+"""Emotion on the face: prototypes in motion channels, chosen by the user or read from the voice.
+
+The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's units. Their numbers are measured: the
+smile is the median of the 37 of 82 real people in the London Face Research set who smile with shut lips, scaled to the
+mean corner lift of all 82; the others are sums of ARKit shapes whose effect on each channel was measured by FaceMesh on
+ten rendered heads (docs/motion.md has the table). The mouth's part of every prototype keeps the gap between the lips
+as it is: no opening, and what one lip rises the other follows.
+
+    choice = parse_emotion("happy:0.5")
+    step_expression(state, choice_vector, logits, presence, out)   # numba, in place; engines/shaper.py calls it
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from engines.errors import ConfigError
+from engines.spec import MOTION_CHANNELS
+
+EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of emotion_logits
+
+# Strength 1 of each. Lengths in eye distances, lids and squint 0..1, head in rad.
+PROTOTYPES: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "happiness": {  # AU 6 + 12
+        "mouthStretch": 0.133,
+        "mouthFunnel": -0.034,
+        "mouthUpperUp": 0.028,
+        "mouthLowerDown": -0.028,
+        "mouthSmileLeft": 0.072,
+        "mouthSmileRight": 0.072,
+        "jawDrop": 0.004,
+        "browOuterUp": 0.004,
+        "eyeSquint": 0.45,
+        "headPitch": 0.010,
+    },
+    "sadness": {  # AU 1 + 4 + 15
+        "browInnerUp": 0.039,
+        "browOuterUp": 0.002,
+        "browDown": 0.010,
+        "mouthSmileLeft": -0.044,
+        "mouthSmileRight": -0.044,
+        "mouthUpperUp": -0.012,
+        "mouthLowerDown": 0.012,
+        "mouthFunnel": 0.012,
+        "eyeBlinkLeft": 0.12,
+        "eyeBlinkRight": 0.12,
+        "headPitch": -0.045,
+        "headRoll": 0.02,
+    },
+    "anger": {  # AU 4 + 5 + 7 + 23
+        "browInnerUp": -0.036,
+        "browOuterUp": -0.020,
+        "browDown": 0.028,
+        "eyeSquint": 0.30,
+        "noseSneer": 0.25,
+        "mouthRollUpper": 0.014,
+        "mouthRollLower": 0.018,
+        "mouthUpperUp": -0.014,
+        "mouthLowerDown": -0.014,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "mouthStretch": -0.010,
+        "headPitch": -0.025,
+    },
+    "disgust": {  # AU 9 + 10 + 17
+        "noseSneer": 0.70,
+        "browInnerUp": -0.032,
+        "browOuterUp": -0.014,
+        "browDown": 0.010,
+        "eyeSquint": 0.40,
+        "mouthUpperUp": 0.026,
+        "mouthLowerDown": -0.026,
+        "mouthSmileLeft": -0.012,
+        "mouthSmileRight": -0.012,
+        "headPitch": 0.020,
+        "headYaw": 0.03,
+    },
+    "fear": {  # AU 1 + 2 + 4 + 20; what AU 5 would widen, the lids' lower bound keeps at the person's own
+        "browInnerUp": 0.062,
+        "browOuterUp": 0.040,
+        "browDown": 0.012,
+        "mouthStretch": 0.055,
+        "mouthFunnel": -0.010,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "headPitch": 0.020,
+    },
+    "boredom": {
+        "eyeBlinkLeft": 0.26,
+        "eyeBlinkRight": 0.26,
+        "browInnerUp": -0.006,
+        "browOuterUp": -0.006,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "headPitch": -0.020,
+        "headRoll": 0.045,
+    },
+    # Looks that a user can choose and no voice is read as.
+    "frown": {
+        "browInnerUp": -0.024,
+        "browOuterUp": -0.014,
+        "browDown": 0.026,
+        "eyeSquint": 0.18,
+        "mouthSmileLeft": -0.040,
+        "mouthSmileRight": -0.040,
+        "mouthUpperUp": -0.008,
+        "mouthLowerDown": 0.008,
+        "headPitch": -0.020,
+    },
+    "surprise": {  # AU 1 + 2; the jaw stays with the voice
+        "browInnerUp": 0.066,
+        "browOuterUp": 0.060,
+        "mouthStretch": -0.015,
+        "headPitch": 0.025,
+    },
+}
+ALIASES = {
+    "angry": "anger",
+    "annoyed": "anger",
+    "mad": "anger",
+    "bored": "boredom",
+    "tired": "boredom",
+    "disgusted": "disgust",
+    "afraid": "fear",
+    "scared": "fear",
+    "worried": "fear",
+    "happy": "happiness",
+    "joy": "happiness",
+    "smile": "happiness",
+    "friendly": "happiness",
+    "sad": "sadness",
+    "unhappy": "sadness",
+    "surprised": "surprise",
+    "calm": "neutral",
+    "none": "off",
+}
+DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, still a face one would make
+AUTO_STRENGTH = 0.5  # most that `auto` shows
+ATTACK_S, RELEASE_S = 0.7, 1.6
+EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
+ENTER, LEAVE = 0.60, 0.40  # mean probability at which `auto` takes a mood up and lets it go
+SPEAKING_MOUTH = 0.65  # share of the mouth's part while somebody speaks: articulation needs the lips
+CODE_S = 0.02
+
+LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
+_TABLE = np.zeros((len(LOOKS), len(MOTION_CHANNELS)))
+for _row, _look in enumerate(LOOKS):
+    for _name, _value in PROTOTYPES[_look].items():
+        _TABLE[_row, MOTION_CHANNELS.index(_name)] = _value
+_MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS])
+
+# State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2:9] believed probabilities,
+# [9:] strength now of each look.
+CHOSEN, SPEAKING, BELIEF = 0, 1, 2
+STRENGTH = BELIEF + len(EMOTIONS)
+EXPRESSION_STATE = STRENGTH + len(LOOKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """What the user chose: `auto`, or a look with a strength 0..1 (`off` is neutral with strength 0)."""
+
+    auto: bool
+    look: str
+    strength: float
+
+    def targets(self) -> np.ndarray:
+        """(1 + looks,) float64 for `step_expression`: whether auto, then the strength wanted of each look."""
+        wanted = np.zeros(1 + len(LOOKS))
+        wanted[0] = self.auto
+        if not self.auto:
+            wanted[1 + LOOKS.index(self.look)] = self.strength
+        return wanted
+
+
+def parse_emotion(text: str) -> Emotion:
+    """`off`, `auto`, `NAME` or `NAME:STRENGTH`; ConfigError with the nearest name, or the range, for anything else."""
+    name, colon, strength_text = text.strip().lower().partition(":")
+    name = ALIASES.get(name, name)
+    if name in ("off", "auto"):
+        if colon:
+            raise ConfigError(f"emotion {name} takes no strength", f"write --emotion {name}")
+        return Emotion(name == "auto", "neutral", 0.0)
+    if name not in LOOKS:
+        known = ("off", "auto", *LOOKS, *ALIASES)
+        nearest = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}?" if nearest else "use off, auto or one of " + ", ".join(LOOKS)
+        raise ConfigError(f"no emotion is called {name!r}", hint)
+    try:
+        strength = float(strength_text) if colon else DEFAULT_STRENGTH
+    except ValueError:
+        strength = float("nan")
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"emotion strength {strength_text!r} is not between 0 and 1", f"write {name}:0.5")
+    return Emotion(False, name, strength)
+
+
+def prototype(look: str) -> np.ndarray:
+    """The look at strength 1, (25,) float64 in MOTION_CHANNELS; neutral is zeros."""
+    return _TABLE[LOOKS.index(look)].copy()
+
+
+@numba.njit(cache=True)
+def step_expression(
+    state: np.ndarray, targets: np.ndarray, logits: np.ndarray, presence: float, out: np.ndarray
+) -> None:
+    """One code: move the strengths towards what is wanted and add the looks to `out` (25,); all in place, float64.
+
+    `auto` believes the voice only while it speaks and only what it has said for a second; it shows one mood at a time,
+    half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
+    """
+    state[SPEAKING] += (presence - state[SPEAKING]) * CODE_S / 0.15
+    most = logits[0]
+    for i in range(1, 7):
+        most = max(most, logits[i])
+    total = 0.0
+    for i in range(7):
+        total += np.exp(logits[i] - most)
+    rate = CODE_S / EVIDENCE_S * presence
+    for i in range(7):
+        state[BELIEF + i] += (np.exp(logits[i] - most) / total - state[BELIEF + i]) * rate
+        state[BELIEF + i] *= 1 - CODE_S / 4.0 * (1 - presence)  # a mood fades when nobody speaks
+    chosen = int(state[CHOSEN])
+    if chosen > 0 and state[BELIEF + chosen] < LEAVE:
+        chosen = 0
+    for i in range(1, 7):
+        if state[BELIEF + i] > ENTER and i != chosen and state[BELIEF + i] > state[BELIEF + chosen] + 0.1:
+            chosen = i
+    state[CHOSEN] = chosen
+
+    for look in range(len(_TABLE)):
+        wanted = targets[1 + look]
+        if targets[0] > 0:
+            wanted = AUTO_STRENGTH * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
+        strength = state[STRENGTH + look]
+        tau = ATTACK_S if wanted > strength else RELEASE_S
+        if targets[0] == 0:
+            tau = 0.25  # a choice of the user's shows at once, without a jump
+        strength += (wanted - strength) * CODE_S / tau
+        state[STRENGTH + look] = strength
+        if strength > 1e-4:
+            mouth = strength * (1 - (1 - SPEAKING_MOUTH) * state[SPEAKING])
+            for c in range(len(out)):
+                out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else strength)

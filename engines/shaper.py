@@ -1,0 +1,270 @@
+"""Shaper: one encoder step in, the motion code that the generator draws out. Laws of the mouth, emotion, idle life.
+
+Order, and why:
+
+1. Presence opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, breath, music and
+   noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter.
+2. Jitter: what stays within a few thousandths of an eye distance is smoothed, what moves passes whole (`_steady`). A
+   movement is never delayed by it.
+3. Emotion and the idle process are added. Neither changes the gap between the lips.
+4. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
+   shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
+   lowered, the lower lip comes up, the upper one comes down a little.
+5. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+
+    shaper = Shaper(lookahead_ms=40, seed=7)
+    state = shaper.init_state()
+    motion, state = shaper.step(code, state, chunk_rms)      # (25,) float32; the old state is spent
+
+All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
+than the encoder's row did.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from engines.encoder import Code
+from engines.errors import ConfigError
+from engines.expression import EXPRESSION_STATE, Emotion, parse_emotion, step_expression
+from engines.idle import Idle, step_idle
+from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
+from engines.state import State
+
+JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
+OPEN_SIDE, UPPER_UP = MOTION_CHANNELS.index("mouthOpenSide"), MOTION_CHANNELS.index("mouthUpperUp")
+BLINK_LEFT, SQUINT, SNEER = (MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeSquint", "noseSneer"))
+SPEECH = len(SPEECH_CHANNELS)
+FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
+
+# How each channel goes with the opening: least squares over all pictures of nine GRID talkers (train split). The lips'
+# heights and thicknesses add up to the gap (jawOpen = up + down + roll upper + 0.76 roll lower, r 1.00); so do these.
+WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
+WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
+
+ON, OFF = 0.55, 0.35  # presence that opens the gate, and below which it shuts
+GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
+CLOSE_FROM, CLOSE_FULL = 0.30, 0.60  # posterior of p, b or m between which the lips shut
+CLOSE_RISE, CLOSE_FALL = 0.5, 0.34  # a code: shut within 40 ms, open again within 60
+TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
+TOUCH_UPPER = 0.008  # upper lip raised off the teeth in f and v
+STEADY = 0.35  # share of a small difference that is taken over a code
+IDLE_FADE = 0.06  # of the way a code, when idle life is switched
+
+# Jitter below this much (eye distances) is smoothed: a quarter of each channel's deviation over GRID.
+SMALL = 0.25 * np.array(
+    [0.072, 0.035, 0.053, 0.031, 0.015, 0.019, 0.059, 0.021, 0.021, 0.013, 0.015, 0.011, 0.011, 0.011]
+)
+LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1])
+HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1])
+
+_LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
+_TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
+
+# State of the laws: gate open or shut, its course, closure, touch, idle's share, then the steadied channels.
+OPEN, GATE, CLOSURE, TOUCH, LIFE, STEADIED = 0, 1, 2, 3, 4, 5
+LAW_STATE = STEADIED + SPEECH
+
+
+@numba.njit(cache=True)
+def _towards(value: float, target: float, rise: float, fall: float) -> float:
+    """One code on the way to the target, at most this far."""
+    return value + min(rise, max(-fall, target - value))
+
+
+@numba.njit(cache=True)
+def _steady(value: float, before: float, small: float) -> float:
+    """A difference far below `small` is smoothed, one above it passes whole."""
+    difference = value - before
+    return before + difference * min(1.0, STEADY + (1 - STEADY) * abs(difference) / small)
+
+
+@numba.njit(cache=True)
+def _step(
+    laws: np.ndarray,
+    mood: np.ndarray,
+    life: np.ndarray,
+    constants: np.ndarray,
+    emotion: np.ndarray,
+    with_life: bool,
+    speech: np.ndarray,
+    phone_logits: np.ndarray,
+    presence: float,
+    emotion_logits: np.ndarray,
+    rms: float,
+    out: np.ndarray,
+) -> None:
+    """One code, in place: laws, mood, life are the state; out (25,) float64."""
+    if presence > ON:
+        laws[OPEN] = 1.0
+    elif presence < OFF:
+        laws[OPEN] = 0.0
+    laws[GATE] = _towards(laws[GATE], laws[OPEN], GATE_RISE, GATE_FALL)
+    gate = laws[GATE] * laws[GATE] * (3 - 2 * laws[GATE])
+
+    out[:] = 0.0
+    for c in range(SPEECH):
+        steadied = _steady(speech[c] * gate, laws[STEADIED + c], SMALL[c])
+        laws[STEADIED + c] = steadied
+        out[c] = steadied
+
+    step_expression(mood, emotion, emotion_logits, presence, out)
+    if with_life or laws[LIFE] > 0.001:
+        laws[LIFE] += IDLE_FADE * ((1.0 if with_life else 0.0) - laws[LIFE])
+        share = laws[LIFE]
+        alive = np.zeros(len(out))
+        step_idle(life, constants, presence, rms, max(0.0, out[JAW_OPEN]), alive)
+        for c in range(len(out)):
+            out[c] += share * alive[c]
+
+    most = phone_logits[0]
+    for i in range(1, len(phone_logits)):
+        most = max(most, phone_logits[i])
+    total = 0.0
+    for i in range(len(phone_logits)):
+        total += np.exp(phone_logits[i] - most)
+    lips = teeth = 0.0
+    for i in _LIPS:
+        lips += np.exp(phone_logits[i] - most) / total
+    for i in _TEETH:
+        teeth += np.exp(phone_logits[i] - most) / total
+    wanted = min(1.0, max(0.0, (lips - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM)))
+    laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
+    wanted = min(1.0, max(0.0, (teeth - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM))) * gate
+    laws[TOUCH] = _towards(laws[TOUCH], wanted, CLOSE_RISE, CLOSE_FALL)
+
+    touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
+    shut = laws[CLOSURE] * max(0.0, out[JAW_OPEN] - touch)
+    for c in range(FIRST_BROW):
+        out[c] -= (touch + shut) * WITH_OPENING[c]
+    out[UPPER_UP] += laws[TOUCH] * (1 - laws[CLOSURE]) * TOUCH_UPPER
+    for c in range(len(out)):
+        out[c] = min(HIGH[c], max(LOW[c], out[c]))
+    out[OPEN_SIDE] = min(out[OPEN_SIDE], out[JAW_OPEN])
+
+
+@numba.njit(cache=True)
+def _run(
+    laws: np.ndarray,
+    mood: np.ndarray,
+    life: np.ndarray,
+    constants: np.ndarray,
+    emotion: np.ndarray,
+    with_life: bool,
+    speech: np.ndarray,
+    phone_logits: np.ndarray,
+    presence: np.ndarray,
+    emotion_logits: np.ndarray,
+    rms: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """K codes: arrays as in `_step` with K rows."""
+    for k in range(len(out)):
+        _step(
+            laws,
+            mood,
+            life,
+            constants,
+            emotion,
+            with_life,
+            speech[k],
+            phone_logits[k],
+            presence[k],
+            emotion_logits[k],
+            rms[k],
+            out[k],
+        )
+
+
+class Shaper:
+    """Turns encoder steps into motion codes. Settings may change while a stream runs: `idle`, `choose_emotion`."""
+
+    def __init__(
+        self,
+        spec: StreamSpec = SPEC,
+        lookahead_ms: int = 80,
+        seed: int = 0,
+        idle: bool = True,
+        emotion: str | Emotion = "auto",
+    ) -> None:
+        """lookahead_ms: one of spec.lookaheads_ms; seed: whose blinks and looks; emotion: see `parse_emotion`."""
+        if lookahead_ms not in spec.lookaheads_ms:
+            known = ", ".join(map(str, spec.lookaheads_ms))
+            raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
+        self.row = spec.lookahead_row(lookahead_ms)
+        self.lookahead_ms = lookahead_ms
+        self.idle = idle
+        self.life = Idle(seed)
+        self.choose_emotion(emotion)
+        self._out = np.zeros(len(MOTION_CHANNELS))
+        # Compile or load the kernel now, never in the middle of a stream.
+        self.run(*(np.zeros((1, n), np.float32) for n in (SPEECH, len(spec.phones))), np.zeros(1), np.zeros((1, 7)))
+
+    def choose_emotion(self, emotion: str | Emotion) -> None:
+        """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
+        self.emotion = parse_emotion(emotion) if isinstance(emotion, str) else emotion
+        self._targets = self.emotion.targets()
+
+    def init_state(self) -> State:
+        """A face at rest at the start of a stream."""
+        laws = np.zeros(LAW_STATE)
+        laws[LIFE] = float(self.idle)
+        mood = np.zeros(EXPRESSION_STATE)
+        if not self.emotion.auto:
+            mood[-len(self._targets) + 1 :] = self._targets[1:]  # a chosen look is there from the first picture
+        return State({"laws": laws, "mood": mood, "life": self.life.init_state()})
+
+    def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:
+        """One encoder step -> (25,) float32 in MOTION_CHANNELS of code k - lookahead / 20 ms, and the state after it.
+
+        chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent.
+        """
+        arrays = state.arrays
+        _step(
+            arrays["laws"],
+            arrays["mood"],
+            arrays["life"],
+            self.life.constants,
+            self._targets,
+            self.idle,
+            code.motion[self.row],
+            code.phone_logits[self.row],
+            float(code.presence[self.row, 0]),
+            code.emotion_logits,
+            chunk_rms,
+            self._out,
+        )
+        return self._out.astype(np.float32), state
+
+    def run(
+        self,
+        speech: np.ndarray,
+        phone_logits: np.ndarray,
+        presence: np.ndarray,
+        emotion_logits: np.ndarray,
+        rms: np.ndarray | None = None,
+        state: State | None = None,
+    ) -> tuple[np.ndarray, State]:
+        """A whole course at once, the same as K steps: (K, 14), (K, 40), (K,), (K, 7), (K,) -> (K, 25) float32, state.
+
+        The rows are those of this lookahead. Without a state, from the start of a stream.
+        """
+        state = self.init_state() if state is None else state
+        arrays = state.arrays
+        out = np.zeros((len(speech), len(MOTION_CHANNELS)))
+        _run(
+            arrays["laws"],
+            arrays["mood"],
+            arrays["life"],
+            self.life.constants,
+            self._targets,
+            self.idle,
+            np.ascontiguousarray(speech, np.float32),
+            np.ascontiguousarray(phone_logits, np.float32),
+            np.ascontiguousarray(presence, np.float64),
+            np.ascontiguousarray(emotion_logits, np.float32),
+            np.zeros(len(speech)) if rms is None else np.ascontiguousarray(rms, np.float64),
+            out,
+        )
+        return out.astype(np.float32), state
