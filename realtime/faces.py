@@ -1,0 +1,123 @@
+"""Opens the engines and portraits that `render` and `live` use, and keeps analysed portraits by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+
+FACE_SIZES = ("full", "face")
+
+
+def cache_folder() -> Path:
+    """Where things that can be made again are kept; VOXCAM_CACHE overrides the system's place."""
+    if override := os.environ.get("VOXCAM_CACHE"):
+        return Path(override)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "voxcam"
+
+
+@dataclass
+class Portrayed:
+    """A portrait ready to draw, and what to tell the user about its photo."""
+
+    portrait: Any
+    notes: list[str]
+
+
+def load_portrait(
+    path: Path, size: str = "full", camera: tuple[int, int] | None = None, *, use_cache: bool = True
+) -> Portrayed:
+    """An enrolled portrait (npz, or a folder with portrait.npz) or a photo, which is analysed once and then cached.
+
+    With camera (width, height) the photo is cut and scaled to that picture first, the face in its upper middle.
+    """
+    from engines.portrait import Portrait
+
+    path = Path(path)
+    if size not in FACE_SIZES:
+        raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
+    if path.is_dir() and (path / "portrait.npz").is_file():
+        path = path / "portrait.npz"
+    if path.suffix.lower() == ".npz":
+        return Portrayed(Portrait.load(path), [])
+    kept = cache_folder() / "portraits" / f"{_key(path, size, camera)}.npz"
+    if use_cache and kept.is_file():
+        try:
+            return Portrayed(Portrait.load(kept), [])
+        except (EngineMismatch, InputError):
+            kept.unlink(missing_ok=True)  # damaged or of another version: made anew below
+    made = analyse_photo(path, size, camera)
+    if use_cache:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            made.portrait.save(kept)
+        except (OSError, OutputError):
+            made.notes.append("the portrait could not be cached: the next start is slower")
+    return made
+
+
+def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None) -> Portrayed:
+    """Find the face in a photo and make the portrait."""
+    from engines.landmarker import Landmarker
+    from engines.photo import read_photo
+    from engines.portrait import make_portrait
+
+    rgb = read_photo(path)
+    with Landmarker() as landmarker:
+        report = landmarker.examine(rgb)
+    landmarks = report.landmarks
+    longest = {}
+    if camera is not None and size == "full":
+        rgb, landmarks = frame_photo(rgb, landmarks, camera)
+        longest = {"max_side_px": max(camera)}
+    return Portrayed(make_portrait(rgb, landmarks, size=size, **longest), list(report.notes))
+
+
+def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a photo (H, W, 3) to the camera's shape and scale it to (width, height); landmarks (478, 3) px follow.
+
+    The cut is as large as the photo allows, its middle follows the face sideways, and the eyes come to lie at two
+    fifths of its height.
+    """
+    import cv2
+
+    height, width = rgb.shape[:2]
+    camera_width, camera_height = camera
+    scale = min(width / camera_width, height / camera_height)
+    cut_width, cut_height = min(width, round(camera_width * scale)), min(height, round(camera_height * scale))
+    eyes = landmarks[[33, 133, 362, 263], :2].mean(0)
+    left = int(np.clip(round(float(eyes[0]) - cut_width / 2), 0, width - cut_width))
+    top = int(np.clip(round(float(eyes[1]) - cut_height * 0.4), 0, height - cut_height))
+    cut = rgb[top : top + cut_height, left : left + cut_width]
+    shrinks = cut_width > camera_width
+    framed = cv2.resize(cut, camera, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    ratio = np.array([camera_width / cut_width, camera_height / cut_height, camera_width / cut_width], np.float32)
+    moved = (landmarks - np.array([left, top, 0], np.float32) + np.array([0.5, 0.5, 0], np.float32)) * ratio
+    return np.ascontiguousarray(framed), (moved - np.array([0.5, 0.5, 0], np.float32)).astype(np.float32)
+
+
+def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:
+    from engines.portrait import VERSION, geometry_hash
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"there is no photo {path}", "check the path") from error
+    except OSError as error:
+        raise InputError(f"the photo {path} cannot be read ({error.strerror})", "check the path") from error
+    total = hashlib.sha256(content)
+    total.update(f"{VERSION} {geometry_hash()} {size} {camera}".encode())
+    return total.hexdigest()[:32]

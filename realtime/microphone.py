@@ -1,0 +1,111 @@
+"""The microphone through PortAudio (the only module that imports sounddevice)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engines.errors import DeviceError
+from realtime.clock import Clock
+from realtime.sources import DeviceSource
+
+MICROPHONE_FIX = "voxcam devices lists what there is"
+
+
+def import_sounddevice() -> Any:
+    """sounddevice, or a DeviceError that names the missing library."""
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise DeviceError(
+            "PortAudio, which reads microphones, is not installed", "sudo apt-get install libportaudio2"
+        ) from error
+    return sounddevice
+
+
+def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str, Any]]:
+    """PortAudio's number and description of a device by name, part of a name, or number.
+
+    direction is "input" or "output". DeviceError names the nearest choices.
+    """
+    sd = import_sounddevice()
+    key = f"max_{direction}_channels"
+    try:
+        devices = [dict(device) for device in sd.query_devices()]
+    except sd.PortAudioError as error:
+        raise DeviceError(f"the sound system does not answer ({error})", "voxcam doctor") from error
+    usable = {i: device for i, device in enumerate(devices) if device[key] > 0}
+    word = "microphone" if direction == "input" else "sound output"
+    if not usable:
+        raise DeviceError(f"this computer shows no {word}", "connect one, then voxcam devices")
+    if wanted is None or wanted == "default":
+        number = sd.default.device[0 if direction == "input" else 1]
+        if number not in usable:
+            number = next((i for i, device in usable.items() if device["name"] == "default"), next(iter(usable)))
+        return number, usable[number]
+    text = str(wanted)
+    if text.isdecimal() and int(text) in usable:
+        return int(text), usable[int(text)]
+    exact = [i for i, device in usable.items() if device["name"] == text]
+    partly = [i for i, device in usable.items() if text.lower() in device["name"].lower()]
+    for matches in (exact, partly):
+        if matches:
+            return matches[0], usable[matches[0]]
+    names = ", ".join(sorted({device["name"] for device in usable.values()})[:6])
+    raise DeviceError(f"no {word} is called {text!r} (there are: {names})", MICROPHONE_FIX)
+
+
+class Microphone(DeviceSource):
+    """A PortAudio input at its own rate, in blocks of the driver's choice."""
+
+    def __init__(self, wanted: str | int | None = None, clock: Clock | None = None) -> None:
+        self._sd = import_sounddevice()
+        self._wanted = wanted
+        self._number, device = find_device(wanted, "input")
+        self._stream: Any = None
+        super().__init__(round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"]), clock)
+        self.name = device["name"]
+        self.shares_portaudio = False  # set where another stream is open, which a new scan would end
+
+    def _callback(self, block: np.ndarray, count: int, times: Any, status: Any) -> None:
+        self._on_block(block, bool(status))
+
+    def _open_device(self) -> None:
+        sd = self._sd
+        try:
+            self._stream = sd.InputStream(
+                device=self._number,
+                samplerate=self.rate_hz,
+                channels=self.channels,
+                dtype="float32",
+                blocksize=0,
+                latency="low",
+                callback=self._callback,
+            )
+            self._stream.start()
+            self.device_latency_ms = 1000 * float(self._stream.latency)
+        except (sd.PortAudioError, ValueError, OSError) as error:
+            self._close_device()
+            raise DeviceError(f"the microphone {self.name!r} cannot be opened ({error})", "voxcam doctor") from error
+
+    def _close_device(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            try:
+                stream.abort(ignore_errors=True)
+                stream.close(ignore_errors=True)
+            except self._sd.PortAudioError:
+                return  # the device is gone already
+
+    def _try_again(self) -> None:
+        if not self.shares_portaudio:
+            # PortAudio lists devices once; a microphone that comes back is only found by a new scan.
+            self._close_device()
+            self._sd._terminate()
+            self._sd._initialize()
+            try:
+                self._number, _ = find_device(self._wanted, "input")
+            except DeviceError:
+                return
+        super()._try_again()

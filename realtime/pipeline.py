@@ -1,0 +1,449 @@
+"""The path from sound to sinks, live and offline.
+
+    source -> VoiceStage (encoder, shaper) -> LatentRing -> FaceStage (generator, badge) -> SinkWorkers
+
+Two threads: `voice` steps the encoder for every hop there is; `face` draws the pictures. Live, pictures follow
+absolute deadlines on the source's clock and late ones are dropped; offline, the face waits for the codes, the voice for
+the face, and the sinks make both wait. Nothing else differs: both draw the same pictures.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from engines.errors import StreamError
+from engines.spec import SPEC
+from realtime.clock import NS, Clock, SystemClock
+from realtime.latent_ring import LatentRing
+from realtime.messages import AudioCode, AudioHop, Picture, Stop
+from realtime.meters import Meters
+from realtime.pacer import Pacer
+from realtime.picture_pool import PicturePool
+from realtime.sinks import Sink, SinkWorker
+from realtime.sources import Source
+
+AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
+EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
+FADE_NS = 400_000_000
+
+
+class EncoderLike(Protocol):
+    """What the pipeline asks of engines/encoder.py."""
+
+    def init_state(self) -> Any: ...
+
+    def step(self, chunk: np.ndarray, state: Any) -> tuple[Any, Any]: ...
+
+
+class ShaperLike(Protocol):
+    """What the pipeline asks of engines/shaper.py. `row` is the encoder's row of the lookahead in use."""
+
+    row: int
+
+    def init_state(self) -> Any: ...
+
+    def step(self, code: Any, state: Any, chunk_rms: float) -> tuple[np.ndarray, Any]: ...
+
+
+class GeneratorLike(Protocol):
+    """What the pipeline asks of engines/generator.py."""
+
+    def draw(self, code: np.ndarray, portrait: Any, out: np.ndarray | None = None) -> np.ndarray: ...
+
+
+class VoiceStage:
+    """Hops to codes: all of the stream's memory. Not threaded; `hear` is called with each hop in order."""
+
+    def __init__(
+        self,
+        encoder: EncoderLike,
+        shaper: ShaperLike,
+        ring: LatentRing,
+        meters: Meters,
+        *,
+        lookahead_ms: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.encoder, self.shaper, self.ring, self.meters = encoder, shaper, ring, meters
+        self.lookahead_ms = lookahead_ms
+        shaper.row = SPEC.lookahead_row(lookahead_ms)
+        self.muted = False
+        self.on_code: list[Callable[[AudioCode], None]] = []
+        self.on_hop: list[Callable[[np.ndarray], None]] = []
+        self._clock = clock or SystemClock()
+        self._encoder_state = encoder.init_state()
+        self._shaper_state = shaper.init_state()
+        self._chunk = np.zeros(SPEC.chunk_samples, np.float32)
+        self._hops = 0
+
+    def hear(self, hop: AudioHop) -> None:
+        """Take one hop; every second one completes a chunk and makes a code."""
+        half = self._hops % SPEC.chunk_hops
+        at = half * SPEC.hop_samples
+        self._chunk[at : at + SPEC.hop_samples] = 0.0 if self.muted else hop.samples
+        self._hops += 1
+        self.meters.hops += 1
+        self.meters.gap_hops += hop.gap
+        if half == SPEC.chunk_hops - 1:
+            self._step(hop.captured_ns)
+
+    def _step(self, captured_ns: int) -> None:
+        begin_ns = self._clock.now_ns()
+        self.meters.stages["hop"].add(begin_ns - captured_ns)
+        row = self.shaper.row = SPEC.lookahead_row(self.lookahead_ms)
+        level = float(np.sqrt(np.dot(self._chunk, self._chunk) / len(self._chunk)))
+        code, self._encoder_state = self.encoder.step(self._chunk, self._encoder_state)
+        motion, self._shaper_state = self.shaper.step(code, self._shaper_state, level)
+        if not np.isfinite(motion).all():
+            raise StreamError("the encoder gave values that are not numbers", "voxcam engines verify")
+        meters = self.meters
+        meters.level = level
+        meters.presence = float(np.ravel(code.presence)[row])
+        meters.snr_db = float(code.snr_db)
+        message = AudioCode(
+            index=self.ring.codes,
+            motion=np.array(motion, np.float32),
+            captured_ns=captured_ns,
+            emotion=_softmax(code.emotion_logits),
+            presence=meters.presence,
+            snr_db=meters.snr_db,
+        )
+        for call in self.on_code:
+            call(message)
+        self.ring.write(message)
+        meters.codes += 1
+        meters.stages["encode"].add(self._clock.now_ns() - begin_ns)
+
+    def finish(self, end_samples: int) -> None:
+        """Silence until the codes reach a sample: what the last pictures and the lookahead still need."""
+        silence = np.zeros(SPEC.hop_samples, np.float32)
+        while self.ring.end_sample < end_samples:
+            self.hear(AudioHop(self._hops, silence, self._clock.now_ns()))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max())
+    return np.ravel(exponents / exponents.sum())
+
+
+class FaceStage:
+    """Codes to pictures. No memory: picture n depends on the ring at its end sample and on the portrait."""
+
+    def __init__(
+        self,
+        generator: GeneratorLike,
+        portrait: Any,
+        ring: LatentRing,
+        pacer: Pacer,
+        meters: Meters,
+        *,
+        size: tuple[int, int],
+        badge: Callable[[np.ndarray], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.generator, self.portrait, self.ring, self.pacer, self.meters = generator, portrait, ring, pacer, meters
+        self.badge = badge
+        self.height, self.width = size
+        self._clock = clock or SystemClock()
+        self._motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        self._fading_from: Any = None
+        self._fade_start_ns = 0
+        self._fade_buffer: np.ndarray | None = None
+
+    def swap(self, portrait: Any) -> None:
+        """Show another portrait of the same picture size from now on; it fades in."""
+        self._fade_buffer = np.empty((self.height, self.width, 3), np.uint8)
+        self._fade_start_ns = self._clock.now_ns()
+        self._fading_from, self.portrait = self.portrait, portrait
+
+    def draw(self, index: int, out: np.ndarray, due_ns: int = 0) -> Picture:
+        begin_ns = self._clock.now_ns()
+        end = self.pacer.end_sample(index)
+        motion = self.ring.at(end, self._motion)
+        captured_ns = self.ring.captured_ns(end)
+        drawn = self.generator.draw(motion, self.portrait, out=out)
+        if drawn is not out:
+            np.copyto(out, drawn)
+        if self._fading_from is not None:
+            self._fade(motion, out, begin_ns)
+        drawn_ns = self._clock.now_ns()
+        self.meters.stages["generate"].add(drawn_ns - begin_ns)
+        if self.badge is not None:
+            self.badge(out)
+        self.meters.stages["compose"].add(self._clock.now_ns() - drawn_ns)
+        return Picture(index, out, end, captured_ns, due_ns)
+
+    def _fade(self, motion: np.ndarray, out: np.ndarray, now_ns: int) -> None:
+        import cv2
+
+        share = (now_ns - self._fade_start_ns) / FADE_NS
+        if share >= 1 or self._fade_buffer is None:
+            self._fading_from = self._fade_buffer = None
+            return
+        self.generator.draw(motion, self._fading_from, out=self._fade_buffer)
+        cv2.addWeighted(out, share, self._fade_buffer, 1 - share, 0, dst=out)
+
+
+@dataclass
+class Controls:
+    """What a user may change while the stream runs; set by one thread, looked at by the stages."""
+
+    lookahead_ms: int = 0
+    mute: bool = False
+    rate_divisor: int = 1  # 2 draws every second picture: how an overloaded machine steps down
+    snapshot: list[Callable[[np.ndarray], None]] = field(default_factory=list)
+
+
+class Pipeline(AbstractContextManager["Pipeline"]):
+    """Starts the stages' threads, and stops them: in order when the sound ends, at once on `stop`.
+
+    `wait` returns the Stop; `raise_if_error` turns its cause into an exception. The sinks must be open. With
+    `samples_limit` the stream ends after so many 16 kHz samples.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        encoder: EncoderLike,
+        shaper: ShaperLike,
+        generator: GeneratorLike,
+        portrait: Any,
+        sinks: Sequence[Sink],
+        *,
+        size: tuple[int, int],
+        picture_rate: int = 25,
+        lookahead_ms: int = 0,
+        badge: Callable[[np.ndarray], None] | None = None,
+        clock: Clock | None = None,
+        samples_limit: int | None = None,
+        lend_thread: Callable[[], None] | None = None,
+    ) -> None:
+        self.source = source
+        self.clock = clock or SystemClock()
+        self.live = source.paced
+        self.meters = Meters()
+        self.ring = LatentRing()
+        self.controls = Controls(lookahead_ms)
+        self.picture_rate = picture_rate
+        self.pacer = Pacer(picture_rate, lookahead_ms)
+        self.voice = VoiceStage(encoder, shaper, self.ring, self.meters, lookahead_ms=lookahead_ms, clock=self.clock)
+        self.face = FaceStage(
+            generator, portrait, self.ring, self.pacer, self.meters, size=size, badge=badge, clock=self.clock
+        )
+        depth = 2 if self.live else 4
+        self.pool = PicturePool(*size, count=2 + (depth + 1) * len(sinks))
+        self.workers = [
+            SinkWorker(sink, self.pool, patient=not self.live, depth=depth, clock=self.clock) for sink in sinks
+        ]
+        self.on_picture: list[Callable[[Picture], None]] = []
+        self.first_picture_ns = 0
+        self.warn: Callable[[str], None] = lambda message: None
+        self._failed: list[SinkWorker] = []
+        self._ready_ns = 0
+        if self.live and self.workers:
+            self.workers[0].on_sent.append(self._sent)
+        self.sound_samples = 0  # 16 kHz samples heard, without the silence after the end
+        self._limit = samples_limit
+        self._lend_thread = lend_thread
+        self._halt = threading.Event()
+        self._done = threading.Event()
+        self._stop: Stop | None = None
+        self._stop_lock = threading.Lock()
+        self._pictures_total: int | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._voice_loop,), name="voice", daemon=True),
+            threading.Thread(target=self._guarded, args=(self._face_loop,), name="face", daemon=True),
+        ]
+        if any(sink.wants_sound for sink in sinks):
+            source.taps.append(self._give_sound)
+
+    # -- life
+
+    def __enter__(self) -> Pipeline:
+        for worker in self.workers:
+            worker.start()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        for thread in self._threads:
+            thread.join(2.0)
+        for worker in self.workers:
+            worker.stop(0.5 if self.live else 5.0)
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """End the stream now. The first caller's cause is the one that counts."""
+        self._end(Stop(self.clock.now_ns(), error))
+        self._halt.set()
+        self.ring.close(Stop(self.clock.now_ns(), error))
+        self._done.set()
+
+    def wait(self, timeout_s: float | None = None) -> Stop | None:
+        """Until the stream has ended, or None when it still runs after the timeout."""
+        return self._stop if self._done.wait(timeout_s) else None
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._stop.error if self._stop else None
+
+    def raise_if_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _end(self, stop: Stop) -> None:
+        with self._stop_lock:
+            if self._stop is None:
+                self._stop = stop
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        try:
+            if self._lend_thread is not None:
+                self._lend_thread()
+            loop()
+        except Exception as error:
+            self.stop(error)
+
+    # -- voice
+
+    def _voice_loop(self) -> None:
+        stop: Stop | None = None
+        while not self._halt.is_set():
+            if not self.live:
+                self.ring.wait_for_space(AHEAD_CODES)
+            self.voice.lookahead_ms = self.controls.lookahead_ms
+            self.voice.muted = self.controls.mute
+            hop = self.source.read_hop(NS // 10)
+            if isinstance(hop, Stop):
+                stop = hop
+                break
+            if hop is None:
+                continue
+            for call in self.voice.on_hop:
+                call(hop.samples)
+            self.voice.hear(hop)
+            self.sound_samples += SPEC.hop_samples
+            if self._limit is not None and self.sound_samples >= self._limit:
+                stop = Stop(self.clock.now_ns())
+                break
+        if stop is not None:
+            self._pictures_total = self.pacer.count(self.sound_samples)
+            self._finish_sound()
+            self.ring.close(stop)
+
+    def _finish_sound(self) -> None:
+        end = self.pacer.end_sample((self._pictures_total or 0) - 1)
+        whole = -(-end // SPEC.chunk_samples) * SPEC.chunk_samples
+        while self.ring.end_sample < whole and not self._halt.is_set():
+            if not self.live:
+                self.ring.wait_for_space(AHEAD_CODES)
+            self.voice.finish(min(whole, self.ring.end_sample + SPEC.chunk_samples))
+
+    def _give_sound(self, block: np.ndarray, captured_ns: int) -> None:
+        for worker in self.workers:
+            if worker.sink.wants_sound:
+                worker.give_sound(block)
+
+    # -- face
+
+    def _face_loop(self) -> None:
+        index = 0
+        while not self._halt.is_set():
+            if self._pictures_total is not None and index >= self._pictures_total:
+                break
+            if self.live:
+                index = self._wait_live(index)
+            else:
+                self.ring.release(self.pacer.end_sample(index))
+                if not self.ring.wait_for(self.pacer.end_sample(index), clock=self.clock) and self.ring.stop is None:
+                    continue
+            if self._halt.is_set() or (self._pictures_total is not None and index >= self._pictures_total):
+                break
+            self._draw(index)
+            self._check_sinks()
+            index += self.controls.rate_divisor if self.live else 1
+        self._finish_sinks()
+
+    def _wait_live(self, index: int) -> int:
+        """Wait for a picture's time and sound; gives the index to draw, a later one when this one's time is past."""
+        if self.controls.lookahead_ms * SPEC.sample_rate_hz // 1000 != self.pacer.lookahead_samples:
+            self.pacer = self.face.pacer = Pacer(self.picture_rate, self.controls.lookahead_ms)
+        while not self.ring.codes and not self._halt.is_set() and self.ring.stop is None:
+            self.ring.doorbell.wait(NS // 10)  # the source's clock starts with its first sound
+        newest = self.pacer.index_at(self.source.sample_at(self.clock.now_ns()))
+        if newest > index:
+            self.meters.late_pictures += newest - index
+            index = newest
+        due_ns = self.source.captured_ns(self.pacer.end_sample(index))
+        # A lookahead that grew, or a clock that jumped, must not freeze the loop for long: look again often.
+        while (now_ns := self.clock.now_ns()) < due_ns and not self._halt.is_set():
+            self.clock.sleep_until(min(due_ns, now_ns + NS // 4))
+            due_ns = self.source.captured_ns(self.pacer.end_sample(index))
+        grace_ns = due_ns + self.pacer.period_ns
+        if not self.ring.wait_for(self.pacer.end_sample(index), grace_ns, self.clock) and self.ring.stop is None:
+            self.meters.starved_pictures += 1
+        self.meters.stages["ring_wait"].add(self.clock.now_ns() - due_ns)
+        return index
+
+    def _draw(self, index: int) -> None:
+        buffer = self.pool.take(0.0 if self.live else 60.0)
+        if buffer is None:  # every buffer waits in a sink that is stuck
+            self.meters.late_pictures += 1
+            return
+        due_ns = self.source.captured_ns(self.pacer.end_sample(index)) if self.live else 0
+        picture = self.face.draw(index, buffer, due_ns)
+        self._ready_ns = self.clock.now_ns()
+        for worker in self.workers:
+            worker.give(picture)
+        for call in self.on_picture:
+            call(picture)
+        while self.controls.snapshot:
+            self.controls.snapshot.pop()(buffer.copy())
+        self.pool.release(buffer)
+        now_ns = self.clock.now_ns()
+        if self.meters.pictures == 0:
+            self.first_picture_ns = now_ns
+        self.meters.pictures += 1
+
+    def _sent(self, picture: Picture, sent_ns: int) -> None:
+        self.meters.stages["hand_over"].add(sent_ns - self._ready_ns)
+        self.meters.newest_sample_age.add(sent_ns - picture.captured_ns)
+
+    def _check_sinks(self) -> None:
+        """Live, a sink that fails leaves the others going, as long as there are any."""
+        self.meters.drift_ppm = self.source.drift_ppm
+        for worker in self.workers:
+            if worker.error is None or worker in self._failed:
+                continue
+            self._failed.append(worker)
+            if not self.live or len(self._failed) == len(self.workers):
+                raise worker.error
+            self.warn(f"{worker.sink.name} stopped: {worker.error}")
+
+    def _finish_sinks(self) -> None:
+        stop = self.ring.stop or Stop(self.clock.now_ns())
+        for worker in self.workers:
+            if not worker.stop(60.0 if not self.live else 2.0) and not self.live:
+                stop = Stop(stop.at_ns, StreamError(f"{worker.sink.name} does not finish"))
+            if worker.error is not None:
+                stop = Stop(stop.at_ns, worker.error)
+        self._end(stop)
+        self._done.set()
+
+
+def run(pipeline: Pipeline, poll: Callable[[], None] | None = None, every_s: float = 0.1) -> Stop:
+    """Run a pipeline to its end in this thread's company; `poll` is called now and then. Errors are raised."""
+    with ExitStack() as stack:
+        stack.enter_context(pipeline)
+        while (stop := pipeline.wait(every_s)) is None:
+            if poll is not None:
+                poll()
+    pipeline.raise_if_error()
+    return stop

@@ -1,0 +1,212 @@
+"""`voxcam render`: a photo and a sound become a talking video. The same path as live, run faster than time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engines.errors import ConfigError, VoxcamError
+from engines.spec import SPEC
+from realtime.cli import say
+from realtime.clock import NS, SystemClock
+from realtime.pacer import checked_lookahead, checked_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was made, and how fast."""
+
+    path: Path
+    seconds: float  # of sound
+    pictures: int
+    wall_s: float  # from the first hop to the finished file
+    first_picture_s: float  # from the start of the stream
+    complete: bool  # False when it was interrupted
+    notes: tuple[str, ...] = ()
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of sound; below 1 is faster than time."""
+        return self.wall_s / self.seconds if self.seconds else 0.0
+
+
+def render_file(
+    portrait: Any,
+    engines: Any,
+    audio: Path,
+    out: Path,
+    *,
+    picture_rate: int = 25,
+    lookahead_ms: int = 80,
+    badge: bool = False,
+    overwrite: bool = False,
+    sheet: Path | None = None,
+    title: str = "",
+    progress: Callable[[float, float], None] | None = None,
+) -> Rendered:
+    """Render one file. `progress(done_s, total_s)` is called a few times a second.
+
+    Interrupted (KeyboardInterrupt), it finishes the file with what there is and returns with complete=False.
+    """
+    from realtime.badge import Badge
+    from realtime.pipeline import Pipeline
+    from realtime.sheet import ContactSheet
+    from realtime.sound import SoundFile
+    from realtime.sources import FileSource
+    from realtime.video_file import VideoFile
+
+    clock = SystemClock()
+    height, width = portrait.size
+    begin_ns = clock.now_ns()
+    contact = ContactSheet() if sheet is not None else None
+    with ExitStack() as stack:
+        sound = stack.enter_context(SoundFile(audio))
+        source = FileSource(sound, paced=False)
+        file = VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, portrait_name=title)
+        stack.callback(file.close)
+        pipeline = Pipeline(
+            source,
+            engines.encoder,
+            engines.shaper,
+            engines.generator,
+            portrait,
+            [file],
+            size=(height, width),
+            picture_rate=picture_rate,
+            lookahead_ms=lookahead_ms,
+            badge=Badge(height, width) if badge else None,
+        )
+        file.open(height, width, picture_rate)
+        if contact is not None:
+            pipeline.on_picture.append(lambda picture: contact.see(picture.index, picture.pixels))
+            pipeline.voice.on_hop.append(contact.hear)
+        complete = True
+        try:
+            with pipeline:
+                while pipeline.wait(0.1) is None:
+                    if progress is not None:
+                        progress(pipeline.meters.pictures / picture_rate, sound.seconds or 0.0)
+        except KeyboardInterrupt:
+            complete = False
+        error = pipeline.error if complete else None
+        if error is not None:
+            file.abandon()
+            raise error
+        file.close()
+        if progress is not None and complete:
+            progress(1.0, 1.0)
+        wall_s = (clock.now_ns() - begin_ns) / NS
+        seconds = min(pipeline.sound_samples / SPEC.sample_rate_hz, pipeline.meters.pictures / picture_rate)
+        if complete and sound.seconds:
+            seconds = sound.seconds
+        if contact is not None and pipeline.meters.pictures:
+            contact.save(sheet, picture_rate, title)  # type: ignore[arg-type]
+        return Rendered(
+            out,
+            seconds,
+            pipeline.meters.pictures,
+            wall_s,
+            (pipeline.first_picture_ns - begin_ns) / NS,
+            complete,
+            tuple(source.warnings()),
+        )
+
+
+def render(
+    portrait: Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")],
+    audio: Annotated[Path, typer.Option("--audio", "-a", help="Any sound file, or a video with sound.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The video to write: mp4, mkv or webm.")],
+    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
+    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 80,
+    emotion: Annotated[
+        str, typer.Option(help="auto, off, or a named emotion, such as happiness or happiness:0.5.")
+    ] = "auto",
+    size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
+    seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    badge: Annotated[bool, typer.Option("--badge/--no-badge", help="Draw a small AI badge in a corner.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+) -> None:
+    """A photo and a sound become a talking video."""
+    from realtime.engines_in_use import open_engines
+    from realtime.faces import load_portrait
+    from realtime.sound import SoundFile
+    from realtime.video_file import checked_video_path
+
+    checked_rate(fps)
+    checked_lookahead(lookahead_ms)
+    checked_video_path(out, overwrite)
+    if sheet is not None:
+        checked_video_path(sheet, True, (".png", ".jpg", ".jpeg"))
+    for given, name in ((portrait, "--portrait"), (audio, "--audio")):
+        if given.exists() and out.exists() and given.samefile(out):
+            raise ConfigError(f"--out is the same file as {name}", "name another file")
+    SoundFile(audio).close()  # a sound that cannot be read is told before a photo is analysed
+    portrayed = load_portrait(portrait, size)
+    for note in portrayed.notes:
+        say(f"note: {note}")
+    with open_engines(emotion=emotion, seed=seed, threads=threads) as engines, progress_bar("rendering") as progress:
+        made = render_file(
+            portrayed.portrait,
+            engines,
+            audio,
+            out,
+            picture_rate=fps,
+            lookahead_ms=lookahead_ms,
+            badge=badge,
+            overwrite=overwrite,
+            sheet=sheet,
+            title=portrait.stem,
+            progress=progress,
+        )
+    for note in made.notes:
+        say(f"note: {note}")
+    print(closing_line(made, portrayed.portrait.size))
+    if not made.complete:
+        raise VoxcamError("stopped before the end: the file holds what was made so far")
+
+
+def closing_line(made: Rendered, size: tuple[int, int]) -> str:
+    speed = 1 / made.real_time_factor if made.real_time_factor else 0.0
+    return (
+        f"{made.path}: {made.seconds:.2f} s, {made.pictures} pictures {size[1]}x{size[0]}, made in {made.wall_s:.2f} s "
+        f"(real-time factor {made.real_time_factor:.2f}, {speed:.1f}x faster than time)"
+    )
+
+
+class progress_bar:
+    """A rich progress bar on stderr; called with seconds done and in total. Silent where stderr is no terminal."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> Callable[[float, float], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._progress.start()
+        task = self._progress.add_task(self._what, total=None)
+
+        def show(done_s: float, total_s: float) -> None:
+            self._progress.update(task, completed=done_s, total=total_s or None)
+
+        return show
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

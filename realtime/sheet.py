@@ -1,0 +1,121 @@
+"""Contact sheets: pictures over the waveform they were drawn from, with nothing but OpenCV and numpy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.errors import OutputError
+
+INK = (40, 42, 48)
+PAPER = (250, 249, 247)
+LINE = (190, 120, 40)
+FAINT = (222, 219, 214)
+MARGIN = 16
+
+
+class ContactSheet:
+    """Keeps small copies of pictures while a stream runs, in bounded memory, and draws the sheet at its end.
+
+    All pictures are candidates; when more than twice `columns` x `rows` are kept, every second one is let go.
+    """
+
+    def __init__(self, columns: int = 8, rows: int = 2, cell_width_px: int = 240) -> None:
+        self.columns, self.rows, self.cell_width_px = columns, rows, cell_width_px
+        self._every = 1
+        self._kept: list[tuple[int, np.ndarray]] = []
+        self._levels: list[np.ndarray] = []  # (n, 2) lowest and highest of each 2 ms at 16 kHz
+        self._level_every = 1
+
+    def see(self, index: int, pixels: np.ndarray) -> None:
+        if index % self._every:
+            return
+        height, width = pixels.shape[:2]
+        size = (self.cell_width_px, round(self.cell_width_px * height / width))
+        self._kept.append((index, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)))
+        if len(self._kept) >= 4 * self.columns * self.rows:
+            self._every *= 2
+            self._kept = [kept for kept in self._kept if kept[0] % self._every == 0]
+
+    def hear(self, samples: np.ndarray) -> None:
+        """(160,) float32, one hop: its lowest and highest value are kept."""
+        self._levels.append(np.array([samples.min(), samples.max()], np.float32))
+
+    def draw(self, picture_rate: int, title: str = "") -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        count = self.columns * self.rows
+        chosen = [
+            self._kept[i] for i in np.linspace(0, len(self._kept) - 1, min(count, len(self._kept))).round().astype(int)
+        ]
+        cell_h = chosen[0][1].shape[0] if chosen else self.cell_width_px
+        label_h, wave_h, title_h = 24, 110, 44 if title else 0
+        width = MARGIN + self.columns * (self.cell_width_px + MARGIN)
+        rows = max(1, -(-len(chosen) // self.columns))
+        height = MARGIN + title_h + rows * (cell_h + label_h + MARGIN) + wave_h + 34
+        sheet = np.full((height, width, 3), PAPER, np.uint8)
+        if title:
+            _write(sheet, title, (MARGIN, MARGIN + 22), 0.72, INK, 2)
+        seconds = max(len(self._levels) * 0.01, 1e-3)
+        for i, (index, small) in enumerate(chosen):
+            row, column = divmod(i, self.columns)
+            x = MARGIN + column * (self.cell_width_px + MARGIN)
+            y = MARGIN + title_h + row * (cell_h + label_h + MARGIN)
+            sheet[y : y + cell_h, x : x + self.cell_width_px] = small
+            _write(sheet, f"{i + 1}   {index / picture_rate:.2f} s", (x, y + cell_h + 18), 0.46, INK, 1)
+        top = height - wave_h - 26
+        self._draw_wave(
+            sheet, top, wave_h, [(i + 1, (index + 0.5) / picture_rate / seconds) for i, (index, _) in enumerate(chosen)]
+        )
+        _write(sheet, "0 s", (MARGIN, height - 8), 0.46, INK, 1)
+        _write(sheet, f"{seconds:.1f} s", (width - MARGIN - 50, height - 8), 0.46, INK, 1)
+        return sheet
+
+    def _draw_wave(self, sheet: np.ndarray, top: int, wave_h: int, marks: list[tuple[int, float]]) -> None:
+        width = sheet.shape[1] - 2 * MARGIN
+        middle, half = top + wave_h // 2 + 8, wave_h // 2 - 12
+        for number, share in marks:
+            x = MARGIN + round(min(share, 1.0) * width)
+            cv2.line(sheet, (x, top + 14), (x, top + wave_h), FAINT, 1)
+            _write(sheet, str(number), (x - 5, top + 10), 0.40, INK, 1)
+        if not self._levels:
+            return
+        levels = np.array(self._levels)
+        loudest = max(float(np.abs(levels).max()), 1e-4)
+        columns = np.minimum((np.arange(width) * len(levels)) // width, len(levels) - 1)
+        step = max(1, len(levels) // width)
+        for x, at in enumerate(columns):
+            part = levels[at : at + step]
+            low, high = part[:, 0].min() / loudest, part[:, 1].max() / loudest
+            cv2.line(
+                sheet, (MARGIN + x, round(middle - high * half)), (MARGIN + x, round(middle - low * half)), LINE, 1
+            )
+
+    def save(self, path: Path, picture_rate: int, title: str = "") -> None:
+        write_picture(path, self.draw(picture_rate, title))
+
+
+def write_picture(path: Path, rgb: np.ndarray) -> None:
+    """Write a png or jpg, beside and renamed; OutputError where that fails."""
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".jpg", ".jpeg"):
+        raise OutputError(f"{path.name} has no known ending", "use .png or .jpg")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
+    try:
+        options = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+        done, data = cv2.imencode(suffix, rgb[..., ::-1], options)
+        if not done:
+            raise OutputError(f"{path} cannot be coded", "use .png")
+        temporary.write_bytes(data.tobytes())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another folder") from error
+
+
+def _write(
+    sheet: np.ndarray, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], weight: int
+) -> None:
+    cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, weight, cv2.LINE_AA)

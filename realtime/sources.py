@@ -1,0 +1,386 @@
+"""Where sound comes from. Every source gives hops of 10 ms at 16 kHz and, to whoever taps it, its native sound."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+import numpy as np
+
+from engines.errors import ConfigError, DeviceError, StreamError
+from engines.spec import SPEC
+from realtime.clock import NS, CaptureClock, Clock, SystemClock
+from realtime.messages import AudioHop, Stop
+from realtime.resampler import Resampler
+from realtime.sample_ring import SampleRing
+from realtime.sound import SoundFile, to_mono
+
+HOP = SPEC.hop_samples
+HOP_NS = HOP * NS // SPEC.sample_rate_hz
+LOST_AFTER_NS = 200_000_000
+RETRY_NS = 500_000_000
+FIRST_BLOCK_NS = 1_500_000_000
+
+Tap = Callable[[np.ndarray, int], None]
+"""Called with (samples, channels) float32 at the native rate and the time its last sample was captured."""
+
+
+class HopCutter:
+    """Native sound in, hops out: mixed to mono, resampled, cut."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self.hops = 0
+        self._resampler = Resampler(rate_hz, SPEC.sample_rate_hz)
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        """(samples, channels) float32 in; each full hop (160,) out."""
+        self._rest = np.concatenate([self._rest, self._resampler.push(to_mono(block))])
+        yield from self._cut()
+
+    def finish(self) -> Iterator[np.ndarray]:
+        """The end of the sound: the last hop is filled with zeros."""
+        rest = np.concatenate([self._rest, self._resampler.finish()])
+        self._rest = np.concatenate([rest, np.zeros(-len(rest) % HOP, np.float32)])
+        yield from self._cut()
+
+    def _cut(self) -> Iterator[np.ndarray]:
+        at = 0
+        while len(self._rest) - at >= HOP:
+            self.hops += 1
+            yield self._rest[at : at + HOP]
+            at += HOP
+        self._rest = self._rest[at:]
+
+    def native_count(self, sample: int) -> int:
+        """Native samples that were captured when 16 kHz sample `sample` was."""
+        return sample * self.rate_hz // SPEC.sample_rate_hz
+
+
+class Source(AbstractContextManager["Source"]):
+    """One interface for microphones, files and pipes.
+
+    `read_hop` gives the next hop, None when none came within the timeout, Stop at the end. `captured_ns` says when a
+    16 kHz sample of this stream was, or will be, captured.
+    """
+
+    name = "source"
+    rate_hz = SPEC.sample_rate_hz
+    channels = 1
+    paced = True  # comes at the pace of time
+    device_latency_ms = 0.0  # what the device reports of itself; not part of our counts
+    overflows = 0
+
+    def __init__(self) -> None:
+        self.taps: list[Tap] = []
+
+    def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
+        raise NotImplementedError
+
+    def captured_ns(self, sample: int) -> int:
+        raise NotImplementedError
+
+    def sample_at(self, now_ns: int) -> int:
+        """The inverse of `captured_ns`."""
+        raise NotImplementedError
+
+    @property
+    def drift_ppm(self) -> float:
+        return 0.0
+
+    @property
+    def lost(self) -> bool:
+        return False
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+
+    def _tap(self, block: np.ndarray, captured_ns: int) -> None:
+        for tap in self.taps:
+            tap(block, captured_ns)
+
+
+class BlockSource(Source):
+    """A source that pulls its blocks from an iterator: a file or a pipe, at the pace of time or as fast as it goes."""
+
+    def __init__(
+        self,
+        blocks: Iterator[np.ndarray],
+        rate_hz: int,
+        channels: int,
+        *,
+        paced: bool,
+        clock: Clock | None = None,
+        name: str = "sound",
+    ) -> None:
+        super().__init__()
+        self.name, self.rate_hz, self.channels, self.paced = name, rate_hz, channels, paced
+        self._blocks = blocks
+        self._clock = clock or SystemClock()
+        self._cutter = HopCutter(rate_hz)
+        self._hops = self._cut_all()
+        self._index = 0
+        self._start_ns: int | None = None
+        self._native = 0
+
+    def _cut_all(self) -> Iterator[np.ndarray]:
+        for block in self._blocks:
+            self._native += len(block)
+            if self.taps:
+                if self.paced and self._start_ns is not None:
+                    # A tap may play this sound: it must not get it before its time.
+                    self._clock.sleep_until(self._start_ns + self._native * NS // self.rate_hz)
+                self._tap(block, self._now_or_zero())
+            yield from self._cutter.push(block)
+        yield from self._cutter.finish()
+
+    def _now_or_zero(self) -> int:
+        return (self._start_ns or 0) + self._native * NS // self.rate_hz
+
+    def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
+        if self._start_ns is None:
+            self._start_ns = self._clock.now_ns()
+        samples = next(self._hops, None)
+        if samples is None:
+            return Stop(self._clock.now_ns())
+        index, self._index = self._index, self._index + 1
+        due_ns = self.captured_ns((index + 1) * HOP)
+        if self.paced:
+            self._clock.sleep_until(due_ns)
+        return AudioHop(index, samples, due_ns)
+
+    def captured_ns(self, sample: int) -> int:
+        return (self._start_ns or 0) + sample * NS // SPEC.sample_rate_hz
+
+    def sample_at(self, now_ns: int) -> int:
+        return (now_ns - (self._start_ns or 0)) * SPEC.sample_rate_hz // NS
+
+
+class FileSource(BlockSource):
+    """A sound file, at real-time pace or as fast as it can be read."""
+
+    def __init__(self, sound: SoundFile, *, paced: bool, clock: Clock | None = None) -> None:
+        self.sound = sound
+        # Hops of 10 ms at real-time pace, so that a tap hears them as a microphone would give them.
+        block = max(1, sound.rate_hz // 100) if paced else None
+        super().__init__(
+            sound.blocks(block), sound.rate_hz, sound.channels, paced=paced, clock=clock, name=sound.path.name
+        )
+
+    def warnings(self) -> list[str]:
+        return self.sound.warnings()
+
+    def close(self) -> None:
+        self.sound.close()
+
+
+RAW_FORMATS = {
+    "s16le": (np.dtype("<i2"), 32768.0),
+    "s32le": (np.dtype("<i4"), 2147483648.0),
+    "f32le": (np.dtype("<f4"), 1.0),
+}
+
+
+class DeviceSource(Source):
+    """What microphones share: a ring that a callback fills, the watchdog, and the way back after a loss.
+
+    A subclass opens a device whose callback calls `_on_block` and nothing else. When no block came for 200 ms the
+    stream goes on with zero hops marked `gap` at the clock's pace, and the device is opened again until that works.
+    """
+
+    def __init__(self, rate_hz: int, channels: int, clock: Clock | None = None, retry: bool = True) -> None:
+        super().__init__()
+        self.rate_hz, self.channels = rate_hz, channels
+        self.ring = SampleRing(2 * rate_hz, channels)
+        self.overflows = 0
+        self.losses = 0
+        self._retry = retry
+        self._clock = clock or SystemClock()
+        self._map = CaptureClock(SPEC.sample_rate_hz)
+        self._cutter = HopCutter(rate_hz)
+        self._ready: list[np.ndarray] = []
+        self._index = 0
+        self._shift = 0  # 16 kHz samples of this stream before the cutter's first one
+        self._lost = False
+        self._last_block_ns = 0
+        self._next_try_ns = 0
+        self._ended = False
+        self._callback_error: BaseException | None = None
+
+    # -- the device's thread
+
+    def _on_block(self, block: np.ndarray, overflowed: bool) -> None:
+        """Copy and count. Runs in the device's thread: no waiting, no raising."""
+        self.overflows += overflowed
+        self.ring.write(block, self._clock.now_ns())
+
+    # -- for subclasses
+
+    def _open_device(self) -> None:
+        """Open and start; DeviceError when that cannot be."""
+        raise NotImplementedError
+
+    def _close_device(self) -> None:
+        raise NotImplementedError
+
+    # -- the voice thread
+
+    def __enter__(self) -> Source:
+        self._open_device()
+        self._last_block_ns = self._clock.now_ns() + FIRST_BLOCK_NS  # a device may take its time to start
+        return self
+
+    def close(self) -> None:
+        self._close_device()
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    @property
+    def drift_ppm(self) -> float:
+        return self._map.drift_ppm
+
+    def captured_ns(self, sample: int) -> int:
+        if not self._map.started:
+            return self._clock.now_ns() + HOP_NS
+        return self._map.captured_ns(sample)
+
+    def sample_at(self, now_ns: int) -> int:
+        return self._map.count_at(now_ns) if self._map.started else self._index * HOP
+
+    def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
+        until_ns = self._clock.now_ns() + timeout_ns
+        while not self._ready:
+            if self._ended:
+                return Stop(self._clock.now_ns())
+            if len(self.ring):
+                self._take_blocks()
+                continue
+            now_ns = self._clock.now_ns()
+            if now_ns - self._last_block_ns > LOST_AFTER_NS:
+                hop = self._while_lost(now_ns, until_ns)
+                if hop is not None:
+                    return hop
+            if self._clock.now_ns() >= until_ns:
+                return None
+            self.ring.doorbell.wait(min(HOP_NS, until_ns - self._clock.now_ns()))
+        samples = self._ready.pop(0)
+        index, self._index = self._index, self._index + 1
+        return AudioHop(index, samples, self.captured_ns((index + 1) * HOP))
+
+    def _take_blocks(self) -> None:
+        if self._lost:
+            self._come_back()
+        stamps = self.ring.stamps()
+        block = self.ring.read()
+        for written, at_ns in stamps:
+            self._last_block_ns = at_ns
+            self._map.observe(self._shift + written * SPEC.sample_rate_hz // self.rate_hz, at_ns)
+        self._tap(block, self._last_block_ns)
+        self._ready.extend(self._cutter.push(block))
+
+    def _while_lost(self, now_ns: int, until_ns: int) -> AudioHop | None:
+        if not self._lost:
+            self._lost = True
+            self.losses += 1
+            self._next_try_ns = now_ns
+            if not self._map.started:
+                self._map.observe(self._index * HOP, now_ns)
+        if self._retry and now_ns >= self._next_try_ns:
+            self._next_try_ns = now_ns + RETRY_NS
+            self._try_again()
+        due_ns = self._map.captured_ns((self._index + 1) * HOP)
+        if due_ns > until_ns:
+            return None
+        self._clock.sleep_until(due_ns)
+        index, self._index = self._index, self._index + 1
+        return AudioHop(index, np.zeros(HOP, np.float32), due_ns, gap=True)
+
+    def _try_again(self) -> None:
+        try:
+            self._close_device()
+            self._open_device()
+        except DeviceError:
+            return  # still away; the next try comes
+
+    def _come_back(self) -> None:
+        """Blocks flow again: this stream's counter goes on where the zero hops left it."""
+        self._lost = False
+        self.ring.read()
+        self.ring.stamps()
+        self._cutter = HopCutter(self.rate_hz)
+        self._shift = self._index * HOP - self.ring.written * SPEC.sample_rate_hz // self.rate_hz
+        self._map.restart()
+        self._map.observe(self._index * HOP, self._clock.now_ns())
+        self._last_block_ns = self._clock.now_ns()
+
+
+class PipeSource(DeviceSource):
+    """Raw samples on standard input, at whatever pace they come."""
+
+    def __init__(
+        self, pipe: BinaryIO | None, rate_hz: int, channels: int, sample_format: str, clock: Clock | None = None
+    ) -> None:
+        if sample_format not in RAW_FORMATS:
+            raise ConfigError(f"no sample format {sample_format!r}", f"use one of {', '.join(RAW_FORMATS)}")
+        super().__init__(rate_hz, channels, clock, retry=False)
+        self.name = "standard input"
+        self._pipe = pipe or sys.stdin.buffer
+        self._dtype, self._scale = RAW_FORMATS[sample_format]
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def _open_device(self) -> None:
+        self._thread = threading.Thread(target=self._pump, name="pipe", daemon=True)  # a read may never return
+        self._thread.start()
+
+    def _pump(self) -> None:
+        rest = b""
+        step = self._dtype.itemsize * self.channels
+        read = getattr(self._pipe, "read1", self._pipe.read)
+        try:
+            while not self._closing and (data := read(max(step, self.rate_hz // 100 * step))):
+                data = rest + data
+                whole = len(data) // step * step
+                rest = data[whole:]
+                block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self.channels).astype(np.float32)
+                if self._scale != 1.0:
+                    block /= self._scale
+                else:
+                    np.nan_to_num(block, copy=False)
+                while len(block) and not self._closing:
+                    taken = self.ring.write(block[: self.ring.capacity - len(self.ring)], self._clock.now_ns())
+                    block = block[taken:]
+                    if len(block):  # a pipe can wait, unlike a microphone
+                        self._clock.sleep_until(self._clock.now_ns() + HOP_NS)
+        except (OSError, ValueError) as error:
+            self._callback_error = error
+        self._pump_ended = True
+        self.ring.doorbell.ring()
+
+    _pump_ended = False
+
+    def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
+        if self._pump_ended and not len(self.ring) and not self._ended:
+            self._ready.extend(self._cutter.finish())
+            self._ended = True
+        if self._callback_error is not None:
+            raise StreamError(f"standard input broke ({self._callback_error})", "start the program before it again")
+        return super().read_hop(timeout_ns)
+
+    def _close_device(self) -> None:
+        self._closing = True

@@ -1,0 +1,202 @@
+"""Pictures and sound into an mp4, mkv or webm file that says it is synthetic.
+
+Written beside the target and renamed when it is whole; a stream that is interrupted still ends as a playable file.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import ConfigError, OutputError
+from realtime.messages import Picture
+from realtime.sinks import Sink
+
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
+XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="voxcam"
+ Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>
+</rdf:RDF></x:xmpmeta>
+<?xpacket end="r"?>"""
+CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
+SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+OPUS_RATE_HZ = 48_000
+
+
+def checked_video_path(path: Path, overwrite: bool, suffixes: tuple[str, ...] = tuple(CODECS)) -> Path:
+    """The path if a file of this kind can be written there; ConfigError or OutputError with what to do."""
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(f"{path.name} has no known ending", f"use one of {', '.join(suffixes)}")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", "name a file")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"there is no folder {folder}", f"mkdir -p {folder}")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} cannot be written to", "name another folder")
+    return path
+
+
+class VideoFile(Sink):
+    """H.264 and AAC in mp4 or mkv, VP9 and Opus in webm. Picture times come from their indices: gaps stay gaps."""
+
+    wants_sound = True
+
+    def __init__(
+        self,
+        path: Path,
+        rate_hz: int,
+        channels: int,
+        *,
+        overwrite: bool = False,
+        quality: int = 18,
+        preset: str = "veryfast",
+        portrait_name: str = "",
+    ) -> None:
+        self.path = checked_video_path(Path(path), overwrite)
+        self.name = str(path)
+        self.pictures = 0
+        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
+        self._rate_hz, self._channels = rate_hz, min(channels, 2)
+        self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
+        self._container: Any = None
+        self._sound_samples = 0
+        self._failed = False
+
+    def open(self, height: int, width: int, picture_rate: int) -> None:
+        import av
+
+        suffix = self.path.suffix.lower()
+        picture_codec, sound_codec = CODECS[suffix]
+        options = {"movflags": "use_metadata_tags+faststart"} if suffix == ".mp4" else {}
+        try:
+            self._container = av.open(str(self._temporary), "w", options=options)
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"{self.path} cannot be written ({error})", "name another folder") from error
+        self._container.metadata.update(
+            {
+                "title": f"voxcam {self._portrait_name}".strip(),
+                "comment": "AI-generated: a synthetic talking face made from a photo by voxcam",
+                "digitalSourceType": SOURCE_TYPE,
+            }
+        )
+        pictures = self._container.add_stream(picture_codec, rate=picture_rate)
+        # Codecs of 4:2:0 want even sides: an odd last row or column is left out.
+        self._height, self._width = height // 2 * 2, width // 2 * 2
+        pictures.width, pictures.height, pictures.pix_fmt = self._width, self._height, "yuv420p"
+        self._time_base = Fraction(1, picture_rate)
+        pictures.codec_context.time_base = self._time_base
+        if picture_codec == "libx264":
+            pictures.options = {"crf": str(self._quality), "preset": self._preset}
+            pictures.codec_context.thread_count = 2
+        else:
+            pictures.options = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
+        pictures.codec_context.color_range = 1  # limited
+        pictures.codec_context.colorspace = 1 if self._height >= 720 else 5  # BT.709, BT.601
+        self._colorspace = "ITU709" if self._height >= 720 else "ITU601"
+        self._pictures = pictures
+        rate = self._rate_hz
+        if sound_codec == "libopus":
+            rate = OPUS_RATE_HZ
+        elif rate not in SOUND_RATES_HZ:
+            rate = 48_000
+        sound = self._container.add_stream(sound_codec, rate=rate)
+        sound.layout = "stereo" if self._channels == 2 else "mono"
+        sound.codec_context.bit_rate = 128_000 if self._channels == 2 else 96_000
+        self._sound = sound
+        self._to_codec = av.AudioResampler(format=sound.codec_context.format, layout=sound.layout, rate=rate)
+        self._av = av
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+
+    def send(self, picture: Picture) -> None:
+        raw = self._av.VideoFrame.from_ndarray(picture.pixels[: self._height, : self._width], format="rgb24")
+        raw.pts = picture.index
+        raw.time_base = self._time_base
+        converted = self._reformatter.reformat(
+            raw, format="yuv420p", dst_colorspace=self._colorspace, src_colorspace=self._colorspace
+        )
+        converted.pts, converted.time_base = raw.pts, raw.time_base
+        self._write(self._pictures, converted)
+        self.pictures += 1
+
+    def hear(self, block: np.ndarray) -> None:
+        if block.shape[1] > self._channels:
+            block = block.mean(1, keepdims=True, dtype=np.float32)
+        packed = np.ascontiguousarray(block.reshape(1, -1), np.float32)
+        sound = self._av.AudioFrame.from_ndarray(
+            packed, format="flt", layout="stereo" if self._channels == 2 else "mono"
+        )
+        sound.sample_rate = self._rate_hz
+        sound.pts = self._sound_samples
+        sound.time_base = Fraction(1, self._rate_hz)
+        self._sound_samples += len(block)
+        for ready in self._to_codec.resample(sound):
+            self._write(self._sound, ready)
+
+    def _write(self, stream: Any, data: Any) -> None:
+        try:
+            for packet in stream.encode(data):
+                self._container.mux(packet)
+        except (self._av.FFmpegError, OSError) as error:
+            self._failed = True
+            fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
+            raise OutputError(f"{self.path} cannot be written ({error})", fix) from error
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            if not self._failed and self.pictures:
+                self._container = container
+                for ready in self._to_codec.resample(None) if self._sound_samples else ():
+                    self._write(self._sound, ready)
+                self._write(self._sound, None)
+                self._write(self._pictures, None)
+                self._container = None
+        except OutputError:
+            self._container = None
+            self._close_and_remove(container)
+            raise
+        if self._failed or not self.pictures:
+            self._close_and_remove(container)
+            return
+        try:
+            container.close()
+            if self.path.suffix.lower() == ".mp4":
+                _append_xmp(self._temporary)
+            os.replace(self._temporary, self.path)
+        except (self._av.FFmpegError, OSError) as error:
+            self._temporary.unlink(missing_ok=True)
+            raise OutputError(f"{self.path} cannot be finished ({error})", "free some space and try again") from error
+
+    def _close_and_remove(self, container: Any) -> None:
+        try:
+            container.close()
+        except (self._av.FFmpegError, OSError):
+            pass  # the disk is full: the file goes anyway
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Close without leaving a file."""
+        self._failed = True
+        self.close()
+
+
+def _append_xmp(path: Path) -> None:
+    """Add the XMP box (ISO 16684-1, part 3) that tools read the IPTC digital source type from."""
+    packet = XMP.encode()
+    with path.open("ab") as file:
+        file.write((8 + 16 + len(packet)).to_bytes(4, "big") + b"uuid" + XMP_UUID + packet)

@@ -1,0 +1,97 @@
+"""Small engines with the real interfaces, whose codes follow loudness: what they draw says what they heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.encoder import Code
+from engines.spec import SPEC
+
+JAW = SPEC.motion_channels.index("jawOpen")
+ROWS = len(SPEC.lookaheads_ms)
+
+
+@dataclass
+class FakeState:
+    """The levels of the last five chunks: the row of lookahead L speaks of the chunk L / 20 steps ago."""
+
+    levels: tuple[float, ...] = (0.0,) * 5
+
+
+class FakeEncoder:
+    """jawOpen of each row is the RMS of the chunk that it speaks of."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.fail_at = -1
+        self.nan_at = -1
+
+    def init_state(self) -> FakeState:
+        return FakeState()
+
+    def step(self, chunk: np.ndarray, state: FakeState) -> tuple[Code, FakeState]:
+        if self.steps == self.fail_at:
+            raise RuntimeError("the fake encoder fails")
+        level = float(np.sqrt(np.mean(np.square(chunk, dtype=np.float64))))
+        levels = (level, *state.levels[:4])
+        motion = np.zeros((ROWS, len(SPEC.speech_channels)), np.float32)
+        for row, lookahead_ms in enumerate(SPEC.lookaheads_ms):
+            motion[row, JAW] = levels[SPEC.lookahead_chunks(lookahead_ms)]
+        if self.steps == self.nan_at:
+            motion[:] = np.nan
+        self.steps += 1
+        code = Code(
+            content=np.zeros((ROWS, SPEC.content_size), np.float32),
+            emotion=np.zeros(SPEC.emotion_size, np.float32),
+            noise=np.zeros(SPEC.noise_size, np.float32),
+            speaker=np.zeros(SPEC.speaker_size, np.float32),
+            motion=motion,
+            phone_logits=np.zeros((ROWS, len(SPEC.phones)), np.float32),
+            presence=np.full((ROWS, 1), float(level > 0.01), np.float32),
+            emotion_logits=np.zeros(7, np.float32),
+            snr=np.full(1, 20.0, np.float32),
+        )
+        return code, FakeState(levels)
+
+
+class FakeShaper:
+    """Passes the speech channels through."""
+
+    row = 0
+
+    def init_state(self) -> int:
+        return 0
+
+    def step(self, code: Code, state: int, chunk_rms: float) -> tuple[np.ndarray, int]:
+        motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        motion[: len(SPEC.speech_channels)] = code.motion[self.row]
+        return motion, state + 1
+
+
+@dataclass
+class FakePortrait:
+    """A grey of its own."""
+
+    height: int = 32
+    width: int = 48
+    grey: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
+
+class FakeGenerator:
+    """The whole picture is one grey: the portrait's and 400 times the jaw's opening."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def draw(self, code: np.ndarray, portrait: FakePortrait, out: np.ndarray | None = None) -> np.ndarray:
+        if out is None:
+            out = np.empty((portrait.height, portrait.width, 3), np.uint8)
+        self.drawn += 1
+        out[:] = max(0, min(255, portrait.grey + round(400 * float(code[JAW]))))
+        return out
