@@ -199,7 +199,7 @@ class Shaper:
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
         # Compile or load the kernel now, never in the middle of a stream.
-        self.run(*(np.zeros((1, n), np.float32) for n in (SPEECH, len(spec.phones))), np.zeros(1), np.zeros((1, 7)))
+        self.run(np.zeros((1, SPEECH)), np.zeros((1, len(spec.phones))), np.zeros(1), np.zeros((1, 7)))
 
     def choose_emotion(self, emotion: str | Emotion) -> None:
         """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
