@@ -36,7 +36,7 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 
 # The state, all float64: where each thing lies. Times in s; waits count down.
 (SEED, DRAWS, STARTED, TALK, LEVEL, FLOOR, ONSET_REST) = range(7)
-# Lids: time since this blink began (-1: none), its depth, closing, hold and opening time, the right eye's lag and depth.
+# Lids: age of this blink (-1: none), its depth, closing, hold and opening time, the right eye's lag and share of it.
 (BLINK_WAIT, BLINK_AGE, BLINK_DEPTH, BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN, BLINK_LAG, BLINK_SIDE) = range(7, 15)
 # Gaze: time left of this fixation, whether it is off the camera, the point looked at (rad, in the room), and the last.
 (FIX_WAIT, AWAY, GAZE_X, GAZE_Y, FROM_X, FROM_Y, SACCADE_AGE) = range(15, 22)

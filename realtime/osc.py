@@ -36,7 +36,7 @@ class OscSender:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         except (OSError, UnicodeError) as error:
             raise ConfigError(f"the OSC host {host!r} has no address ({error})", EXAMPLE) from error
-        self.address: tuple[str | int, ...] = found[4]
+        self.address = found[4]
         self.sent = self.failed = 0
 
         def message(address: str, *values: str | float | int) -> bytes:
