@@ -21,7 +21,7 @@ from engines.portrait import EYEBALL_RADIUS, Portrait
 from engines.spec import MOTION_CHANNELS
 
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
-REMAP_BITS = 5  # OpenCV's fixed-point maps hold 1/32 px
+BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
 LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
 HIGH = np.full(len(MOTION_CHANNELS), 0.45, np.float32)
@@ -56,7 +56,8 @@ class Scratch:
     whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
     parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
     moved: np.ndarray  # (POINTS, 2) float32
-    lines: np.ndarray  # (2, LINE)
+    lines: np.ndarray  # (2, LINE): lips or lids of now
+    photo_lines: np.ndarray  # (2, LINE): the same on the photo
 
 
 class Generator:
@@ -103,6 +104,7 @@ class Generator:
                 parts=np.zeros((height, width), np.uint16),
                 moved=np.zeros(portrait.source.shape, np.float32),
                 lines=np.zeros((2, LINE)),
+                photo_lines=np.zeros((2, LINE)),
             )
         return self._scratch[key]
 
@@ -205,6 +207,18 @@ def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, 
     return (first + last) / 2, axis / scale, np.array([-axis[1], axis[0]]) / scale
 
 
+def trace_photo(
+    source: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], scale: float, lines: np.ndarray
+) -> np.ndarray:
+    """Trace lips or lids on the photo: origin, one eye distance along (px), u of both corners; (6,)."""
+    upper_points, lower_points = source[list(upper)], source[list(lower)]
+    origin, along, across = frame_of(upper_points, scale)
+    trace(upper_points, origin, along, across, lines[0])
+    trace(lower_points, origin, along, across, lines[1])
+    ends = (upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along
+    return np.array([*origin, *(along * scale * scale), *ends])
+
+
 def pixel_box(points: np.ndarray, margin: float, shape: tuple[int, ...]) -> np.ndarray:
     """Whole pixels around points, kept inside the picture: x0, y0, x1, y1."""
     low, high = points.min(0) - margin, points.max(0) + margin + 1
@@ -240,10 +254,11 @@ def draw_mouth(
     if gap <= 0.15 * soft:
         return
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    photo_frame = trace_photo(portrait.source, UPPER_SEAM, LOWER_SEAM, scale, scratch.photo_lines)
     jaw = portrait.teeth_place[1] + (0.0, float(code[JAW_DROP]), 0.0)
     paint_mouth(
         out,
-        pixel_box(np.concatenate([upper_points, lower_points]), 2.0, out.shape),
+        pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape),
         origin,
         along,
         across,
@@ -251,6 +266,10 @@ def draw_mouth(
         scratch.lines[0],
         scratch.lines[1],
         soft,
+        portrait.photo,
+        photo_frame,
+        scratch.photo_lines,
+        BAND_PX / scale,
         invert(plane_to_px(portrait, skull, portrait.teeth_place[0])),
         invert(plane_to_px(portrait, skull, jaw)),
         portrait.upper_teeth,
@@ -274,13 +293,15 @@ def draw_eye(
 ) -> None:
     """The eyeball between the lids of now, its iris turned by the gaze."""
     scale = float(portrait.scale[0])
-    upper_points, lower_points = moved[list(eye.upper)], moved[list(eye.lower)]
+    upper, lower = eye.upper, eye.lower
     if side == 0:  # the left eye's points run from outer to inner corner, right to left in the picture
-        upper_points, lower_points = upper_points[::-1], lower_points[::-1]
+        upper, lower = upper[::-1], lower[::-1]
+    upper_points, lower_points = moved[list(upper)], moved[list(lower)]
     origin, along, across = frame_of(upper_points, scale)
     trace(upper_points, origin, along, across, scratch.lines[0])
     trace(lower_points, origin, along, across, scratch.lines[1])
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    photo_frame = trace_photo(portrait.source, upper, lower, scale, scratch.photo_lines)
     corners = [eye.upper[0], eye.upper[-1]]
     place = portrait.rest[corners].mean(0).astype(np.float64)
     still = np.column_stack([np.eye(3), np.zeros(3)])
@@ -290,7 +311,7 @@ def draw_eye(
     turn = portrait.rotation[:2, :2] @ (np.sin(code[LOOK]), -np.sin(code[LOOK + 1]))
     paint_eye(
         out,
-        pixel_box(np.concatenate([upper_points, lower_points]), 2.0, out.shape),
+        pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape),
         origin,
         along,
         across,
@@ -298,6 +319,10 @@ def draw_eye(
         scratch.lines[0],
         scratch.lines[1],
         (0.6 + 0.5 * float(portrait.blur_px[0])) / scale,
+        portrait.photo,
+        photo_frame,
+        scratch.photo_lines,
+        BAND_PX / scale,
         portrait.eyeballs[side],
         to_photo,
         portrait.irises[side],

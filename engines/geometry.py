@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -75,7 +76,7 @@ def mesh_triangles(surface: np.ndarray) -> np.ndarray:
     """Triangles of the surface and of the rings around it, (n, 3) int32."""
     rings = [list(FACE_OVAL)] + [list(range(468 + RING * k, 468 + RING * (k + 1))) for k in range(len(RINGS))]
     outer = []
-    for inner_ring, outer_ring in zip(rings, rings[1:], strict=False):
+    for inner_ring, outer_ring in pairwise(rings):
         for k in range(RING):
             n = (k + 1) % RING
             outer.append((inner_ring[k], inner_ring[n], outer_ring[k]))

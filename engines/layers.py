@@ -71,6 +71,35 @@ def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
                     out[c] += weight * texture[row, column, c]
 
 
+@numba.njit(cache=True, fastmath=True, inline="always")
+def cubic(t: float, weights: np.ndarray) -> None:
+    """Weights of OpenCV's bicubic kernel (a = -0.75) at offset t in 0..1."""
+    a = -0.75
+    weights[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+    weights[1] = ((a + 2) * t - (a + 3)) * t * t + 1
+    s = 1 - t
+    weights[2] = ((a + 2) * s - (a + 3)) * s * s + 1
+    weights[3] = 1 - weights[0] - weights[1] - weights[2]
+
+
+@numba.njit(cache=True, fastmath=True)
+def fetch(image: np.ndarray, x: float, y: float, wx: np.ndarray, wy: np.ndarray, out: np.ndarray) -> None:
+    """Bicubic sample of (h, w, 3) uint8 at (x, y) px, edges repeated; wx, wy (4,) are scratch."""
+    height, width = image.shape[0], image.shape[1]
+    i, j = int(np.floor(x)), int(np.floor(y))
+    cubic(x - i, wx)
+    cubic(y - j, wy)
+    for c in range(3):
+        out[c] = 0.0
+    for dj in range(4):
+        row = min(height - 1, max(0, j - 1 + dj))
+        for di in range(4):
+            column = min(width - 1, max(0, i - 1 + di))
+            weight = wy[dj] * wx[di]
+            for c in range(3):
+                out[c] += weight * image[row, column, c]
+
+
 @numba.njit(cache=True, fastmath=True)
 def paint_mouth(
     picture: np.ndarray,
@@ -82,6 +111,10 @@ def paint_mouth(
     upper: np.ndarray,
     lower: np.ndarray,
     soft: float,
+    photo: np.ndarray,
+    photo_frame: np.ndarray,
+    photo_lines: np.ndarray,
+    band: float,
     skull: np.ndarray,
     jaw: np.ndarray,
     upper_teeth: np.ndarray,
@@ -94,12 +127,14 @@ def paint_mouth(
     """Paint the inside of the mouth between the lip lines of now.
 
     box: x0, y0, x1, y1 px. origin, along, across: the mouth's frame, px -> eye distances. ends: u of both corners.
-    upper, lower (LINE,): lip lines. soft: width of the edge. skull, jaw (2, 3): px -> place on the teeth textures in eye
+    upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips on
+    the photo: origin, one eye distance along in px, corners' u, lip lines; `band`: how far they are taken from it. skull, jaw (2, 3): px -> place on the teeth textures in eye
     distances. cavity, tongue (3,): colours 0..255. gap: opening at the centre, eye distances.
     """
     samples = upper.shape[0]
     texel = np.empty(4, np.float32)
-    colour = np.empty(3, np.float32)
+    colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
+    wx, wy = np.empty(4), np.empty(4)
     rise = min(0.30 * gap, 0.06) + 0.012  # how far the tongue stands above the lower lip
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
@@ -115,10 +150,31 @@ def paint_mouth(
             k2 = min(k + 1, samples - 1)
             top = upper[k] * (1 - f) + upper[k2] * f
             bottom = lower[k] * (1 - f) + lower[k2] * f
-            # The edge's softness grows from nothing with the gap, so that shut lips show no line.
             inside = min(v - top, bottom - v)
+            if inside < -band:
+                continue
+            # The lips' edges come straight from the photo, for the coarse map would smear one lip into the other.
+            top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
+            bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
+            own = top0 + min(v - top, 0.0) if v - top < bottom - v else bottom0 + max(v - bottom, 0.0)
+            keep = ramp(inside, -band, -0.4 * band) * ramp(bottom - top, 0.1 * soft, soft)
+            keep *= ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
+            along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
+            fetch(
+                photo,
+                photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3],
+                photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2],
+                wx,
+                wy,
+                lip,
+            )
+            for c in range(3):
+                lip[c] = keep * lip[c] + (1.0 - keep) * picture[y, x, c]
+            # The edge's softness grows from nothing with the gap, so that shut lips show no line.
             alpha = ramp(inside, -0.35 * soft, soft) * ramp(bottom - top, 0.15 * soft, 1.6 * soft)
             if alpha <= 0.002:
+                for c in range(3):
+                    picture[y, x, c] = np.uint8(min(255.0, max(0.0, lip[c] + 0.5)))
                 continue
             below_lip, above_lip = v - top, bottom - v
             side = abs(2.0 * place - 1.0)
@@ -146,19 +202,8 @@ def paint_mouth(
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             for c in range(3):
-                value = picture[y, x, c] * (1.0 - alpha) + colour[c] * alpha
+                value = lip[c] * (1.0 - alpha) + colour[c] * alpha
                 picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))
-
-
-@numba.njit(cache=True, fastmath=True, inline="always")
-def cubic(t: float, weights: np.ndarray) -> None:
-    """Weights of OpenCV's bicubic kernel (a = -0.75) at offset t in 0..1."""
-    a = -0.75
-    weights[0] = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
-    weights[1] = ((a + 2) * t - (a + 3)) * t * t + 1
-    s = 1 - t
-    weights[2] = ((a + 2) * s - (a + 3)) * s * s + 1
-    weights[3] = 1 - weights[0] - weights[1] - weights[2]
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -172,6 +217,10 @@ def paint_eye(
     upper: np.ndarray,
     lower: np.ndarray,
     soft: float,
+    photo: np.ndarray,
+    photo_frame: np.ndarray,
+    photo_lines: np.ndarray,
+    band: float,
     eyeball: np.ndarray,
     back: np.ndarray,
     iris: np.ndarray,
@@ -180,13 +229,13 @@ def paint_eye(
 ) -> None:
     """Paint the eyeball between the lids of now.
 
-    eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of
+    As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of
     eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the
     depth of the upper lid's shadow.
     """
     samples = upper.shape[0]
-    height, width = eyeball.shape[0], eyeball.shape[1]
     wx, wy = np.empty(4), np.empty(4)
+    lid, colour = np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -201,28 +250,45 @@ def paint_eye(
             k2 = min(k + 1, samples - 1)
             top = upper[k] * (1 - f) + upper[k2] * f
             bottom = lower[k] * (1 - f) + lower[k2] * f
-            alpha = ramp(min(v - top, bottom - v), 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
-            if alpha <= 0.002:
+            inside = min(v - top, bottom - v)
+            if inside < -band:
                 continue
-            px = back[0, 0] * x + back[0, 1] * y + back[0, 2]
-            py = back[1, 0] * x + back[1, 1] * y + back[1, 2]
-            # The iris moves as a whole; the white stretches between it and the corners.
-            distance = np.sqrt((px - gaze[0] - iris[0]) ** 2 + (py - gaze[1] - iris[1]) ** 2) / iris[2]
-            follow = 1.0 - ramp(distance, 1.05, 2.3)
-            px -= gaze[0] * follow
-            py -= gaze[1] * follow
-            i, j = int(np.floor(px)), int(np.floor(py))
-            cubic(px - i, wx)
-            cubic(py - j, wy)
-            shadow = 1.0 - closing * 0.35 * (1.0 - ramp(v - top, 0.0, 0.05))
+            # The lids' edges come straight from the photo, for the coarse map would squeeze the eye between them.
+            top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
+            bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
+            above = top0 + min(v - top, 0.0)
+            below = bottom0 + max(v - bottom, 0.0)
+            moved = ramp(abs(top0 - top) + abs(bottom0 - bottom), 0.002, 0.02)
+            keep = ramp(inside, -band, -0.4 * band) * moved * ramp(place, 0.0, 0.06) * ramp(1.0 - place, 0.0, 0.06)
+            along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
+            # Upper and lower lid meet in a soft line.
+            share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)
+            for part in range(2):
+                weight = share if part else 1.0 - share
+                if weight > 0.0:
+                    own = below if part else above
+                    px = photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3]
+                    py = photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2]
+                    fetch(photo, px, py, wx, wy, colour)
+                    for c in range(3):
+                        lid[c] = weight * colour[c] + (lid[c] if part and share < 1.0 else 0.0)
+            # Where they meet, lashes and shade draw a line.
+            shut = 1.0 - ramp(bottom - top, 0.0, 3.0 * soft)
+            crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))
             for c in range(3):
-                total = 0.0
-                for dj in range(4):
-                    row = min(height - 1, max(0, j - 1 + dj))
-                    part = 0.0
-                    for di in range(4):
-                        column = min(width - 1, max(0, i - 1 + di))
-                        part += wx[di] * eyeball[row, column, c]
-                    total += wy[dj] * part
-                value = picture[y, x, c] * (1.0 - alpha) + total * shadow * alpha
-                picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))
+                lid[c] *= crease
+            for c in range(3):
+                lid[c] = keep * lid[c] + (1.0 - keep) * picture[y, x, c]
+            alpha = ramp(inside, 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
+            if alpha > 0.002:
+                px = back[0, 0] * x + back[0, 1] * y + back[0, 2]
+                py = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+                # The iris moves as a whole; the white stretches between it and the corners.
+                distance = np.sqrt((px - gaze[0] - iris[0]) ** 2 + (py - gaze[1] - iris[1]) ** 2) / iris[2]
+                follow = 1.0 - ramp(distance, 1.05, 2.3)
+                fetch(eyeball, px - gaze[0] * follow, py - gaze[1] * follow, wx, wy, colour)
+                shadow = 1.0 - closing * 0.35 * (1.0 - ramp(v - top, 0.0, 0.05))
+                for c in range(3):
+                    lid[c] = lid[c] * (1.0 - alpha) + colour[c] * shadow * alpha
+            for c in range(3):
+                picture[y, x, c] = np.uint8(min(255.0, max(0.0, lid[c] + 0.5)))

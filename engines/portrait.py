@@ -39,6 +39,7 @@ MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
 OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are open
 CHEEKS = (50, 205, 280, 425, 101, 330)
+UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 INCISOR_DROP = 0.055  # upper incisors' edge below the closed lips' line, eye distances
 
@@ -214,6 +215,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
     aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
     scale = float(scales)
     landmarks = refine_seam(photo, landmarks, aligned, rotation, scale)
+    landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translations)
     shift = resting_shift(aligned)
 
@@ -319,12 +321,31 @@ def refine_seam(
     for k in range(columns - 1, 0, -1):
         path.append(int(back[path[-1], k]))
     shift = cv2.GaussianBlur(offsets[path[::-1]][None].astype(np.float32), (0, 0), 1.5)[0]
+    shift *= 1 - np.abs(np.linspace(-1, 1, columns)) ** 3
     seam = middle + np.interp(np.arange(len(middle)), t, shift)[:, None] * across
+    # The lips' flesh follows, so that no triangle folds.
     refined = landmarks.copy()
+    along = np.array([across[1], -across[0]])
+    place = landmarks[:, :2] @ along
+    order = np.argsort(line @ along)
+    away = landmarks[:, :2] @ across - np.interp(place, (line @ along)[order], (line @ across)[order])
+    follow = np.interp(place, (line @ along)[order], shift[order], left=0, right=0) * np.exp(-((away / reach / 2) ** 2))
+    refined[:, :2] += follow[:, None] * across
     for k, (a, b) in enumerate(zip(UPPER_SEAM, LOWER_SEAM, strict=True)):
         refined[[a, b], :2] = seam[k]
         refined[[a, b], 2] = (landmarks[a, 2] + landmarks[b, 2]) / 2
     return refined
+
+
+def widen_lids(landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> np.ndarray:
+    """Move the lids' lines off the eyeball onto the lids' rims: a blink must not drag along a strip of white."""
+    widened = landmarks.copy()
+    down = rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
+    for eye in EYES:
+        arch = np.sin(np.linspace(0, np.pi, len(eye.upper)))[:, None]
+        widened[list(eye.upper), :2] -= UPPER_RIM * arch * down
+        widened[list(eye.lower), :2] += LOWER_RIM * arch * down
+    return widened
 
 
 def resting_shift(aligned: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """How a face moves: the basis from motion channels to landmark displacements, and the triangles of the mesh.
 
     basis (25, 478, 3): displacement of each FaceMesh point for one unit of each motion channel, canonical pose,
-    eye distances. Mouth channels are a ridge regression over real talking faces (GRID) and real smiles (the London set);
-    brows, squint and sneer are smooth fields of our own, solved so that one unit of a channel measures as one unit.
+    eye distances. Mouth channels are a ridge regression over real talking faces (GRID) and real smiles (the London
+    set); brows, squint and sneer are smooth fields of our own, solved so that one unit of a channel measures as one.
     Blinks, gaze and head pose depend on the person or are rigid: their rows stay zero here (engines/portrait.py).
 
 Writes engines/weights/geometry.npz.
@@ -10,6 +10,7 @@ Writes engines/weights/geometry.npz.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,11 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
 from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, UPPER_SEAM
-from engines.measure import canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 
 MOUTH = SPEECH_CHANNELS[: SPEECH_CHANNELS.index("browInnerUp")]
 BROWS = SPEECH_CHANNELS[len(MOUTH) :]
-
-
-def mirror_points(canonical: np.ndarray) -> np.ndarray:
-    """Index of each point's partner on the other side of the face, (478,) int."""
-    mirrored = canonical * np.array([-1, 1, 1], np.float32)
-    return ((canonical[:, None] - mirrored[None]) ** 2).sum(-1).argmin(1)
 
 
 def mirror_motion(displacement: np.ndarray, partner: np.ndarray) -> np.ndarray:
@@ -77,7 +72,7 @@ def mouth_basis(
 
     motions: (displacements, channels, weight of one picture). `ridge` is per picture, in squared eye distances.
     """
-    partner = mirror_points(canonical)
+    partner = mirror_points()
     size = len(MOUTH)
     normal, target, total = np.zeros((size, size)), np.zeros((size, canonical.size)), 0.0
     for displacement, channels, weight in motions:
@@ -158,7 +153,7 @@ def triangulate(canonical: np.ndarray) -> np.ndarray:
         mesh += [t for t in ([a, b, d], [a, d, c]) if len(set(t)) == 3]
     edges = {tuple(sorted((t[i], t[(i + 1) % 3]))) for t in mesh for i in range(3)}
     rings = [UPPER_SEAM, LOWER_SEAM, *(eye.upper for eye in EYES), *(eye.lower for eye in EYES)]
-    needed = [tuple(sorted(edge)) for ring in rings for edge in zip(ring, ring[1:], strict=False)]
+    needed = [tuple(sorted(edge)) for ring in rings for edge in pairwise(ring)]
     if not edges.issuperset(needed):
         raise ValueError(f"the mesh lacks edges of lips or lids: {set(needed) - edges}")
     return np.array(mesh, np.int16)
