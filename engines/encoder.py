@@ -106,7 +106,7 @@ class Encoder:
 def open_encoder(
     card: str | Path = "encoder",
     backend: str = "onnxruntime",
-    device: str = "cpu",
+    device: str | None = None,
     precision: str = "fp32",
     threads: int = 1,
     engines_dir: Path | None = None,

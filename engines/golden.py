@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import STATE_PREFIX, WEIGHTS, EngineCard, write_atomically
+from engines.card import STATE_PREFIX, WEIGHTS, EngineCard, file_sha256, write_atomically
 from engines.errors import EngineMismatch
 from engines.session import Session
 
@@ -73,7 +73,10 @@ def read_golden(path: Path, card: EngineCard) -> Golden:
     """Read a golden stream and check it against the card's tensors; EngineMismatch where it is none."""
     fix = "install voxcam again, or export the model again: voxcam train export"
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        content = path.read_bytes()
+        if card.golden_sha256 and file_sha256(content) != card.golden_sha256:
+            raise EngineMismatch(f"{path.name} is not the golden stream that {card.name}'s card names", fix)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise EngineMismatch(f"no readable golden stream at {path} ({error})", fix) from error

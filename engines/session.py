@@ -123,12 +123,23 @@ class Session(ABC):
             if missing:
                 raise StreamError(f"{self.card.name} lacks inputs: {', '.join(missing)}", "pass or hold all of them")
 
+    def share_buffers(self, other: Session) -> None:
+        """Read and write the buffers of another session of the same model, so that callers' views of them stay good."""
+        self.inputs, self.outputs, self.held = other.inputs, other.outputs, other.held
+        self._rebuffer()
+        if self.held:
+            self._upload_held()
+
     def _refuse_closed(self) -> None:
         if self.closed:
             raise StreamError(f"the session of {self.card.name} is closed", "open it again")
 
     def _upload_held(self) -> None:  # noqa: B027  (backends with device memory override it)
         pass
+
+    @abstractmethod
+    def _rebuffer(self) -> None:
+        """Bind self.inputs and self.outputs, which are other arrays now."""
 
     @abstractmethod
     def _bind(self, state: State) -> BoundState:
@@ -155,7 +166,7 @@ def bind_twins(owner: Session, state: State) -> BoundState:
 def open_session(
     card: str | Path,
     backend: str = "onnxruntime",
-    device: str = "cpu",
+    device: str | None = None,
     precision: str = "fp32",
     threads: int = 1,
     engines_dir: Path | None = None,
@@ -164,6 +175,7 @@ def open_session(
 
     Takes the engine that `voxcam build-engine` made for this backend, device and precision where there is one, else
     compiles the model itself where the backend can. EngineMismatch with the command that helps where neither can be.
+    No device means the backend's own: cpu, or cuda for TensorRT.
     `backend="auto"` measures what this machine can run, remembers the winner and falls back when it fails.
     """
     if backend == "auto":

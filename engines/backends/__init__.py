@@ -1,6 +1,7 @@
 """Backends: one vendor library per file, imported only when it is asked for.
 
-Each module has NAME, PACKAGE, COMPILES (precisions that it compiles from a model at loading, with no build before) and
+Each module has NAME, PACKAGE, DEFAULT_DEVICE, COMPILES (precisions that it compiles from a model at loading, with no
+build before) and
 
     version() -> str                           EngineMismatch with the command to install it where it is missing
     devices() -> list[str]                     devices of this machine that it can run on
@@ -30,6 +31,7 @@ class Built:
     content: bytes
     flags: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    timing_cache: bytes = b""  # kernel timings worth keeping for the next build
 
 
 @dataclass(frozen=True, slots=True)

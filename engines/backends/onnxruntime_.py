@@ -14,7 +14,7 @@ from engines.errors import EngineMismatch, StreamError
 from engines.session import BoundState, Session, bind_twins
 from engines.state import State
 
-NAME, PACKAGE = "onnxruntime", "onnxruntime"
+NAME, PACKAGE, DEFAULT_DEVICE = "onnxruntime", "onnxruntime", "cpu"
 COMPILES = ("fp32",)
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
@@ -68,8 +68,11 @@ class OnnxRuntimeSession(Session):
             self._engine = None
             raise EngineMismatch(f"onnxruntime did not start {device}", "use --device cpu, or look at `voxcam doctor`")
         _refuse_other_tensors(self._engine, card)
-        self._plain = self._new_binding() if not self.state_tensors else None
         self._device_held: dict[str, Any] = {}
+        self._rebuffer()
+
+    def _rebuffer(self) -> None:
+        self._plain = self._new_binding() if not self.state_tensors else None
 
     def _new_binding(self) -> Any:
         binding = self._engine.io_binding()

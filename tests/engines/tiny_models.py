@@ -47,7 +47,7 @@ def tiny_encoder(seed: int = 0) -> onnx.ModelProto:
     def weight(*shape):
         return (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
 
-    weights = {"w_in": weight(640, HIDDEN) * 4, "w_state": weight(HIDDEN, HIDDEN) * 0.7, "gain": np.float32([1.0])}
+    weights = {"w_in": weight(640, HIDDEN) * 4, "w_state": weight(HIDDEN, HIDDEN) * 0.7, "gain": np.array([1.0], np.float32)}
     nodes = [
         helper.make_node("Concat", ["state.history", "samples"], ["window"], axis=1),
         helper.make_node("MatMul", ["window", "w_in"], ["heard"]),
@@ -58,7 +58,7 @@ def tiny_encoder(seed: int = 0) -> onnx.ModelProto:
     ]
     for head, (rows, columns) in HEADS.items():
         weights[f"w_{head}"] = weight(HIDDEN, rows * columns)
-        weights[f"shape_{head}"] = np.int64([rows, columns])
+        weights[f"shape_{head}"] = np.array([rows, columns], np.int64)
         nodes.append(helper.make_node("MatMul", ["state.cell.next", f"w_{head}"], [f"flat_{head}"]))
         last = f"linear_{head}" if head == "presence" else head
         nodes.append(helper.make_node("Reshape", [f"flat_{head}", f"shape_{head}"], [last]))
@@ -82,7 +82,7 @@ def tiny_generator(seed: int = 0, channels: int = 16) -> onnx.ModelProto:
 
     weights = {
         "w_code": weight(25, channels).astype(np.float32),
-        "shape": np.int64([1, channels, 1, 1]),
+        "shape": np.array([1, channels, 1, 1], np.int64),
         "w_1": weight(channels, 8, 3, 3),
         "b_1": weight(channels, 1)[:, 0],
         "w_2": weight(3, channels, 3, 3),

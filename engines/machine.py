@@ -1,0 +1,75 @@
+"""The machine at hand, as far as an engine depends on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def cpu_name() -> str:
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@cache
+def cpu_flags() -> tuple[str, ...]:
+    """Instruction sets that decide which kernels run; empty where the system does not tell."""
+    match = re.search(r"^flags\s*:\s*(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    wanted = re.compile(r"avx|amx|sse4|fma|f16c|vnni|bf16|asimd|sve")
+    return tuple(sorted(flag for flag in (match.group(1).split() if match else ()) if wanted.match(flag)))
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (containers and affinity masks give fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def nvidia_driver() -> str:
+    """Version of the NVIDIA kernel driver, "" where there is none. Read from the system: no CUDA call is made."""
+    match = re.search(r"Kernel Module(?: for \S+)?\s+(\d+[\d.]+)", _read("/proc/driver/nvidia/version"))
+    return match.group(1) if match else ""
+
+
+def nvidia_gpus() -> tuple[str, ...]:
+    """Names of the NVIDIA GPUs that the system lists."""
+    names = []
+    for entry in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        match = re.search(r"^Model:\s*(.*)$", _read(str(entry)), re.MULTILINE)
+        names.append(match.group(1).strip() if match else "NVIDIA GPU")
+    return tuple(names)
+
+
+def default_engines_dir() -> Path:
+    """Where engines are kept: VOXCAM_CACHE, or the system's cache folder."""
+    if folder := os.environ.get("VOXCAM_CACHE"):
+        return Path(folder) / "engines"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "voxcam" / "engines"
+
+
+def fingerprint(versions: dict[str, str]) -> str:
+    """A short hash of what a measurement of engines depends on: processor, cores, GPU, driver, library versions."""
+    parts: tuple[Any, ...] = (cpu_name(), cpu_flags(), usable_cores(), nvidia_gpus(), nvidia_driver(), sys.platform)
+    return hashlib.sha256(repr((*parts, sorted(versions.items()))).encode()).hexdigest()[:16]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
