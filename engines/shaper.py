@@ -193,7 +193,6 @@ class Shaper:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
-        self.lookahead_ms = lookahead_ms
         self.idle = idle
         self.life = Idle(seed)
         self.choose_emotion(emotion)
