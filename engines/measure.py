@@ -16,6 +16,16 @@ RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)  # outer and inner corner of each ey
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 127, 356, 54, 284, 103, 332)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+LIP_ROWS = (  # four rings from the skin inward, upper and lower half, each from the person's right to the left
+    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
+    (146, 91, 181, 84, 17, 314, 405, 321, 375),
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (77, 90, 180, 85, 16, 315, 404, 320, 307),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+    (96, 89, 179, 86, 15, 316, 403, 319, 325),
+    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
+    (95, 88, 178, 87, 14, 317, 402, 318, 324),
+)
 RIGHT_LIDS = ((160, 144), (159, 145), (158, 153))  # upper, lower
 LEFT_LIDS = ((387, 373), (386, 374), (385, 380))
 
@@ -24,6 +34,18 @@ def canonical_face() -> np.ndarray:
     """The mean resting face, (478, 3) float32 in eye distances, origin between the eyes, looking at the camera."""
     with (files("engines") / "weights" / "canonical_face.npy").open("rb") as file:
         return np.load(file, allow_pickle=False)
+
+
+def mirror_points() -> np.ndarray:
+    """Index of each point's partner on the other side of the face, (478,) int.
+
+    Nearest points of the mirrored face; but lips that touch lie too near, so that their rows are paired by order.
+    """
+    face = canonical_face()
+    partner = ((face[:, None] - face * np.array([-1, 1, 1], np.float32)) ** 2).sum(-1).argmin(1)
+    for row in LIP_ROWS:
+        partner[list(row)] = row[::-1]
+    return partner
 
 
 def eye_distance(landmarks: np.ndarray) -> np.ndarray:

@@ -1,0 +1,196 @@
+"""Any photo a person may bring, as RGB pixels: upright, opaque, 8 bit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.errors import InputError
+
+MIN_SIDE_PX = 200
+MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
+MAX_FILE_BYTES = 200_000_000
+BEHIND = 128.0  # grey level shown through transparent places
+GOOD_PHOTO = "give a JPEG, PNG or WebP photo of one person who looks at the camera"
+ORIENTATIONS = {
+    # EXIF orientation -> turns by 90 degrees against the clock, then mirrored or not
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (3, True),
+    6: (3, False),
+    7: (1, True),
+    8: (1, False),
+}
+
+
+def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a photo as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+
+    Transparent places are shown over grey, grey pictures become RGB, and 16 bit or float ones 8 bit. InputError where
+    the file is missing, empty, no picture, smaller than 200 px, larger than 60 megapixels, or not made of numbers.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    _check_size(path, data)
+    if _is_cut_short(data.tobytes()):
+        raise InputError(f"{path} is cut short", "copy or download it again")
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise InputError(f"{path} is not a picture that can be read", _advice(data.tobytes()))
+    rgb = to_rgb(picture, path)
+    turns, mirrored = ORIENTATIONS.get(exif_orientation(data.tobytes()), (0, False))
+    rgb = np.rot90(rgb, turns)
+    return np.ascontiguousarray(rgb[:, ::-1] if mirrored else rgb)
+
+
+def to_rgb(picture: np.ndarray, name: object = "the picture") -> np.ndarray:
+    """OpenCV's decoded picture, (H, W) or (H, W, 1 | 3 | 4) in BGR(A), any depth -> (H, W, 3) uint8 RGB."""
+    if picture.ndim == 2:
+        picture = picture[..., None]
+    if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
+        raise InputError(f"{name} has an unknown layout {picture.shape}", GOOD_PHOTO)
+    height, width = picture.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise InputError(f"{name} is too small ({width}x{height} px)", f"each side needs {MIN_SIDE_PX} px or more")
+    if picture.dtype == np.uint16:
+        picture = (picture / 257.0 + 0.5).astype(np.uint8)
+    elif picture.dtype in (np.float32, np.float64):
+        if not np.isfinite(picture).all():
+            raise InputError(f"{name} holds values that are not numbers", GOOD_PHOTO)
+        picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        raise InputError(f"{name} has pixels of type {picture.dtype}", GOOD_PHOTO)
+    if picture.shape[2] == 1:
+        return np.repeat(picture, 3, axis=2)
+    rgb = picture[..., 2::-1]
+    if picture.shape[2] == 4 and (picture[..., 3] < 255).any():
+        alpha = picture[..., 3:].astype(np.float32) / 255
+        rgb = (rgb * alpha + BEHIND * (1 - alpha) + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(rgb)
+
+
+def exif_orientation(data: bytes) -> int:
+    """The EXIF orientation 1..8 of a JPEG, PNG or WebP file; 1 where there is none or it is damaged.
+
+    Read here rather than by OpenCV, which forgets the orientation when it keeps transparency and 16 bit.
+    """
+    tiff = _find_exif(data)
+    if tiff[:4] == b"II*\0":
+        order = "little"
+    elif tiff[:4] == b"MM\0*":
+        order = "big"
+    else:
+        return 1
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(tiff[start : start + size], order)  # type: ignore[arg-type]
+
+    start = number(4, 4)
+    for entry in range(min(number(start, 2), 512)):
+        at = start + 2 + 12 * entry
+        if number(at, 2) == 0x0112:
+            value = number(at + 8, 2)
+            return value if 1 <= value <= 8 else 1
+    return 1
+
+
+def _find_exif(data: bytes) -> bytes:
+    """The TIFF block inside a picture file, empty where there is none."""
+    if data[:2] == b"\xff\xd8":
+        at = 2
+        while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
+            size = int.from_bytes(data[at + 2 : at + 4], "big")
+            if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+                return data[at + 10 : at + 2 + size]
+            at += 2 + max(size, 2)
+    elif data[:8] == b"\x89PNG\r\n\x1a\n":
+        at = 8
+        while at + 8 <= len(data):
+            size = int.from_bytes(data[at : at + 4], "big")
+            if data[at + 4 : at + 8] == b"eXIf":
+                return data[at + 8 : at + 8 + size]
+            at += 12 + size
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        at = 12
+        while at + 8 <= len(data):
+            size = int.from_bytes(data[at + 4 : at + 8], "little")
+            if data[at : at + 4] == b"EXIF":
+                return data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0")
+            at += 8 + size + size % 2
+    return b""
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """A JPEG or PNG whose end is missing: OpenCV would show the rest of it as grey."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return b"IEND" not in data[-65_536:]
+    if data[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xDA:  # pixels begin; thumbnails, which have an end of their own, lie before
+            return data.find(b"\xff\xd9", at) < 0
+        at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+    return True
+
+
+def _advice(data: bytes) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        return "it is an HEIC photo: export it as JPEG"
+    if data[:5] == b"%PDF-" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF") or data[4:8] == b"ftyp":
+        return f"it is a film or a document: {GOOD_PHOTO}"
+    return GOOD_PHOTO
+
+
+def _read_bytes(path: Path) -> np.ndarray:
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise InputError(f"{path} is empty", GOOD_PHOTO)
+        if size > MAX_FILE_BYTES:
+            raise InputError(
+                f"{path} is too large ({size // 1_000_000} MB)", "save it as a JPEG of at most 60 megapixels"
+            )
+        return np.fromfile(path, np.uint8)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", "check the path") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a folder", GOOD_PHOTO) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})", "check the path and its permissions") from error
+
+
+def _check_size(path: Path, data: np.ndarray) -> None:
+    """Refuse huge pictures before they fill the memory: the header tells their size."""
+    size = _header_size(data[:1_000_000].tobytes())
+    if size and size[0] * size[1] > MAX_PIXELS:
+        raise InputError(
+            f"{path} is too large ({size[0]}x{size[1]} px)", f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
+        )
+
+
+def _header_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG, PNG, BMP or WebP header claims; None for other kinds."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[:2] == b"BM":
+        sides = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+        width, height = (abs(side) for side in sides)
+        return width, height
+    if data[:4] == b"RIFF" and data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[:2] == b"\xff\xd8":
+        at = 2
+        while at + 9 <= len(data) and data[at] == 0xFF:
+            kind = data[at + 1]
+            if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+                return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+            at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+    return None

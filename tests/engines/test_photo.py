@@ -1,0 +1,183 @@
+"""Any photo becomes upright, opaque, 8-bit RGB, or one clear line."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engines.errors import InputError
+from engines.photo import exif_orientation, read_photo, to_rgb
+
+FACE = Path(__file__).parents[1] / "data" / "face.jpg"
+
+
+def gradient(height: int = 240, width: int = 320) -> np.ndarray:
+    """BGR uint8 that is different at each corner and in each channel."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], -1).astype(np.uint8)
+
+
+def by_opencv(path: Path) -> np.ndarray:
+    """OpenCV's own reading of a JPEG, RGB: the oracle."""
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return picture[..., ::-1]
+
+
+def write(path: Path, picture: np.ndarray, *options: int) -> Path:
+    ok, data = cv2.imencode(path.suffix, picture, list(options))
+    assert ok
+    path.write_bytes(data.tobytes())
+    return path
+
+
+def exif(orientation: int, order: str = "<") -> bytes:
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    return head + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+def jpeg_with_exif(data: bytes, tiff: bytes) -> bytes:
+    block = b"Exif\0\0" + tiff
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:]
+
+
+def png_with_exif(data: bytes, tiff: bytes) -> bytes:
+    chunk = b"eXIf" + tiff
+    return data[:33] + struct.pack(">I", len(tiff)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def stored_as(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """What a camera with this orientation flag stores of an upright picture (EXIF 2.3, tag 0x0112)."""
+    return {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.transpose(1, 0, 2),
+        6: lambda p: p.transpose(1, 0, 2)[::-1],  # row 0 is the upright picture's right side
+        7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda p: p.transpose(1, 0, 2)[:, ::-1],
+    }[orientation](upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+def test_exif_orientation_is_honoured(tmp_path, orientation, kind):
+    upright = gradient()
+    path = write(tmp_path / f"photo{kind}", np.ascontiguousarray(stored_as(upright, orientation)))
+    add = jpeg_with_exif if kind == ".jpg" else png_with_exif
+    path.write_bytes(add(path.read_bytes(), exif(orientation, "<" if orientation % 2 else ">")))
+    if kind == ".jpg":
+        np.testing.assert_array_equal(read_photo(path), by_opencv(path))
+    else:
+        np.testing.assert_array_equal(read_photo(path), upright[..., ::-1])
+
+
+def test_turned_photo_matches_opencv(tmp_path):
+    for orientation in range(1, 9):
+        path = tmp_path / f"{orientation}.jpg"
+        path.write_bytes(jpeg_with_exif(FACE.read_bytes(), exif(orientation)))
+        assert exif_orientation(path.read_bytes()) == orientation
+        np.testing.assert_array_equal(read_photo(path), by_opencv(path))
+
+
+def test_transparent_places_show_grey(tmp_path):
+    picture = np.dstack([gradient(), np.full((240, 320), 255, np.uint8)])
+    picture[:100, :, 3] = 0
+    picture[100:200, :, 3] = 128
+    rgb = read_photo(write(tmp_path / "photo.png", picture))
+    assert (rgb[:100] == 128).all()
+    np.testing.assert_array_equal(rgb[200:], picture[200:, :, 2::-1])
+    half = (picture[100:200, :, 2::-1] * (128 / 255) + 128 * (127 / 255)).round()
+    np.testing.assert_allclose(rgb[100:200], half, atol=1)
+
+
+def test_grey_and_16_bit(tmp_path):
+    grey = gradient()[..., 0]
+    rgb = read_photo(write(tmp_path / "grey.png", grey))
+    np.testing.assert_array_equal(rgb, np.repeat(grey[..., None], 3, 2))
+    deep = gradient().astype(np.uint16) * 257
+    np.testing.assert_array_equal(read_photo(write(tmp_path / "deep.png", deep)), gradient()[..., ::-1])
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff"])
+def test_other_formats(tmp_path, suffix):
+    rgb = read_photo(write(tmp_path / f"photo{suffix}", gradient(), *((64, 101) if suffix == ".webp" else ())))
+    assert rgb.shape == (240, 320, 3)
+    assert rgb.dtype == np.uint8
+    assert np.abs(rgb.astype(int) - gradient()[..., ::-1]).mean() < 1
+
+
+def line_of(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_photo(path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.fix
+    return str(caught.value)
+
+
+def test_what_is_no_photo_is_named(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    assert "is empty" in line_of(tmp_path / "empty.jpg")
+    assert "does not exist" in line_of(tmp_path / "missing.jpg")
+    assert "is a folder" in line_of(tmp_path)
+    (tmp_path / "text.jpg").write_text("not a picture")
+    assert "is not a picture" in line_of(tmp_path / "text.jpg")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(400))
+    assert "export it as JPEG" in line_of(tmp_path / "phone.heic")
+    assert "too small (320x180 px)" in line_of(write(tmp_path / "small.png", gradient(180, 320)))
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+def test_photo_cut_short_is_refused(tmp_path, kind):
+    path = write(tmp_path / f"photo{kind}", by_opencv(FACE))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    assert "cut short" in line_of(path)
+
+
+def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
+    header = struct.pack(">IIBBBBB", 60_000, 50_000, 8, 2, 0, 0, 0)
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    )
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+    assert "too large (60000x50000 px)" in line_of(path)
+
+
+def test_float_pixels():
+    np.testing.assert_array_equal(to_rgb(np.full((200, 200, 3), 0.5, np.float32)), 128)
+    with pytest.raises(InputError, match="not numbers"):
+        to_rgb(np.full((200, 200, 3), np.nan, np.float32))
+    with pytest.raises(InputError, match="int32"):
+        to_rgb(np.zeros((200, 200, 3), np.int32))
+    with pytest.raises(InputError, match="layout"):
+        to_rgb(np.zeros((200, 200, 2), np.uint8))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(flips=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=8), keep=st.floats(0, 1))
+def test_damaged_files_give_pixels_or_one_line(tmp_path, flips, keep):
+    data = bytearray(jpeg_with_exif(FACE.read_bytes(), exif(6)))
+    for where, value in flips:
+        data[int(where * 600)] = value  # the headers
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(data[: max(1, int(len(data) * keep))])
+    try:
+        rgb = read_photo(path)
+    except InputError as error:
+        lines = str(error).splitlines()
+    else:
+        lines = ["a photo"]
+        assert (rgb.ndim, rgb.shape[2], rgb.dtype) == (3, 3, np.uint8)
+    assert len(lines) == 1
