@@ -50,12 +50,9 @@ class BuildResult:
 
 
 def models() -> list[str]:
-    """Names of the shipped models that run as engines, those with a StreamSpec in their card."""
-    found = []
-    for path in sorted(WEIGHTS.glob("*.card.json")):
-        if '"spec"' in path.read_text(encoding="utf-8"):
-            found.append(path.name.removesuffix(".card.json"))
-    return found
+    """Names of the shipped models that engines are built from: those with a golden stream to verify them by."""
+    names = [path.name.removesuffix(".golden.npz") for path in sorted(WEIGHTS.glob("*.golden.npz"))]
+    return [name for name in names if (WEIGHTS / f"{name}.card.json").exists()]
 
 
 def target(

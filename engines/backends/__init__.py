@@ -9,6 +9,7 @@ build before) and
     describe(device) -> dict                   device_name, driver, compute_capability, as far as known
     build(content, card, precision, device, options) -> Built
     load(content, card, precision, device, threads) -> Session
+    layer_times(content, card, precision, device, threads, inputs, repeats)   where the library measures layers
 """
 
 from __future__ import annotations

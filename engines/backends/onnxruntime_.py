@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import onnxruntime as ort
 from engines.backends import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
-from engines.session import BoundState, Session, bind_twins
+from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
 NAME, PACKAGE, DEFAULT_DEVICE = "onnxruntime", "onnxruntime", "cpu"
@@ -48,19 +51,34 @@ def load(content: bytes, card: EngineCard, precision: str, device: str, threads:
     return OnnxRuntimeSession(content, card, precision, device, threads)
 
 
+def layer_times(
+    content: bytes, card: EngineCard, precision: str, device: str, threads: int, inputs: Arrays, repeats: int
+) -> list[tuple[str, str, float]]:
+    """(layer, kind and kernel, ms a call) of a model, on the same inputs again and again."""
+    feed = {**{name: card.inputs[name].empty() for name in card.state_names}, **inputs}
+    total: dict[tuple[str, str], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        options = _options(threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "layers")
+        engine = ort.InferenceSession(content, options, providers=[_PROVIDERS[device]])
+        for _ in range(repeats):
+            engine.run(None, feed)
+        events = json.loads(Path(engine.end_profiling()).read_text(encoding="utf-8"))
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            key = (event["name"].removesuffix("_kernel_time"), event["args"]["op_name"])
+            total[key] = total.get(key, 0.0) + event["dur"] / 1e3 / repeats
+    return [(layer, kind, ms) for (layer, kind), ms in total.items()]
+
+
 class OnnxRuntimeSession(Session):
     def __init__(self, content: bytes, card: EngineCard, precision: str, device: str, threads: int) -> None:
         super().__init__(card, NAME, device, precision, threads)
         if device not in devices():
             raise EngineMismatch(f"this onnxruntime ({version()}) has no device {device!r}", "use --device cpu")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a camera shares its cores
-        options.enable_profiling = False
         try:
-            self._engine = ort.InferenceSession(content, options, providers=[_PROVIDERS[device]])
+            self._engine = ort.InferenceSession(content, _options(threads), providers=[_PROVIDERS[device]])
         except Exception as error:  # the library raises its own types, none of them public
             what = f"onnxruntime refused {card.name}: {_one_line(error)}"
             raise EngineMismatch(what, "voxcam build-engine") from error
@@ -124,6 +142,15 @@ class OnnxRuntimeSession(Session):
 
     def _release(self) -> None:
         self._plain = self._engine = None
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a camera shares its cores
+    return options
 
 
 class DeviceArrays(Mapping[str, np.ndarray]):

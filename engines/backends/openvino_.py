@@ -12,7 +12,7 @@ from typing import Any
 from engines.backends import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
-from engines.session import BoundState, Session, bind_twins
+from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
 try:
@@ -71,9 +71,17 @@ def load(content: bytes, card: EngineCard, precision: str, device: str, threads:
     return OpenVinoSession(compiled, card, precision, device, threads)
 
 
-def layer_times(session: OpenVinoSession, repeats: int) -> list[tuple[str, str, float]]:
-    """(layer, kind and kernel, ms a call), of a session opened by `load_profiled`."""
-    request = session._plain
+def layer_times(
+    content: bytes, card: EngineCard, precision: str, device: str, threads: int, inputs: Arrays, repeats: int
+) -> list[tuple[str, str, float]]:
+    """(layer, kind and kernel, ms a call) of a model, on the same inputs again and again."""
+    version()
+    compiled = _compile(content, card, precision, device, threads, PERF_COUNT=True)
+    session = OpenVinoSession(compiled, card, precision, device, threads)
+    state = session.init_state()
+    request = state.handle if isinstance(state, BoundState) and session.state_tensors else session._plain
+    for name, array in inputs.items():
+        session.inputs[name][...] = array
     total: dict[tuple[str, str], float] = {}
     for _ in range(repeats):
         request.infer()
@@ -81,12 +89,6 @@ def layer_times(session: OpenVinoSession, repeats: int) -> list[tuple[str, str, 
             key = (entry.node_name, f"{entry.node_type} {entry.exec_type}")
             total[key] = total.get(key, 0.0) + entry.real_time.total_seconds() * 1e3 / repeats
     return [(layer, kind, ms) for (layer, kind), ms in total.items() if ms > 0]
-
-
-def load_profiled(content: bytes, card: EngineCard, precision: str, device: str, threads: int) -> OpenVinoSession:
-    version()
-    compiled = _compile(content, card, precision, device, threads, PERF_COUNT=True)
-    return OpenVinoSession(compiled, card, precision, device, threads)
 
 
 def _config(precision: str, threads: int, **more: Any) -> dict[str, Any]:
@@ -112,8 +114,8 @@ class OpenVinoSession(Session):
         self._plain: Any = None
         for side, ports in (("inputs", compiled.inputs), ("outputs", compiled.outputs)):
             wanted = {name: tensor.shape for name, tensor in getattr(card, side).items()}
-            found = {port.any_name: tuple(port.shape) for port in ports}
-            if found != wanted:
+            found = {name: tuple(port.shape) for port in ports for name in port.names}  # a port may have several
+            if len(ports) != len(wanted) or any(found.get(name) != shape for name, shape in wanted.items()):
                 raise EngineMismatch(f"{card.name} has other {side} than its card says", "voxcam build-engine")
         self._rebuffer()
 
