@@ -26,7 +26,7 @@ import numba
 import numpy as np
 
 from engines.encoder import Code
-from engines.errors import ConfigError
+from engines.errors import ConfigError, StreamError
 from engines.expression import EXPRESSION_STATE, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
@@ -47,9 +47,11 @@ ON, OFF = 0.55, 0.35  # presence that opens the gate, and below which it shuts
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
 CLOSE_FROM, CLOSE_FULL = 0.30, 0.60  # posterior of p, b or m between which the lips shut
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.34  # a code: shut within 40 ms, open again within 60
+SHUT_GAP = 0.002  # median gap that FaceMesh reads on shut lips: a hair line is no opening
 TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
 TOUCH_UPPER = 0.008  # upper lip raised off the teeth in f and v
 STEADY = 0.35  # share of a small difference that is taken over a code
+NO_NUMBERS = ("the encoder gave values that are not numbers", "voxcam engines verify")
 IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 
 # Jitter below this much (eye distances) is smoothed: a quarter of each channel's deviation over GRID.
@@ -94,8 +96,17 @@ def _step(
     emotion_logits: np.ndarray,
     rms: float,
     out: np.ndarray,
-) -> None:
-    """One code, in place: laws, mood, life are the state; out (25,) float64."""
+) -> bool:
+    """One code, in place: laws, mood, life are the state; out (25,) float64. False, with nothing done, for NaN."""
+    total = presence + rms
+    for i in range(len(speech)):
+        total += speech[i]
+    for i in range(len(phone_logits)):
+        total += phone_logits[i]
+    for i in range(len(emotion_logits)):
+        total += emotion_logits[i]
+    if not np.isfinite(total):
+        return False
     if presence > ON:
         laws[OPEN] = 1.0
     elif presence < OFF:
@@ -141,7 +152,10 @@ def _step(
     out[UPPER_UP] += laws[TOUCH] * (1 - laws[CLOSURE]) * TOUCH_UPPER
     for c in range(len(out)):
         out[c] = min(HIGH[c], max(LOW[c], out[c]))
+    if out[JAW_OPEN] < SHUT_GAP:
+        out[JAW_OPEN] = 0.0
     out[OPEN_SIDE] = min(out[OPEN_SIDE], out[JAW_OPEN])
+    return True
 
 
 @numba.njit(cache=True)
@@ -158,10 +172,10 @@ def _run(
     emotion_logits: np.ndarray,
     rms: np.ndarray,
     out: np.ndarray,
-) -> None:
-    """K codes: arrays as in `_step` with K rows."""
+) -> bool:
+    """K codes: arrays as in `_step` with K rows. False where one was no number."""
     for k in range(len(out)):
-        _step(
+        if not _step(
             laws,
             mood,
             life,
@@ -174,7 +188,9 @@ def _run(
             emotion_logits[k],
             rms[k],
             out[k],
-        )
+        ):
+            return False
+    return True
 
 
 class Shaper:
@@ -217,10 +233,11 @@ class Shaper:
     def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:
         """One encoder step -> (25,) float32 in MOTION_CHANNELS of code k - lookahead / 20 ms, and the state after it.
 
-        chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent.
+        chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent. Values that
+        are not numbers would stay in the state for good: StreamError.
         """
         arrays = state.arrays
-        _step(
+        whole = _step(
             arrays["laws"],
             arrays["mood"],
             arrays["life"],
@@ -234,6 +251,8 @@ class Shaper:
             chunk_rms,
             self._out,
         )
+        if not whole:
+            raise StreamError(*NO_NUMBERS)
         return self._out.astype(np.float32), state
 
     def run(
@@ -252,7 +271,7 @@ class Shaper:
         state = self.init_state() if state is None else state
         arrays = state.arrays
         out = np.zeros((len(speech), len(MOTION_CHANNELS)))
-        _run(
+        whole = _run(
             arrays["laws"],
             arrays["mood"],
             arrays["life"],
@@ -266,4 +285,6 @@ class Shaper:
             np.zeros(len(speech)) if rms is None else np.ascontiguousarray(rms, np.float64),
             out,
         )
+        if not whole:
+            raise StreamError(*NO_NUMBERS)
         return out.astype(np.float32), state

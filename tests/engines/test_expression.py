@@ -1,0 +1,152 @@
+"""Emotion: names, prototypes that keep the lips' gap, and `auto` that believes slowly and shows little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.errors import ConfigError
+from engines.expression import (
+    ALIASES,
+    AUTO_STRENGTH,
+    EMOTIONS,
+    EXPRESSION_STATE,
+    LOOKS,
+    parse_emotion,
+    prototype,
+    step_expression,
+)
+from engines.spec import MOTION_CHANNELS
+
+AT = {name: i for i, name in enumerate(MOTION_CHANNELS)}
+
+
+def hear(emotion: str, logits: np.ndarray, presence: np.ndarray) -> np.ndarray:
+    """(K, 25) of a voice with these logits (K, 7) and presence (K,)."""
+    state, targets = np.zeros(EXPRESSION_STATE), parse_emotion(emotion).targets()
+    out = np.zeros((len(logits), len(MOTION_CHANNELS)))
+    for k in range(len(logits)):
+        step_expression(state, targets, logits[k], presence[k], out[k])
+    return out
+
+
+def voice(name: str, seconds: float, certainty: float = 4.0) -> np.ndarray:
+    logits = np.zeros((int(seconds * 50), 7))
+    logits[:, EMOTIONS.index(name)] = certainty
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("text", "look", "strength"),
+    [
+        ("happy:0.5", "happiness", 0.5),
+        ("Smile:1", "happiness", 1.0),
+        (" frown:0 ", "frown", 0.0),
+        ("sadness:.25", "sadness", 0.25),
+    ],
+)
+def test_names_aliases_and_strengths(text, look, strength):
+    emotion = parse_emotion(text)
+    assert (emotion.auto, emotion.look, emotion.strength) == (False, look, strength)
+
+
+def test_every_alias_leads_to_a_look():
+    for name in (*LOOKS, *ALIASES):
+        assert parse_emotion(name).look in LOOKS
+    assert parse_emotion("auto").auto
+    assert not parse_emotion("off").targets().any()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hapy", "happy"),
+        ("anget", "anger"),
+        ("xyzzy", "one of"),
+        ("happy:2", "between 0 and 1"),
+        ("happy:-0.1", "between 0 and 1"),
+        ("happy:nan", "between 0 and 1"),
+        ("happy:", "between 0 and 1"),
+        ("happy:much", "between 0 and 1"),
+        ("auto:0.5", "takes no strength"),
+        ("", "one of"),
+    ],
+)
+def test_what_cannot_be_says_what_can(text, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_emotion(text)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_prototype_parts_the_lips(look):
+    code = prototype(look)
+    assert code[AT["jawOpen"]] == code[AT["mouthOpenSide"]] == 0
+    # Heights and thicknesses of the lips add up to the gap: so must a look's, to nothing.
+    gap = code[AT["mouthUpperUp"]] + code[AT["mouthLowerDown"]]
+    gap += code[AT["mouthRollUpper"]] + 0.76 * code[AT["mouthRollLower"]]
+    assert abs(gap) < 0.002
+
+
+def test_prototypes_are_told_apart_and_do_what_they_say():
+    codes = {look: prototype(look) for look in LOOKS}
+    assert not codes["neutral"].any()
+    assert codes["happiness"][AT["mouthSmileLeft"]] > 0.04 > 0 > codes["sadness"][AT["mouthSmileLeft"]]
+    assert codes["anger"][AT["browInnerUp"]] < 0 < codes["sadness"][AT["browInnerUp"]]
+    assert codes["fear"][AT["browOuterUp"]] > 0.02
+    assert codes["disgust"][AT["noseSneer"]] > 0.5
+    assert codes["boredom"][AT["eyeBlinkLeft"]] > 0.2
+    for one in LOOKS[1:]:
+        for other in LOOKS[1:]:
+            if one != other:
+                assert np.abs(codes[one] - codes[other]).max() > 0.02
+
+
+def test_a_chosen_look_comes_within_a_second_without_a_jump():
+    out = hear("happy:0.8", voice("anger", 3), np.zeros(150))
+    smile = out[:, AT["mouthSmileLeft"]]
+    assert smile[50] == pytest.approx(0.8 * prototype("happiness")[AT["mouthSmileLeft"]], rel=0.05)
+    assert np.abs(np.diff(smile)).max() < 0.1 * smile[-1]
+    assert (out[:, AT["browDown"]] <= 0).all()  # the angry voice does nothing
+
+
+def test_speech_takes_part_of_the_mouth_back_but_not_of_the_brows():
+    still = hear("sadness", voice("neutral", 3), np.zeros(150))[-1]
+    spoken = hear("sadness", voice("neutral", 3), np.ones(150))[-1]
+    assert 0.5 < spoken[AT["mouthSmileLeft"]] / still[AT["mouthSmileLeft"]] < 0.8
+    assert spoken[AT["browInnerUp"]] == pytest.approx(still[AT["browInnerUp"]])
+
+
+def test_auto_follows_a_sure_voice_modestly():
+    out = hear("auto", voice("anger", 8), np.ones(400))
+    brow = out[:, AT["browDown"]] / prototype("anger")[AT["browDown"]]
+    assert brow[:20].max() < 0.01  # not from the first syllable
+    assert 0.35 < brow[-1] <= AUTO_STRENGTH + 1e-9
+    assert np.abs(np.diff(brow)).max() < 0.02
+
+
+def test_auto_shows_nothing_unsure_neutral_or_unheard():
+    unsure = hear("auto", np.zeros((500, 7)), np.ones(500))
+    neutral = hear("auto", voice("neutral", 10), np.ones(500))
+    unheard = hear("auto", voice("anger", 10), np.zeros(500))
+    assert not unsure.any()
+    assert not neutral.any()
+    assert not unheard.any()
+
+
+def test_auto_does_not_flutter_between_two_moods():
+    random = np.random.default_rng(0)
+    logits = np.zeros((1500, 7))
+    logits[:, 1], logits[:, 5] = 1.2, 1.2
+    logits[:, (1, 5)] += random.normal(0, 3, (1500, 2))
+    out = hear("auto", logits, np.ones(1500))
+    shown = np.sign(np.round(out[:, AT["browDown"]] + out[:, AT["mouthSmileLeft"]], 3))
+    assert np.abs(np.diff(shown)).sum() <= 6
+
+
+def test_auto_lets_go_in_silence():
+    logits = voice("happiness", 20)
+    presence = np.ones(1000)
+    presence[400:] = 0
+    smile = hear("auto", logits, presence)[:, AT["mouthSmileLeft"]]
+    assert smile[399] > 0.015
+    assert smile[-1] < 0.2 * smile[399]

@@ -1,0 +1,281 @@
+"""The shaper: laws of the mouth, explicit state, streaming as offline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.encoder import Code
+from engines.errors import ConfigError, StreamError
+from engines.shaper import Shaper
+from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from engines.state import State
+
+AT = {name: i for i, name in enumerate(MOTION_CHANNELS)}
+PHONE = {name: i for i, name in enumerate(SPEC.phones)}
+JAW, SIDE = AT["jawOpen"], AT["mouthOpenSide"]
+
+
+def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray) -> Code:
+    """A code whose lookahead rows differ: row i carries the speech times i + 1."""
+    return Code(
+        content=np.zeros((3, SPEC.content_size), np.float32),
+        emotion=np.zeros(16, np.float32),
+        noise=np.zeros(16, np.float32),
+        speaker=np.zeros(16, np.float32),
+        motion=np.stack([speech, 2 * speech, 3 * speech]).astype(np.float32),
+        phone_logits=np.stack([phones] * 3).astype(np.float32),
+        presence=np.full((3, 1), presence, np.float32),
+        emotion_logits=np.asarray(mood, np.float32),
+        snr=np.zeros(1, np.float32),
+    )
+
+
+def rows(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random but plausible encoder rows: speech (K, 14), phones (K, 40), presence (K,), mood (K, 7), rms (K,)."""
+    random = np.random.default_rng(seed)
+    return {
+        "speech": (0.08 * random.standard_normal((count, len(SPEECH_CHANNELS)))).astype(np.float32),
+        "phone_logits": (3 * random.standard_normal((count, len(SPEC.phones)))).astype(np.float32),
+        "presence": random.random(count).astype(np.float32).astype(np.float64),
+        "emotion_logits": random.standard_normal((count, 7)).astype(np.float32),
+        "rms": 0.1 * random.random(count),
+    }
+
+
+def vowel(count: int, opening: float = 0.2) -> dict[str, np.ndarray]:
+    """A steady open vowel that is surely heard."""
+    speech = np.zeros((count, len(SPEECH_CHANNELS)), np.float32)
+    speech[:, AT["jawOpen"]], speech[:, AT["mouthOpenSide"]] = opening, 0.7 * opening
+    speech[:, AT["jawDrop"]], speech[:, AT["mouthLowerDown"]] = 0.5 * opening, 0.8 * opening
+    phones = np.zeros((count, len(SPEC.phones)), np.float32)
+    phones[:, PHONE["AA"]] = 8
+    return {
+        "speech": speech,
+        "phone_logits": phones,
+        "presence": np.ones(count),
+        "emotion_logits": np.zeros((count, 7), np.float32),
+        "rms": np.full(count, 0.1),
+    }
+
+
+def say_phone(course: dict[str, np.ndarray], phone: str, first: int, last: int) -> None:
+    course["phone_logits"][first:last] = 0
+    course["phone_logits"][first:last, PHONE[phone]] = 8
+
+
+def steps(shaper: Shaper, course: dict[str, np.ndarray], state: State | None = None) -> tuple[np.ndarray, State]:
+    state = shaper.init_state() if state is None else state
+    scale = shaper.row + 1  # `code_of` multiplies the rows
+    made = []
+    for k in range(len(course["speech"])):
+        code = code_of(
+            course["speech"][k] / np.float32(scale),
+            course["phone_logits"][k],
+            course["presence"][k],
+            course["emotion_logits"][k],
+        )
+        motion, state = shaper.step(code, state, course["rms"][k])
+        made.append(motion)
+    return np.array(made), state
+
+
+def test_steps_make_what_a_whole_run_makes():
+    shaper = Shaper(lookahead_ms=0, seed=4)
+    course = rows(400)
+    whole, end = shaper.run(**course)
+    parts, other_end = steps(shaper, course)
+    assert whole.dtype == parts.dtype == np.float32
+    assert np.array_equal(whole, parts)
+    assert end.equal(other_end)
+
+
+@given(cut=st.integers(1, 299))
+@settings(max_examples=20, deadline=None)
+def test_a_state_saved_anywhere_goes_on_the_same(cut):
+    shaper = Shaper(seed=1)
+    course = rows(300)
+    whole, _ = shaper.run(**course)
+    first, state = shaper.run(**{n: a[:cut] for n, a in course.items()})
+    second, _ = shaper.run(**{n: a[cut:] for n, a in course.items()}, state=state.copy())
+    assert np.array_equal(np.concatenate([first, second]), whole)
+
+
+def test_what_comes_later_changes_nothing_before():
+    shaper = Shaper(seed=1)
+    course, other = rows(300, 1), rows(300, 2)
+    changed = {n: np.concatenate([a[:200], other[n][200:]]) for n, a in course.items()}
+    one, _ = shaper.run(**course)
+    two, _ = shaper.run(**changed)
+    assert np.array_equal(one[:200], two[:200])
+    assert not np.array_equal(one[200:], two[200:])
+
+
+def test_two_streams_never_mix_and_seeds_decide():
+    shaper, course = Shaper(seed=1), rows(200)
+    alone, _ = steps(shaper, course)
+    states = [shaper.init_state(), shaper.init_state()]
+    made = [[], []]
+    for k in range(200):
+        for i in (0, 1):
+            part, states[i] = steps(shaper, {n: a[k : k + 1] for n, a in course.items()}, states[i])
+            made[i].append(part[0])
+    assert np.array_equal(made[0], alone)
+    assert np.array_equal(made[1], alone)
+    other, _ = Shaper(seed=2).run(**course)
+    assert not np.array_equal(other, alone)
+
+
+def test_the_lookahead_picks_its_row():
+    course = vowel(50, 0.1)
+    heights = []
+    for lookahead_ms in (0, 40, 80):
+        shaper = Shaper(lookahead_ms=lookahead_ms, idle=False)
+        state = shaper.init_state()
+        for k in range(50):
+            code = code_of(course["speech"][k], course["phone_logits"][k], 1.0, np.zeros(7))
+            motion, state = shaper.step(code, state, 0.1)
+        heights.append(float(motion[JAW]))
+    assert heights == pytest.approx([0.1, 0.2, 0.3], abs=1e-3)
+    with pytest.raises(ConfigError, match="0, 40, 80"):
+        Shaper(lookahead_ms=20)
+
+
+@pytest.mark.parametrize("phone", ["P", "B", "M"])
+@pytest.mark.parametrize("emotion", ["off", "happy:1", "disgust:1", "fear:1", "anger:1"])
+def test_p_b_m_shut_the_lips_within_40_ms_whatever_the_mood(phone, emotion):
+    course = vowel(120)
+    say_phone(course, phone, 60, 66)
+    out, _ = Shaper(seed=3, emotion=emotion).run(**course)
+    assert out[59, JAW] > 0.15
+    assert (out[61:66, (JAW, SIDE)] == 0).all()  # 61: 40 ms after the code before the phone
+    assert out[70, JAW] > 0.15  # and open again 80 ms after it
+    gap = out[63, [AT["mouthUpperUp"], AT["mouthLowerDown"], AT["mouthRollUpper"]]].sum()
+    gap += 0.76 * out[63, AT["mouthRollLower"]]
+    assert gap < 0.02  # what the lips do adds up to nothing
+
+
+def test_shut_lips_do_not_shut_the_jaw():
+    course = vowel(120)
+    say_phone(course, "M", 60, 75)
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    assert 0.02 < out[70, AT["jawDrop"]] < out[59, AT["jawDrop"]]
+
+
+@pytest.mark.parametrize("phone", ["F", "V"])
+def test_f_and_v_leave_a_sliver(phone):
+    course = vowel(120)
+    say_phone(course, phone, 60, 66)
+    out, _ = Shaper(seed=3).run(**course)
+    assert (out[62:66, JAW] > 0.005).all()
+    assert (out[62:66, JAW] < 0.03).all()
+
+
+def test_a_doubtful_p_does_not_shut():
+    course = vowel(120)
+    course["phone_logits"][60:66, PHONE["P"]] = 6.8  # against 8: a quarter
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    assert out[60:66, JAW].min() > 0.15
+
+
+@pytest.mark.parametrize("emotion", ["off", "happy:1", "disgust:1"])
+def test_without_speech_the_mouth_rests_however_the_net_babbles(emotion):
+    course = rows(600, 5)
+    course["speech"] = np.abs(course["speech"]) + 0.1
+    course["presence"][:] = 0.3
+    out, _ = Shaper(seed=5, emotion=emotion).run(**course)
+    assert (out[:, (JAW, SIDE)] == 0).all()
+
+
+def test_presence_that_wavers_does_not_flutter():
+    course = vowel(400)
+    course["presence"] = np.where(np.arange(400) % 2, 0.42, 0.50)
+    course["presence"][:50] = 1.0  # once open, what stays above the lower threshold keeps it open
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    assert out[60:, JAW].min() > 0.19
+    course["presence"][50:] = np.where(np.arange(350) % 2, 0.42, 0.30)
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    assert out[70:, JAW].max() == 0
+
+
+def test_release_is_soft_and_the_start_is_quick():
+    course = vowel(200)
+    course["presence"][:50] = 0
+    course["presence"][120:] = 0
+    jaw = Shaper(idle=False, emotion="off").run(**course)[0][:, JAW]
+    assert jaw[51] > 0.18  # 40 ms
+    falls = -np.diff(jaw[119:140])
+    assert falls.max() < 0.4 * 0.2  # no snap
+    assert (falls >= 0).all()
+    assert jaw[130] == 0
+
+
+def test_jitter_is_smoothed_and_movement_is_not_delayed():
+    random = np.random.default_rng(0)
+    course = vowel(300)
+    course["speech"][:, JAW] += (0.004 * random.standard_normal(300)).astype(np.float32)
+    course["speech"][150:, JAW] += 0.08
+    jaw = Shaper(idle=False, emotion="off").run(**course)[0][:, JAW]
+    raw = course["speech"][:, JAW]
+    assert np.abs(np.diff(jaw[20:150], 2)).mean() < 0.6 * np.abs(np.diff(raw[20:150], 2)).mean()
+    assert abs(jaw[150] - raw[150]) < 1e-6
+
+
+@given(seed=st.integers(0, 2**31 - 1), wild=st.floats(0, 20))
+@settings(max_examples=25, deadline=None)
+def test_every_code_is_a_face(seed, wild):
+    course = rows(100, seed)
+    course["speech"] *= np.float32(wild)
+    out, _ = Shaper(seed=seed, emotion="fear:1").run(**course)
+    assert np.isfinite(out).all()
+    assert (out[:, JAW] >= 0).all()
+    assert (out[:, SIDE] >= 0).all()
+    assert (out[:, SIDE] <= out[:, JAW]).all()
+    shares = out[:, [AT[n] for n in ("eyeBlinkLeft", "eyeBlinkRight", "eyeSquint", "noseSneer")]]
+    assert (shares >= 0).all()
+    assert (shares <= 1).all()
+    assert np.abs(out[:, [AT["headPitch"], AT["headYaw"], AT["headRoll"]]]).max() <= 0.16
+
+
+def test_idle_life_is_switched_while_the_stream_runs():
+    shaper, course = Shaper(seed=2), vowel(300)
+    state = shaper.init_state()
+    quiet = {n: a * 0 if n != "phone_logits" else a for n, a in course.items()}
+    alive, state = shaper.run(**quiet, state=state)
+    shaper.idle = False
+    fading, state = shaper.run(**quiet, state=state)
+    assert np.abs(alive[:, AT["headPitch"]]).max() > 0.005
+    assert np.abs(fading[:2] - alive[-1]).max() < 0.1  # no jump
+    assert np.abs(fading[-50:, AT["headPitch"]]).max() < 1e-3
+    never, _ = Shaper(seed=2, idle=False, emotion="off").run(**quiet)
+    assert not never.any()
+
+
+def test_an_emotion_is_chosen_while_the_stream_runs():
+    shaper, course = Shaper(idle=False, emotion="off"), rows(200)
+    course["presence"][:] = 0
+    before, state = shaper.run(**course)
+    shaper.choose_emotion("smile:0.5")
+    after, _ = shaper.run(**course, state=state)
+    assert not before.any()
+    assert after[-1, AT["mouthSmileLeft"]] == pytest.approx(0.036, rel=0.02)
+    with pytest.raises(ConfigError, match="happy"):
+        shaper.choose_emotion("hapy")
+
+
+def test_a_chosen_look_is_there_from_the_first_picture():
+    first = Shaper(idle=False, emotion="smile:1").run(**{n: a * 0 for n, a in vowel(1).items()})[0][0]
+    assert first[AT["mouthSmileLeft"]] == pytest.approx(0.072, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["speech", "phone_logits", "presence", "emotion_logits", "rms"])
+def test_values_that_are_no_numbers_are_refused_and_leave_no_trace(name):
+    shaper, course = Shaper(seed=1), rows(10)
+    state = shaper.init_state()
+    before = state.copy()
+    course[name][0] = np.nan
+    with pytest.raises(StreamError, match="not numbers"):
+        shaper.run(**course, state=state)
+    assert state.equal(before)
