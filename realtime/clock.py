@@ -8,6 +8,7 @@ from collections import deque
 from typing import Protocol
 
 NS = 1_000_000_000
+JUMP_NS = NS
 
 
 class Clock(Protocol):
@@ -135,6 +136,10 @@ class CaptureClock:
         error_ns = arrived_ns - self.captured_ns(count)
         if error_ns < 0:  # earlier than thought possible: the line was too late
             self._anchor = (count, arrived_ns)
+        elif error_ns > JUMP_NS:  # the computer slept, or the device stood still
+            self.restart()
+            self.observe(count, arrived_ns)
+            return
         offset_ns = arrived_ns - count * NS // self.rate_hz
         if self._earliest is None or offset_ns < self._earliest[1]:
             self._earliest = (count, offset_ns)

@@ -31,6 +31,7 @@ from realtime.sources import Source
 AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
+JAW_OPEN = SPEC.motion_channels.index("jawOpen")
 
 
 class EncoderLike(Protocol):
@@ -152,6 +153,7 @@ class FaceStage:
         self.height, self.width = size
         self._clock = clock or SystemClock()
         self._motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        self.opening = 0.0  # of the lips in the newest picture, eye distances
         self._fading_from: Any = None
         self._fade_start_ns = 0
         self._fade_buffer: np.ndarray | None = None
@@ -166,6 +168,7 @@ class FaceStage:
         begin_ns = self._clock.now_ns()
         end = self.pacer.end_sample(index)
         motion = self.ring.at(end, self._motion)
+        self.opening = float(motion[JAW_OPEN])
         captured_ns = self.ring.captured_ns(end)
         drawn = self.generator.draw(motion, self.portrait, out=out)
         if drawn is not out:
@@ -246,6 +249,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.warn: Callable[[str], None] = lambda message: None
         self._failed: list[SinkWorker] = []
         self._ready_ns = 0
+        self.picture_lag_ns = 8e6  # from a picture's end sample to its hand-over; measured as it runs
         if self.live and self.workers:
             self.workers[0].on_sent.append(self._sent)
         self.sound_samples = 0  # 16 kHz samples heard, without the silence after the end
@@ -412,7 +416,21 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self.first_picture_ns = now_ns
         self.meters.pictures += 1
 
+    @property
+    def sound_delay_ns(self) -> int:
+        """How far behind its capture a sound must be to be in step with the picture that shows it.
+
+        A picture is handed over `picture_lag_ns` after its end sample, shows the motion 20 ms and the lookahead before
+        that sample, and stands for a period: its middle counts.
+        """
+        lookahead_ns = self.pacer.lookahead_samples * NS // SPEC.sample_rate_hz
+        delay_ms = max((worker.sink.delay_ms for worker in self.workers), default=0.0)
+        return round(SPEC.chunk_ns + lookahead_ns + self.pacer.period_ns / 2 + self.picture_lag_ns + delay_ms * 1e6)
+
     def _sent(self, picture: Picture, sent_ns: int) -> None:
+        if picture.due_ns:
+            lag_ns = min(max(sent_ns - picture.due_ns, 0), NS)
+            self.picture_lag_ns += (lag_ns - self.picture_lag_ns) * 0.02
         self.meters.stages["hand_over"].add(sent_ns - self._ready_ns)
         self.meters.newest_sample_age.add(sent_ns - picture.captured_ns)
 

@@ -55,7 +55,7 @@ def render_file(
     """
     from realtime.badge import Badge
     from realtime.pipeline import Pipeline
-    from realtime.sheet import ContactSheet
+    from realtime.sheet import ContactSheet, face_view
     from realtime.sound import SoundFile
     from realtime.sources import FileSource
     from realtime.video_file import VideoFile
@@ -63,7 +63,7 @@ def render_file(
     clock = SystemClock()
     height, width = portrait.size
     begin_ns = clock.now_ns()
-    contact = ContactSheet() if sheet is not None else None
+    contact = ContactSheet(view=face_view(portrait)) if sheet is not None else None
     with ExitStack() as stack:
         sound = stack.enter_context(SoundFile(audio))
         source = FileSource(sound, paced=False)
@@ -83,7 +83,9 @@ def render_file(
         )
         file.open(height, width, picture_rate)
         if contact is not None:
-            pipeline.on_picture.append(lambda picture: contact.see(picture.index, picture.pixels))
+            pipeline.on_picture.append(
+                lambda picture: contact.see(picture.index, picture.pixels, pipeline.face.opening)
+            )
             pipeline.voice.on_hop.append(contact.hear)
         complete = True
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -14,42 +15,63 @@ INK = (40, 42, 48)
 PAPER = (250, 249, 247)
 LINE = (190, 120, 40)
 FAINT = (222, 219, 214)
+WAVE_POINTS = 5  # of the waveform's outline in a hop
 MARGIN = 16
 
 
 class ContactSheet:
     """Keeps small copies of pictures while a stream runs, in bounded memory, and draws the sheet at its end.
 
-    All pictures are candidates; when more than twice `columns` x `rows` are kept, every second one is let go.
+    All pictures are candidates; when more than eight times `columns` x `rows` are kept, every second one is let go.
+    `view` (left, top, right, bottom px) is the part of the picture to show: the face.
     """
 
-    def __init__(self, columns: int = 8, rows: int = 2, cell_width_px: int = 240) -> None:
-        self.columns, self.rows, self.cell_width_px = columns, rows, cell_width_px
+    def __init__(
+        self,
+        columns: int = 8,
+        rows: int = 2,
+        cell_width_px: int = 240,
+        view: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        self.columns, self.rows, self.cell_width_px, self.view = columns, rows, cell_width_px, view
         self._every = 1
-        self._kept: list[tuple[int, np.ndarray]] = []
-        self._levels: list[np.ndarray] = []  # (n, 2) lowest and highest of each 2 ms at 16 kHz
-        self._level_every = 1
+        self._kept: list[tuple[int, float, np.ndarray]] = []  # index, opening, small picture
+        self._levels: list[np.ndarray] = []  # (WAVE_POINTS, 2) lowest and highest within a hop
 
-    def see(self, index: int, pixels: np.ndarray) -> None:
+    def see(self, index: int, pixels: np.ndarray, opening: float = 0.0) -> None:
+        """A picture, and how far the mouth is open in it."""
         if index % self._every:
             return
+        if self.view is not None:
+            left, top, right, bottom = self.view
+            pixels = pixels[top:bottom, left:right]
         height, width = pixels.shape[:2]
         size = (self.cell_width_px, round(self.cell_width_px * height / width))
-        self._kept.append((index, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)))
-        if len(self._kept) >= 4 * self.columns * self.rows:
+        self._kept.append((index, opening, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)))
+        if len(self._kept) >= 8 * self.columns * self.rows:
             self._every *= 2
             self._kept = [kept for kept in self._kept if kept[0] % self._every == 0]
 
     def hear(self, samples: np.ndarray) -> None:
-        """(160,) float32, one hop: its lowest and highest value are kept."""
-        self._levels.append(np.array([samples.min(), samples.max()], np.float32))
+        """(160,) float32, one hop: the lowest and highest values of its parts are kept."""
+        parts = samples.reshape(WAVE_POINTS, -1)
+        self._levels.append(np.stack([parts.min(1), parts.max(1)], 1))
+
+    def _chosen(self, count: int) -> list[tuple[int, np.ndarray]]:
+        """Evenly spread moments; within each stretch in turn the widest and the most closed mouth."""
+        count = min(count, len(self._kept))
+        edges = np.linspace(0, len(self._kept), count + 1).round().astype(int)
+        chosen = []
+        for i, (begin, end) in enumerate(pairwise(edges)):
+            stretch = self._kept[begin:end]
+            index, _, small = (max, min)[i % 2](stretch, key=lambda kept: kept[1])
+            chosen.append((index, small))
+        return chosen
 
     def draw(self, picture_rate: int, title: str = "") -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         count = self.columns * self.rows
-        chosen = [
-            self._kept[i] for i in np.linspace(0, len(self._kept) - 1, min(count, len(self._kept))).round().astype(int)
-        ]
+        chosen = self._chosen(count)
         cell_h = chosen[0][1].shape[0] if chosen else self.cell_width_px
         label_h, wave_h, title_h = 24, 110, 44 if title else 0
         width = MARGIN + self.columns * (self.cell_width_px + MARGIN)
@@ -66,9 +88,8 @@ class ContactSheet:
             sheet[y : y + cell_h, x : x + self.cell_width_px] = small
             _write(sheet, f"{i + 1}   {index / picture_rate:.2f} s", (x, y + cell_h + 18), 0.46, INK, 1)
         top = height - wave_h - 26
-        self._draw_wave(
-            sheet, top, wave_h, [(i + 1, (index + 0.5) / picture_rate / seconds) for i, (index, _) in enumerate(chosen)]
-        )
+        marks = [(i + 1, (index + 0.5) / picture_rate / seconds) for i, (index, _) in enumerate(chosen)]
+        self._draw_wave(sheet, top, wave_h, marks)
         _write(sheet, "0 s", (MARGIN, height - 8), 0.46, INK, 1)
         _write(sheet, f"{seconds:.1f} s", (width - MARGIN - 50, height - 8), 0.46, INK, 1)
         return sheet
@@ -82,16 +103,14 @@ class ContactSheet:
             _write(sheet, str(number), (x - 5, top + 10), 0.40, INK, 1)
         if not self._levels:
             return
-        levels = np.array(self._levels)
+        levels = np.concatenate(self._levels)
         loudest = max(float(np.abs(levels).max()), 1e-4)
         columns = np.minimum((np.arange(width) * len(levels)) // width, len(levels) - 1)
         step = max(1, len(levels) // width)
         for x, at in enumerate(columns):
-            part = levels[at : at + step]
-            low, high = part[:, 0].min() / loudest, part[:, 1].max() / loudest
-            cv2.line(
-                sheet, (MARGIN + x, round(middle - high * half)), (MARGIN + x, round(middle - low * half)), LINE, 1
-            )
+            part = levels[at : at + step] / loudest
+            top_y, bottom_y = round(middle - part[:, 1].max() * half), round(middle - part[:, 0].min() * half)
+            cv2.line(sheet, (MARGIN + x, top_y), (MARGIN + x, bottom_y), LINE, 1)
 
     def save(self, path: Path, picture_rate: int, title: str = "") -> None:
         write_picture(path, self.draw(picture_rate, title))
@@ -119,3 +138,18 @@ def _write(
     sheet: np.ndarray, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], weight: int
 ) -> None:
     cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, weight, cv2.LINE_AA)
+
+
+def face_view(portrait: object, aspect: float = 1.0) -> tuple[int, int, int, int] | None:
+    """The part of a portrait's picture that shows the head, `aspect` wide to high; None where it tells no landmarks."""
+    landmarks = getattr(portrait, "landmarks", None)
+    if landmarks is None:
+        return None
+    height, width = portrait.size  # type: ignore[attr-defined]
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    centre_x, centre_y = (low + high) / 2
+    side = 1.35 * float(max(high[1] - low[1], (high[0] - low[0]) / aspect))
+    side = min(side, height, width / aspect)
+    left = int(np.clip(centre_x - side * aspect / 2, 0, width - side * aspect))
+    top = int(np.clip(centre_y - side * 0.54, 0, height - side))
+    return left, top, left + int(side * aspect), top + int(side)

@@ -1,0 +1,157 @@
+"""The microphone, delayed to match the picture, into a virtual cable.
+
+Each sample is due at its capture time plus the delay of the picture that shows it. The output device counts by its own
+clock: its drift against the microphone's is followed by resampling, at most 0.2 % off, which nobody hears.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engines.errors import DeviceError
+from realtime.clock import NS, Clock, SystemClock
+from realtime.microphone import find_device, import_sounddevice
+from realtime.resampler import VariableResampler
+from realtime.sample_ring import SampleRing
+from realtime.sound import to_mono
+
+MOST_CORRECTION = 2e-3  # of the rate
+GAIN = 0.1  # of the error in s, a second
+DRIFT_GAIN = 0.01  # of the error in s, a second, a second
+JUMP_NS = 40_000_000  # an error beyond this is mended at once: start, another lookahead, a lost microphone
+RING_S = 3.0
+
+
+class DelayLine:
+    """Sound in at the microphone's rate, sound out at the output's, each sample at its due time.
+
+    `push` runs in the voice thread, `pull` in the output's callback. Without a device: tests drive both.
+    """
+
+    def __init__(self, in_rate_hz: int, out_rate_hz: int, delay_ns: int) -> None:
+        self.in_rate_hz, self.out_rate_hz = in_rate_hz, out_rate_hz
+        self.delay_ns = delay_ns  # wanted, from capture to the output's loudspeaker end
+        self.error_ns = 0.0  # how late the sound leaves against its due time, smoothed
+        self.correction = 0.0  # share by which the input is read faster
+        self.silent_samples = 0  # given because nothing was there
+        self.skipped_samples = 0
+        self.muted = False
+        self._resampler = VariableResampler(in_rate_hz, out_rate_hz)
+        self._margin = self._resampler.half_width + 1
+        self._history = np.zeros(2 * self._margin, np.float32)
+        self._position = float(self._margin)  # of the next output sample in the history
+        self._ring = SampleRing(round(out_rate_hz * RING_S))
+        self._mark: tuple[int, int] | None = None  # (output count, when its input was captured)
+        self._late: tuple[int, int] | None = None  # (serial, error ns) of the newest callback
+        self._seen = -1
+        self._drift = 0.0  # the part of the correction that stays: the clocks' difference
+        self._serial = 0
+
+    def push(self, block: np.ndarray, captured_ns: int) -> None:
+        """(samples, channels) float32 of the microphone; the last one was captured at that time."""
+        mono = np.zeros(len(block), np.float32) if self.muted else to_mono(block)
+        self._steer(len(mono) / self.in_rate_hz)
+        history = np.concatenate([self._history, mono])
+        step = self.in_rate_hz / self.out_rate_hz * (1 + self.correction)
+        count = max(0, int((len(history) - self._margin - 1 - self._position) / step))
+        if count:
+            positions = self._position + step * np.arange(count)
+            self._ring.write(self._resampler.at(history, positions)[:, None])
+            self._position += step * count
+        # The next output sample lies `behind` input samples before the newest one.
+        behind = len(history) - self._position
+        self._mark = (self._ring.written, captured_ns - round(behind * NS / self.in_rate_hz))
+        drop = max(0, int(self._position) - self._margin)
+        self._history = history[drop:]
+        self._position -= drop
+
+    def _steer(self, seconds: float) -> None:
+        late = self._late
+        if late is None or late[0] == self._seen:
+            return
+        self._seen = late[0]
+        self.error_ns += (late[1] - self.error_ns) * min(1.0, seconds / 0.5)
+        wanted = GAIN * self.error_ns / NS
+        self._drift += DRIFT_GAIN * self.error_ns / NS * seconds
+        self.correction = float(np.clip(wanted + self._drift, -MOST_CORRECTION, MOST_CORRECTION))
+
+    def pull(self, out: np.ndarray, leaves_ns: int) -> None:
+        """Fill (samples,) float32; its first sample leaves the computer at that time. Runs in the device's thread."""
+        count, filled = len(out), 0
+        mark = self._mark
+        if mark is None:
+            out[:] = 0
+            return
+        due_ns = mark[1] - (mark[0] - self._ring.read_count) * NS // self.out_rate_hz + self.delay_ns
+        error_ns = leaves_ns - due_ns  # > 0: the sound leaves too late
+        if error_ns < -JUMP_NS:
+            # Too early: hold the sound back by silence.
+            filled = min(count, -error_ns * self.out_rate_hz // NS)
+            out[:filled] = 0
+        elif error_ns > JUMP_NS and len(self._ring):
+            skip = min(len(self._ring), error_ns * self.out_rate_hz // NS)
+            self._ring.read(skip)
+            self.skipped_samples += skip
+        else:
+            self._serial += 1
+            self._late = (self._serial, error_ns)
+        if filled < count:
+            sound = self._ring.read(count - filled)
+            out[filled : filled + len(sound)] = sound[:, 0]
+            out[filled + len(sound) :] = 0
+            self.silent_samples += count - filled - len(sound)
+
+
+class AudioOut:
+    """A PortAudio output fed by a delay line. Give `tap` to a source's taps."""
+
+    def __init__(self, wanted: str | int | None, in_rate_hz: int, delay_ns: int, clock: Clock | None = None) -> None:
+        self._sd = import_sounddevice()
+        self._number, device = find_device(wanted, "output")
+        self.name = device["name"]
+        self.rate_hz = round(device["default_samplerate"]) or 48_000
+        self.line = DelayLine(in_rate_hz, self.rate_hz, delay_ns)
+        self.underflows = 0
+        self.latency_ns = 0
+        self._clock = clock or SystemClock()
+        self._stream: Any = None
+        self._channels = min(2, device["max_output_channels"])
+        self._mono = np.zeros(16_384, np.float32)
+
+    def _callback(self, out: np.ndarray, count: int, times: Any, status: Any) -> None:
+        self.underflows += bool(status)
+        ahead_s = times.outputBufferDacTime - times.currentTime
+        # Some systems tell no times here: then the stream's own figure counts.
+        ahead_ns = round(ahead_s * NS) if 0 < ahead_s < 1 else self.latency_ns
+        mono = self._mono[:count]
+        self.line.pull(mono, self._clock.now_ns() + ahead_ns)
+        out[:] = mono[:, None]
+
+    def __enter__(self) -> AudioOut:
+        sd = self._sd
+        try:
+            self._stream = sd.OutputStream(
+                device=self._number,
+                samplerate=self.rate_hz,
+                channels=self._channels,
+                dtype="float32",
+                blocksize=0,
+                latency="low",
+                callback=self._callback,
+            )
+            self.latency_ns = round(float(self._stream.latency) * NS)
+            self._stream.start()
+        except (sd.PortAudioError, ValueError, OSError) as error:
+            raise DeviceError(f"the sound output {self.name!r} cannot be opened ({error})", "voxcam devices") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+    def tap(self, block: np.ndarray, captured_ns: int) -> None:
+        self.line.push(block, captured_ns)

@@ -1,0 +1,381 @@
+"""`voxcam live`: a photo and a microphone become a camera."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from engines.errors import ConfigError, OutputError, VoxcamError
+from engines.spec import SPEC
+from realtime.cli import say
+from realtime.clock import NS, SystemClock, cpu_s, today
+from realtime.pacer import checked_lookahead, checked_rate
+
+CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
+EMOTION_KEYS = ("auto", "off", "happiness", "sadness", "anger", "fear", "disgust")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1280x720' -> (1280, 720); ConfigError for anything else, odd, tiny or huge."""
+    width_text, cross, height_text = text.lower().partition("x")
+    if not (cross and width_text.isdecimal() and height_text.isdecimal()):
+        raise ConfigError(f"{text!r} is no picture size", f"use one such as {CAMERA_SIZES}")
+    width, height = int(width_text), int(height_text)
+    if width % 2 or height % 2 or not (160 <= width <= 3840 and 120 <= height <= 2160):
+        raise ConfigError(f"a camera cannot be {text}", f"use one such as {CAMERA_SIZES}")
+    return width, height
+
+
+def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Any:
+    """The source that the options name; not yet entered."""
+    from realtime.sources import FileSource, PipeSource
+
+    if source is not None and microphone is not None:
+        raise ConfigError("--microphone and --source exclude each other", "leave one out")
+    if source == "-":
+        return PipeSource(None, rate, channels, sample_format)
+    if source is not None:
+        from realtime.sound import SoundFile
+
+        return FileSource(SoundFile(source), paced=True)
+    if microphone is not None and microphone.startswith("pyaudio:"):
+        from realtime.pyaudio_microphone import PyAudioMicrophone
+
+        return PyAudioMicrophone(microphone.partition(":")[2])
+    from realtime.microphone import Microphone
+
+    return Microphone(microphone)
+
+
+class LiveSession:
+    """What the keys do, what is logged, what is told: the user's side of a running pipeline."""
+
+    def __init__(
+        self,
+        pipeline: Any,
+        engines: Any,
+        portrait_path: Path,
+        camera_size: tuple[int, int],
+        emotion: str,
+        badge: Any,
+        log: TextIO | None,
+        audio_out: Any,
+        av_offset_ms: float,
+        camera_name: str,
+    ) -> None:
+        from realtime.governor import Governor
+
+        self.pipeline, self.engines, self.portrait_path = pipeline, engines, portrait_path
+        self.camera_size, self.emotion, self.badge = camera_size, emotion, badge
+        self.log, self.audio_out, self.av_offset_ms = log, audio_out, av_offset_ms
+        self.clock = SystemClock()
+        self.governor = Governor()
+        self.start_ns = self.clock.now_ns()
+        self.cpu_before_s = cpu_s()
+        self.next_second_ns = self.start_ns + NS
+        self.state: dict[str, Any] = {
+            "microphone": pipeline.source.name,
+            "camera": camera_name,
+            "emotion": emotion,
+            "badge": pipeline.face.badge is not None,
+            "notes": [],
+            "sound_out": self._cable_line if audio_out is not None else None,
+        }
+        self.quiet_view = True
+        self._was_lost = False
+        pipeline.warn = self.tell
+
+    def tell(self, message: str) -> None:
+        """Into the view where there is one, else a line on stderr."""
+        self.state["notes"].append(message)
+        if self.quiet_view:
+            say(f"note: {message}")
+
+    def _cable_line(self) -> str:
+        line = self.audio_out.line
+        return f"{self.audio_out.name}: {line.delay_ns / 1e6:.0f} ms behind, off by {line.error_ns / 1e6:+.1f} ms"
+
+    def key(self, key: str) -> bool:
+        """Act on a key; False to quit."""
+        controls = self.pipeline.controls
+        if key == "m":
+            controls.mute = not controls.mute
+            if self.audio_out is not None:
+                self.audio_out.line.muted = controls.mute
+        elif key == "e":
+            at = EMOTION_KEYS.index(self.emotion) if self.emotion in EMOTION_KEYS else -1
+            self.emotion = self.state["emotion"] = EMOTION_KEYS[(at + 1) % len(EMOTION_KEYS)]
+            self.engines.shaper.choose_emotion(self.emotion)
+        elif key == "l":
+            choices = SPEC.lookaheads_ms
+            controls.lookahead_ms = choices[(choices.index(controls.lookahead_ms) + 1) % len(choices)]
+        elif key == "b":
+            face = self.pipeline.face
+            face.badge = None if face.badge is not None else self.badge
+            self.state["badge"] = face.badge is not None
+        elif key == "r":
+            threading.Thread(target=self.reload, name="reload", daemon=True).start()
+        elif key == "s":
+            controls.snapshot.append(self._snapshot)
+        return key != "q"
+
+    def reload(self) -> None:
+        """Read the photo again; the new face fades in."""
+        from realtime.faces import load_portrait
+
+        try:
+            portrait = load_portrait(self.portrait_path, camera=self.camera_size).portrait
+        except VoxcamError as error:
+            self.tell(f"the portrait stays: {error}")
+            return
+        if portrait.size != (self.pipeline.face.height, self.pipeline.face.width):
+            self.tell("the portrait stays: the new one has another size, start live again")
+            return
+        self.pipeline.face.swap(portrait)
+        self.tell(f"{self.portrait_path.name} fades in")
+
+    def _snapshot(self, pixels: Any) -> None:
+        from realtime.sheet import write_picture
+
+        path = Path(f"voxcam-{today()}.png")
+        try:
+            write_picture(path, pixels)
+            self.tell(f"snapshot: {path}")
+        except OutputError as error:
+            self.tell(str(error))
+
+    def poll(self) -> None:
+        """A few times a second: the delay of the cable, what was lost; once a second the log and the governor."""
+        pipeline = self.pipeline
+        if self.audio_out is not None:
+            self.audio_out.line.delay_ns = pipeline.sound_delay_ns + round(self.av_offset_ms * 1e6)
+        if pipeline.source.lost != self._was_lost:
+            self._was_lost = pipeline.source.lost
+            self.tell("the microphone is lost: the face idles until it is back" if self._was_lost else "sound is back")
+        now_ns = self.clock.now_ns()
+        if now_ns < self.next_second_ns:
+            return
+        self.next_second_ns += NS
+        busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
+        message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
+        pipeline.controls.rate_divisor = self.governor.divisor
+        if message:
+            self.tell(message)
+        if self.log is not None:
+            try:
+                print(json.dumps(self.entry()), file=self.log, flush=True)
+            except OSError as error:
+                self.log = None
+                self.tell(f"the log stopped: {error}")
+
+    def entry(self) -> dict[str, object]:
+        """One line of the log."""
+        pipeline = self.pipeline
+        elapsed_s = (self.clock.now_ns() - self.start_ns) / NS
+        values = pipeline.meters.snapshot()
+        newest = pipeline.ring.newest
+        from realtime.pipeline import EMOTIONS
+
+        if newest is not None and newest.emotion is not None:
+            values["emotion"] = {n: round(float(p), 3) for n, p in zip(EMOTIONS, newest.emotion, strict=True)}
+        values |= {
+            "elapsed_s": round(elapsed_s, 2),
+            "cpu_share": round((cpu_s() - self.cpu_before_s) / max(elapsed_s, 1e-3), 3),
+            "lookahead_ms": pipeline.controls.lookahead_ms,
+            "picture_rate": pipeline.picture_rate / pipeline.controls.rate_divisor,
+            "muted": pipeline.controls.mute,
+            "microphone_lost": pipeline.source.lost,
+            "overflows": pipeline.source.overflows,
+            "device_latency_ms": round(pipeline.source.device_latency_ms, 1),
+            "sinks": {w.sink.name: {"sent": w.sent, "dropped": w.dropped} for w in pipeline.workers},
+            "sound_delay_ms": round(pipeline.sound_delay_ns / 1e6, 2),
+        }
+        if self.audio_out is not None:
+            line = self.audio_out.line
+            values["audio_out"] = {
+                "delay_ms": round(line.delay_ns / 1e6, 2),
+                "error_ms": round(line.error_ns / 1e6, 2),
+                "correction_ppm": round(line.correction * 1e6, 1),
+                "silent_samples": line.silent_samples,
+                "skipped_samples": line.skipped_samples,
+                "underflows": self.audio_out.underflows,
+                "latency_ms": round(self.audio_out.latency_ns / 1e6, 1),
+            }
+        return values
+
+
+def live(
+    portrait: Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")],
+    microphone: Annotated[
+        str | None, typer.Option(help="Name, part of it, or number; pyaudio:NAME for PyAudio.")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="The virtual camera, such as /dev/video0; none for no camera.")
+    ] = None,
+    camera_size: Annotated[str, typer.Option(help="Width x height of the camera picture.")] = "1280x720",
+    preview: Annotated[bool, typer.Option("--preview", help="Show a window.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Write raw RGB pictures to standard output.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Record into this mp4, mkv or webm.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing recording.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Instead of a microphone: a sound file, or - for raw samples.")
+    ] = None,
+    source_rate: Annotated[int, typer.Option(min=4000, max=384000, help="Of raw samples, Hz.")] = 16_000,
+    source_channels: Annotated[int, typer.Option(min=1, max=32, help="Of raw samples.")] = 1,
+    source_format: Annotated[str, typer.Option(help="Of raw samples: s16le, s32le or f32le.")] = "s16le",
+    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
+    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 0,
+    emotion: Annotated[str, typer.Option(help="auto, off, or one by name, such as happiness:0.5.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
+    audio_out: Annotated[str | None, typer.Option(help="Play the microphone there, in step with the picture.")] = None,
+    make_cable: Annotated[bool, typer.Option("--make-cable", help="Make a virtual cable for that (Linux).")] = False,
+    av_offset_ms: Annotated[float, typer.Option(min=-500, max=500, help="Extra delay of that sound.")] = 0.0,
+    badge: Annotated[bool, typer.Option("--badge/--no-badge", help="The small AI badge in the corner.")] = True,
+    osc: Annotated[str | None, typer.Option(help="Also send the motion to HOST:PORT (VMC over OSC).")] = None,
+    json_log: Annotated[Path | None, typer.Option(help="Write one JSON line a second.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+    nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
+) -> None:
+    """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
+    from realtime.badge import Badge
+    from realtime.engines_in_use import open_engines
+    from realtime.faces import load_portrait
+    from realtime.pipeline import Pipeline
+    from realtime.sinks import NullSink, PreviewSink, RawSink
+
+    checked_rate(fps)
+    checked_lookahead(lookahead_ms)
+    size = parse_size(camera_size)
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
+    if make_cable and audio_out is not None:
+        raise ConfigError("--make-cable and --audio-out exclude each other", "leave one out")
+
+    with ExitStack() as stack:
+        if make_cable:
+            from realtime.cable import Cable
+
+            cable = stack.enter_context(Cable())
+            say(f"choose {cable.source} as the microphone in your call")
+        sound = open_source(microphone, source, source_rate, source_channels, source_format)
+        stack.callback(sound.close)
+        sinks: list[Any] = []
+        if camera != "none":
+            from realtime.camera import CameraSink
+
+            sinks.append(CameraSink(camera))
+        if out is not None:
+            from realtime.video_file import VideoFile
+
+            sinks.append(VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast"))
+        if preview:
+            sinks.append(PreviewSink())
+        if raw:
+            sinks.append(RawSink())
+        if not sinks:
+            sinks.append(NullSink())
+        log = stack.enter_context(_open_log(json_log)) if json_log is not None else None
+        portrayed = load_portrait(portrait, camera=size)
+        for note in portrayed.notes:
+            say(f"note: {note}")
+        height, width = portrayed.portrait.size
+        engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads))
+        for sink in sinks:
+            stack.enter_context(sink)
+            sink.open(height, width, fps)
+        mark = Badge(height, width)
+        pipeline = Pipeline(
+            sound,
+            engines.encoder,
+            engines.shaper,
+            engines.generator,
+            portrayed.portrait,
+            sinks,
+            size=(height, width),
+            picture_rate=fps,
+            lookahead_ms=lookahead_ms,
+            badge=mark if badge else None,
+            samples_limit=round(seconds * SPEC.sample_rate_hz) if seconds else None,
+        )
+        if osc is not None:
+            from realtime.osc import OscSender
+
+            sender = stack.enter_context(OscSender(osc))
+            pipeline.voice.on_code.append(lambda code: sender.send(code.motion))
+        speaker = None
+        if audio_out is not None or make_cable:
+            from realtime.audio_out import AudioOut
+
+            speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
+            sound.taps.append(speaker.tap)
+            if hasattr(sound, "shares_portaudio"):
+                sound.shares_portaudio = True
+        session = LiveSession(
+            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
+        )
+        stack.enter_context(sound)
+        if speaker is not None:
+            stack.enter_context(speaker)
+        try:
+            _run(session, raw)
+        except KeyboardInterrupt:
+            pipeline.stop()
+        finally:
+            print(_closing_line(session), file=sys.stderr if raw else sys.stdout)
+        if log is not None:
+            print(json.dumps(session.entry()), file=log, flush=True)
+        for note in sound.warnings():
+            say(f"note: {note}")
+    pipeline.raise_if_error()
+
+
+def _run(session: LiveSession, raw: bool) -> None:
+    """The main thread's part: the view and the keys where there is a terminal, else a plain wait."""
+    from realtime.keys import Keys
+
+    pipeline = session.pipeline
+    interactive = sys.stdout.isatty() and not raw
+    with ExitStack() as stack:
+        stack.enter_context(pipeline)
+        keys = stack.enter_context(Keys())
+        view = None
+        if interactive:
+            from rich.live import Live
+
+            from realtime.live_view import draw
+
+            session.quiet_view = False
+            view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
+        else:
+            say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")
+        while pipeline.wait(0.12) is None:
+            session.poll()
+            if view is not None:
+                view.update(draw(pipeline, session.state))
+            if not session.key(keys.pressed()):
+                return
+
+
+def _closing_line(session: LiveSession) -> str:
+    meters, age = session.pipeline.meters, session.pipeline.meters.newest_sample_age
+    elapsed_s = max((session.clock.now_ns() - session.start_ns) / NS, 1e-3)
+    return (
+        f"{meters.pictures} pictures in {elapsed_s:.1f} s, {meters.late_pictures} late; newest sound in a picture "
+        f"{age.percentile_ms(50):.1f} ms old, p99 {age.percentile_ms(99):.1f}; "
+        f"{(cpu_s() - session.cpu_before_s) / elapsed_s:.2f} of a core"
+    )
+
+
+def _open_log(path: Path) -> TextIO:
+    try:
+        return path.open("w")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from error
