@@ -233,8 +233,8 @@ class Shaper:
     def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:
         """One encoder step -> (25,) float32 in MOTION_CHANNELS of code k - lookahead / 20 ms, and the state after it.
 
-        chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent. Values that
-        are not numbers would stay in the state for good: StreamError.
+        chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent. Values
+        that are not numbers would stay in the state for good: StreamError.
         """
         arrays = state.arrays
         whole = _step(
