@@ -1,0 +1,66 @@
+"""Checkpoints: one safetensors file, whose metadata is JSON. No pickle. Written beside and renamed: a kill or a full
+disk leaves the last good one."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from engines.errors import InputError, OutputError
+
+
+def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
+    """tensors: flat names; facts: anything JSON holds."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, {"facts": json.dumps(facts)})
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path} can't be written ({error})", "make room; the last checkpoint is kept") from error
+
+
+def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and facts of a checkpoint; InputError where it is missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path} is no checkpoint", "give the .safetensors of a training run")
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})", "use an earlier checkpoint") from error
+
+
+def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def part(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(prefix + ".")}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, module: nn.Module) -> dict[str, torch.Tensor]:
+    """AdamW's two moments of each parameter by name."""
+    found = {}
+    for name, parameter in module.named_parameters():
+        for key in ("exp_avg", "exp_avg_sq", "step"):
+            if key in optimiser.state.get(parameter, {}):
+                found[f"{key}.{name}"] = optimiser.state[parameter][key]
+    return found
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    for name, parameter in module.named_parameters():
+        if f"exp_avg.{name}" in tensors:
+            optimiser.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
+                for key in ("exp_avg", "exp_avg_sq", "step")
+            }

@@ -1,0 +1,229 @@
+"""`voxcam train prepare`: everything that training reads of a clip, in shards: sound, teacher's features, labels.
+
+    sound/    KEY.sound int16 (codes * 320,)
+    teacher/  KEY.features float16 (codes, 384)                      train/teacher.py
+    labels/   KEY.phones int8 (codes,), -1 where unknown
+              KEY.presence uint8 (codes,): somebody speaks here
+              KEY.motion float16 (codes, 14), in units of the typical person's deviation; GRID from its pictures,
+                  the others from the labeller (train/labeller.py)
+              KEY.components float16 (codes, 64): principal components of the teacher's features
+    speech.json  units, offsets, the labeller's scores; components.npz the projection
+
+Every step goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from engines.spec import PHONES, SPEC, SPEECH_CHANNELS
+from train.corpora import EMOTIONS, Clip, sound_of, training_speech
+from train.labeller import LabellerConfig, amplitude_gain, finish, label, teach
+from train.motion_labels import (
+    clip_motion,
+    landmarks_of,
+    measure_offsets,
+    picture_measures,
+    smooth,
+    talker_scales,
+)
+from train.shards import Arrays, read_shards, write_shards, write_whole
+from train.teacher import VERSION as TEACHER_VERSION
+from train.teacher import Teacher, groups_of
+
+SOUND_VERSION = {"sound": 1}
+LABELS_VERSION = {"labels": 1}
+COMPONENTS = 64
+CALIBRATION_TALKERS = ("grid/s3", "grid/s30", "grid/s33", "grid/s26")  # left out once, to find the labeller's gain
+PRESENCE_MARGIN = 5  # codes around phones that still count as speaking
+
+Progress = Callable[[str, int, int], None]
+
+
+def phones_at_codes(clip: Clip, codes: int) -> np.ndarray:
+    """Phone of each code time, int8, -1 where the corpus doesn't say."""
+    found = np.full(codes, -1, np.int8)
+    if clip.phones:
+        times = (np.arange(codes) + 0.5) * 0.02
+        for start, end, phone in clip.phones:
+            found[(times >= start) & (times < end)] = PHONES.index(phone)
+        found[found < 0] = 0
+    return found
+
+
+def presence_at_codes(phones: np.ndarray, sound: np.ndarray) -> np.ndarray:
+    """1 where somebody speaks: at phones and a little around; by loudness where there are no phones."""
+    codes = len(phones)
+    if (phones >= 0).all():
+        speaks = phones > 0
+    else:
+        power = (sound[: codes * SPEC.chunk_samples].astype(np.float32) / 32767).reshape(codes, -1)
+        level = 10 * np.log10((power**2).mean(1) + 1e-10)
+        speaks = level > np.quantile(level, 0.95) - 28
+    near = np.convolve(speaks, np.ones(2 * PRESENCE_MARGIN + 1), "same") > 0
+    return near.astype(np.uint8)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    codes = len(samples) // SPEC.chunk_samples
+    return (np.clip(samples[: codes * SPEC.chunk_samples], -1, 1) * 32767).astype(np.int16)
+
+
+def prepare(
+    data_root: Path,
+    landmarks_root: Path,
+    cache: Path,
+    teacher_folder: Path | None = None,
+    threads: int = 1,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> dict:
+    """Prepare all speech under `data_root`; returns what speech.json holds."""
+    clips = {clip.key: clip for clip in training_speech(data_root)}
+    groups = groups_of(sorted(clips))
+
+    def read(keys) -> dict[str, Arrays]:
+        return {key: {"sound": to_int16(sound_of(clips[key].sound))} for key in keys}
+
+    write_shards(cache / "sound", groups, read, SOUND_VERSION, lambda a, b: progress("sound", a, b))
+    sounds = {key: arrays["sound"] for key, arrays in read_shards(cache / "sound", SOUND_VERSION)}
+
+    heard: list[Teacher] = []
+
+    def hear(keys) -> dict[str, Arrays]:
+        if not heard:
+            heard.append(Teacher(teacher_folder, threads))
+        return heard[0].features({key: sounds[key].astype(np.float32) / 32767 for key in keys})
+
+    write_shards(cache / "teacher", groups, hear, TEACHER_VERSION, lambda a, b: progress("teacher", a, b))
+    features = {key: arrays["features"] for key, arrays in read_shards(cache / "teacher", TEACHER_VERSION)}
+
+    motion, facts = label_motion(clips, features, landmarks_root, progress)
+    basis, mean = principal_components(features, clips)
+
+    def describe(keys) -> dict[str, Arrays]:
+        rows = {}
+        for key in keys:
+            phones = phones_at_codes(clips[key], len(features[key]))
+            centred = features[key].astype(np.float32)
+            rows[key] = {
+                "phones": phones,
+                "presence": presence_at_codes(phones, sounds[key]),
+                "motion": motion[key].astype(np.float16),
+                "components": ((centred - centred.mean(0)) @ basis).astype(np.float16),
+            }
+        return rows
+
+    # The labels hang on everything before them; they are made in seconds, so that they carry a mark of it.
+    mark = zlib.crc32(b"".join(motion[key].tobytes() for key in sorted(motion)))
+    write_shards(
+        cache / "labels", groups, describe, LABELS_VERSION | {"motion": mark}, lambda a, b: progress("labels", a, b)
+    )
+    np.savez(cache / "components.npz", basis=basis, mean=mean)
+    opinion = moods(features, clips)
+    np.savez(cache / "moods.npz", keys=np.array(list(opinion)), values=np.stack(list(opinion.values())))
+    write_whole(cache / "speech.json", json.dumps(facts, indent=1).encode())
+    return facts
+
+
+def label_motion(
+    clips: dict[str, Clip], features: dict[str, np.ndarray], landmarks_root: Path, progress: Progress
+) -> tuple[dict[str, np.ndarray], dict]:
+    """Motion of every clip in units of the typical deviation, and what was measured on the way."""
+    landmarks = {
+        key: found
+        for key, clip in clips.items()
+        if clip.corpus == "grid" and (found := landmarks_of(clip, landmarks_root)) is not None
+    }
+    talker_of = {key: clip.speaker for key, clip in clips.items()}
+    pictures = {key: smooth(picture_measures(points), 1.0) for key, points in landmarks.items()}
+    offsets = measure_offsets({k: features[k] for k in pictures}, pictures, {k: talker_of[k] for k in pictures})
+    truth = {key: clip_motion(points, len(features[key]), offsets[talker_of[key]]) for key, points in landmarks.items()}
+    scales, typical = talker_scales(
+        {key: value for key, value in truth.items() if clips[key].split == "train"}, talker_of
+    )
+    targets = {
+        key: (value / scales[talker_of[key]]).astype(np.float32)
+        for key, value in truth.items()
+        if clips[key].split == "train"
+    }
+    config = LabellerConfig()
+    gain, r_left_out = amplitude_gain(features, targets, talker_of, config, CALIBRATION_TALKERS)
+    total = config.nets * config.steps
+    nets, standard = teach(features, targets, talker_of, config, lambda step: progress("labeller", step, total))
+    motion = {}
+    for key in clips:
+        if key in truth:  # val talkers, too, get their own scale: the report undoes it
+            spread = scales.get(talker_of[key], typical)
+            motion[key] = truth[key] / spread
+        else:
+            motion[key] = finish(label(nets, standard, features[key]) * gain)
+    facts = {
+        "channels": list(SPEECH_CHANNELS),
+        "typical": typical.tolist(),
+        "scales": {talker: value.tolist() for talker, value in scales.items()},
+        "offsets_s": offsets,
+        "labeller": asdict(config),
+        "labeller_gain": gain.tolist(),
+        "labeller_r_talkers_left_out": r_left_out,
+    }
+    facts["labeller_r_val"] = {
+        talker: {
+            name: float(
+                np.mean([np.corrcoef(label(nets, standard, features[k])[:, c], truth[k][:, c])[0, 1] for k in keys])
+            )
+            for c, name in enumerate(SPEECH_CHANNELS)
+        }
+        for talker in sorted({talker_of[k] for k in truth if clips[k].split == "val"})
+        if (keys := [k for k in truth if clips[k].split == "val" and talker_of[k] == talker])
+    }
+    return motion, facts
+
+
+def principal_components(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> tuple[np.ndarray, np.ndarray]:
+    """Projection (384, 64) of clip-centred features of training clips, scaled to a mean variance of 1, and their mean.
+
+    Each clip's own mean is taken off first: it tells who speaks and in what mood, which content shall not.
+    """
+    parts = [value.astype(np.float32)[::4] for key, value in features.items() if clips[key].split == "train"]
+    centred = np.concatenate([part - part.mean(0) for part in parts])
+    covariance = centred.T @ centred / len(centred)
+    values, vectors = np.linalg.eigh(covariance)
+    basis = vectors[:, ::-1][:, :COMPONENTS] / np.sqrt(values[::-1][:COMPONENTS].mean())
+    return basis.astype(np.float32), np.concatenate(parts).mean(0)
+
+
+def moods(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> dict[str, np.ndarray]:
+    """The teacher's opinion of each clip's emotion, (7,) probabilities.
+
+    Logistic regression on mean and deviation of its features, taught on EMO-DB's training speakers; each of them is
+    judged by the regression of the others, so that the opinion is as unsure as it would be of a stranger.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    pooled = {
+        key: np.concatenate([value.astype(np.float32).mean(0), value.astype(np.float32).std(0)])
+        for key, value in features.items()
+    }
+    acted = [key for key, clip in clips.items() if clip.corpus == "emodb" and clip.split == "train"]
+    train = [key for key, clip in clips.items() if clip.split == "train"]
+
+    def fit(keys: list[str]):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=500))
+        labels = [EMOTIONS.index(clips[key].emotion) for key in keys]
+        return model.fit(np.stack([pooled[key] for key in keys]), labels)
+
+    everyone = fit(acted)
+    opinion = dict(zip(train, everyone.predict_proba(np.stack([pooled[key] for key in train])), strict=True))
+    for speaker in sorted({clips[key].speaker for key in acted}):
+        own = [key for key in acted if clips[key].speaker == speaker]
+        model = fit([key for key in acted if clips[key].speaker != speaker])
+        opinion.update(zip(own, model.predict_proba(np.stack([pooled[key] for key in own])), strict=True))
+    return {key: value.astype(np.float32) for key, value in opinion.items()}

@@ -1,0 +1,372 @@
+"""`voxcam train score motion`: how well lips follow unknown voices in noise, and stay at rest without one.
+
+Truth is FaceMesh on GRID val, raw, a picture each 40 ms, in eye distances from the clip's rest, the talker's
+sound/picture offset taken off. A picture's guess is the mean of its two codes, known once the picture has ended and the
+lookahead has passed: r is at lag 0. "In words" is between the first word's start and the last one's end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.spec import SPEC, SPEECH_CHANNELS
+from train.augment import active_rms, cut, rms
+from train.corpora import Clip, grid, noise, sound_of, speech
+from train.export import encoder_of
+from train.motion_labels import OPEN, at_codes, landmarks_of, picture_measures
+from train.shards import read_shards
+from train.streams import encode
+
+STRETCH = SPEECH_CHANNELS.index("mouthStretch")
+PICTURES = 75
+OPEN_AT = 0.035  # eye distances: above it GRID's real mouths are open in .67 of speech and .15 of silence
+CLOSED_AT = 0.025
+SNRS_DB = (20, 10, 5, 0, -5)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One val clip: sound, true motion (75, 14), the pictures inside words, times of p, b, m."""
+
+    clip: Clip
+    sound: np.ndarray
+    truth: np.ndarray
+    words: np.ndarray
+    closures: list[tuple[float, float]]
+    silence: np.ndarray
+
+
+def takes(data_root: Path, landmarks_root: Path, offsets_s: dict[str, float], split: str = "val") -> list[Take]:
+    found = []
+    times = (np.arange(PICTURES) + 0.5) * 0.04
+    for clip in grid(data_root / "grid"):
+        points = landmarks_of(clip, landmarks_root)
+        if clip.split != split or points is None or clip.words is None or len(points) != PICTURES:
+            continue
+        raw = picture_measures(points)
+        known = np.isfinite(raw).all(1)
+        shifted = times + offsets_s.get(clip.speaker, 0.0)
+        truth = np.stack([np.interp(shifted, times[known], column[known]) for column in raw.T], 1)
+        truth[:, OPEN] = np.maximum(truth[:, OPEN], 0)
+        spoken = [(start, end) for start, end, word in clip.words if word not in ("sil", "sp")]
+        first, last = spoken[0][0], spoken[-1][1]
+        closures = [
+            (start, end)
+            for start, end, phone in clip.phones or ()
+            if phone in ("P", "B", "M") and start > first - 0.01 and end < 2.9
+        ]
+        sound = np.zeros(PICTURES * 640, np.float32)
+        heard = sound_of(clip.sound)[: len(sound)]
+        sound[: len(heard)] = heard
+        found.append(
+            Take(
+                clip,
+                sound,
+                truth,
+                (times >= first) & (times <= last),
+                closures,
+                (times < first - 0.2) | (times > last + 0.3),
+            )
+        )
+    return found
+
+
+def pictures_of(codes: np.ndarray) -> np.ndarray:
+    """(150, ...) codes -> (75, ...) pictures."""
+    return codes[: 2 * PICTURES].reshape(-1, 2, *codes.shape[1:]).mean(1)
+
+
+def r_of(guesses: list[np.ndarray], found: list[Take], channel: int = OPEN, words: bool = True) -> float:
+    """Mean over clips of Pearson's r of guesses (75,) with the truth's channel."""
+    values = []
+    for guess, take in zip(guesses, found, strict=True):
+        part = take.words if words else np.ones(PICTURES, bool)
+        a, b = guess[part], take.truth[part, channel]
+        values.append(float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0)
+    return float(np.mean(values))
+
+
+def slope_of(guesses: list[np.ndarray], found: list[Take], channel: int = OPEN) -> float:
+    """Slope of the guess against the truth, in words, all clips' pictures about their clip's mean."""
+    product = square = 0.0
+    for guess, take in zip(guesses, found, strict=True):
+        a, b = guess[take.words], take.truth[take.words, channel]
+        product += float(((a - a.mean()) * (b - b.mean())).sum())
+        square += float(((b - b.mean()) ** 2).sum())
+    return product / square
+
+
+def with_noise(sound: np.ndarray, recording: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:
+    background = cut(recording, len(sound), draw)
+    mixed = sound + background * (active_rms(sound) / rms(background) * 10 ** (-snr_db / 20))
+    return (mixed / max(1.0, np.abs(mixed).max())).astype(np.float32)
+
+
+def held_out_noises(data_root: Path, babble: bool = False) -> list[tuple[str, np.ndarray]]:
+    """(class, recording) of the noises that were never trained on."""
+    return [
+        (clip.noise_class or "", sound_of(clip.sound))
+        for clip in noise(data_root / "noise")
+        if clip.split == "val" and (clip.noise_class == "babble") == babble
+    ]
+
+
+def closed_at(guess_codes: np.ndarray, take: Take) -> list[bool]:
+    """For each p, b, m: does the opening (150,) fall below CLOSED_AT within 40 ms of it?"""
+    times = (np.arange(len(guess_codes)) + 0.5) * 0.02
+    return [
+        bool(guess_codes[(times >= start - 0.04) & (times <= end + 0.04)].min() < CLOSED_AT)
+        for start, end in take.closures
+    ]
+
+
+def jitter(course: np.ndarray, take: Take) -> float:
+    """Mean absolute second difference over pictures in words."""
+    return float(np.abs(np.diff(course[take.words], 2)).mean())
+
+
+def baselines(
+    found: list[Take], train: list[Take], snr_sounds: dict[str, list[np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """r in words and over whole clips of what doesn't need a network, taught on GRID train where it needs teaching."""
+    import torch
+
+    from train.vae import LogMel
+
+    mel_of = LogMel()
+
+    def mels(sound: np.ndarray) -> np.ndarray:
+        padded = torch.from_numpy(np.concatenate([np.zeros(240, np.float32), sound]))[None]
+        return mel_of(padded)[0].numpy().reshape(PICTURES, 4, 80).mean(1)
+
+    def window(mel: np.ndarray) -> np.ndarray:
+        """Five pictures of 40 bands up to now, each clip's level taken off causally."""
+        bands = mel.reshape(PICTURES, 40, 2).mean(2)
+        level = np.cumsum(bands, 0) / np.arange(1, PICTURES + 1)[:, None]
+        padded = np.concatenate([np.repeat(bands[:1], 4, 0), bands]) - np.concatenate(
+            [np.repeat(level[:1], 4, 0), level]
+        )
+        return np.concatenate([padded[lag : lag + PICTURES] for lag in range(5)] + [np.ones((PICTURES, 1))], 1)
+
+    mean_course = np.mean([take.truth[:, OPEN] for take in train], 0)
+    x = np.concatenate([window(mels(take.sound)) for take in train])
+    y = np.concatenate([take.truth[:, OPEN] for take in train])
+    ridge = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ y)
+
+    def loudness(sound: np.ndarray) -> np.ndarray:
+        level = np.log(np.sqrt((sound.reshape(PICTURES, -1) ** 2).mean(1)) + 1e-4)
+        return np.convolve(level, (0.5, 0.3, 0.2))[:PICTURES]
+
+    def three_bands(sound: np.ndarray) -> np.ndarray:
+        power = np.exp(mels(sound) * 4 - 5)
+        bands = np.stack(
+            [np.log(part.mean(1) + 1e-4) for part in (power[:, 2:16], power[:, 16:32], power[:, 32:60])], 1
+        )
+        return bands @ np.array([0.6, 0.3, -0.1])
+
+    rows: dict[str, dict[str, float]] = {}
+    for name, guess in (
+        ("deaf: mean course of other clips", lambda _sound: mean_course),
+        ("smoothed loudness", loudness),
+        ("three band energies", three_bands),
+        ("causal ridge, 5 pictures of 40 log-mels", lambda sound: window(mels(sound)) @ ridge),
+    ):
+        rows[name] = {}
+        for condition, sounds in snr_sounds.items():
+            guesses = [guess(sound) for sound in sounds]
+            rows[name][condition] = r_of(guesses, found)
+            if condition == "clean":
+                rows[name]["whole clip"] = r_of(guesses, found, words=False)
+    return rows
+
+
+def score(checkpoint: Path, data_root: Path, landmarks_root: Path, cache: Path, seed: int = 7) -> dict:
+    """All rows of the report, by name."""
+    encoder, facts = encoder_of(checkpoint)
+    prepared = json.loads((cache / "speech.json").read_text())
+    found = takes(data_root, landmarks_root, prepared["offsets_s"])
+    noises, babbles = held_out_noises(data_root), held_out_noises(data_root, babble=True)
+    report: dict = {"checkpoint_steps": facts["step"], "clips": {}, "lookaheads_ms": list(SPEC.lookaheads_ms)}
+    for people in ("unseen", "seen"):
+        group = [take for take in found if (take.clip.speaker == "grid/s5") == (people == "unseen")]
+        report["clips"][people] = len(group)
+        draw = np.random.default_rng(seed)
+        sounds = {"clean": [take.sound for take in group]}
+        for snr_db in SNRS_DB:
+            sounds[f"{snr_db} dB"] = [
+                with_noise(take.sound, noises[int(draw.integers(len(noises)))][1], snr_db, draw) for take in group
+            ]
+        sounds["babble 5 dB"] = [
+            with_noise(take.sound, babbles[int(draw.integers(len(babbles)))][1], 5, draw) for take in group
+        ]
+        r_words: dict[str, list[float]] = {}
+        for condition, heard in sounds.items():
+            out = encode(encoder, heard)
+            motion = [pictures_of(each["motion"]) for each in out]
+            r_words[condition] = [r_of([m[:, row, OPEN] for m in motion], group) for row in range(3)]
+            if condition != "clean":
+                continue
+            report[f"{people}: whole clip, clean"] = [
+                r_of([m[:, row, OPEN] for m in motion], group, words=False) for row in range(3)
+            ]
+            report[f"{people}: slope of opening"] = [
+                slope_of([m[:, row, OPEN] for m in motion], group) for row in range(3)
+            ]
+            report[f"{people}: deviation of opening against the truth's"] = [
+                float(
+                    np.mean(
+                        [
+                            m[t.words, row, OPEN].std() / t.truth[t.words, OPEN].std()
+                            for m, t in zip(motion, group, strict=True)
+                        ]
+                    )
+                )
+                for row in range(3)
+            ]
+            report[f"{people}: channels in words, 80 ms"] = {
+                name: {
+                    "r": r_of([m[:, 2, c] for m in motion], group, c),
+                    "slope": slope_of([m[:, 2, c] for m in motion], group, c),
+                }
+                for c, name in enumerate(SPEECH_CHANNELS)
+            }
+            report[f"{people}: closed at p, b, m"] = [
+                float(
+                    np.mean(
+                        [
+                            shut
+                            for o, t in zip(out, group, strict=True)
+                            for shut in closed_at(o["motion"][:, row, OPEN], t)
+                        ]
+                    )
+                )
+                for row in range(3)
+            ]
+            report[f"{people}: closed at p, b, m, truth"] = float(
+                np.mean([shut for t in group for shut in closed_at(at_codes(t.truth, 150)[:, OPEN], t)])
+            )
+            report[f"{people}: jitter against the truth's"] = [
+                float(np.mean([jitter(m[:, row, OPEN], t) for m, t in zip(motion, group, strict=True)]))
+                / float(np.mean([jitter(t.truth[:, OPEN], t) for t in group]))
+                for row in range(3)
+            ]
+            report[f"{people}: truth open in words, in silence"] = [
+                float(np.mean(np.concatenate([t.truth[part(t), OPEN] for t in group]) > OPEN_AT))
+                for part in (lambda t: t.words, lambda t: t.silence)
+            ]
+            report[f"{people}: guess open in words, in silence, 80 ms"] = [
+                float(
+                    np.mean(np.concatenate([m[part(t), 2, OPEN] for m, t in zip(motion, group, strict=True)]) > OPEN_AT)
+                )
+                for part in (lambda t: t.words, lambda t: t.silence)
+            ]
+        report[f"{people}: opening in words"] = r_words
+        train = takes(data_root, landmarks_root, prepared["offsets_s"], "train")
+        report[f"{people}: baselines"] = baselines(
+            group, train[::3], {k: sounds[k] for k in ("clean", "10 dB", "0 dB")}
+        )
+    report["labeller, not causal, whole clip"] = {
+        talker: rows["jawOpen"] for talker, rows in prepared["labeller_r_val"].items()
+    }
+    report["rest"] = rest(encoder, data_root, noises, babbles, seed)
+    report["emotional speech, r with the labeller's opening, 80 ms"] = by_emotion(encoder, data_root, cache)
+    report["cost_ms_a_code"] = cost_ms(encoder)
+    return report
+
+
+def rest(encoder, data_root: Path, noises, babbles, seed: int) -> dict:
+    """Share of codes with the mouth at rest (opening below OPEN_AT) when nobody speaks, by lookahead."""
+    draw = np.random.default_rng(seed)
+    count = 6 * SPEC.sample_rate_hz
+
+    def share(sounds: list[np.ndarray]) -> list[float]:
+        out = encode(encoder, sounds)
+        opening = np.concatenate([each["motion"][25:, :, OPEN] for each in out])  # from half a second on
+        return [float(value) for value in (opening < OPEN_AT).mean(0)]
+
+    def at(recording: np.ndarray, level: float) -> np.ndarray:
+        piece = cut(recording, count, draw)
+        return np.clip(piece * (level / rms(piece)), -1, 1).astype(np.float32)
+
+    quiet = [np.zeros(count, np.float32)]
+    quiet += [(draw.standard_normal(count) * 10 ** (db / 20)).astype(np.float32) for db in (-90, -75, -65)]
+    rows: dict = {"silence": share(quiet)}
+    level = 0.07  # the level of speech in the shared sets
+    rows["unseen noises, speech level"] = share([at(recording, level) for _, recording in noises for _ in range(2)])
+    rows["unseen noises, 20 dB lower"] = share([at(recording, level / 10) for _, recording in noises])
+    rows["unseen babble, speech level"] = share([at(recording, level) for _, recording in babbles for _ in range(6)])
+    rows["unseen babble, 20 dB lower"] = share(
+        [at(recording, level / 10) for _, recording in babbles for _ in range(6)]
+    )
+    rows["by class, speech level"] = {
+        name: share([at(recording, level) for each, recording in noises if each == name])
+        for name in sorted({name for name, _ in noises})
+    }
+    return rows
+
+
+def by_emotion(encoder, data_root: Path, cache: Path) -> dict[str, float]:
+    """Mean r of opening with the labeller's course, for EMO-DB's held-out speakers: no pictures of them exist."""
+    clips = {clip.key: clip for clip in speech(data_root / "speech") if clip.corpus == "emodb" and clip.split == "val"}
+    labels = {key: arrays["motion"] for key, arrays in read_shards(cache / "labels") if key in clips}
+    keys = sorted(labels)
+    out = encode(encoder, [sound_of(clips[key].sound) for key in keys])
+    found: dict[str, list[float]] = {}
+    for key, each in zip(keys, out, strict=True):
+        a, b = each["motion"][:, 2, OPEN], labels[key][: len(each["motion"]), OPEN].astype(np.float32)
+        if a.std() > 1e-6:
+            found.setdefault(clips[key].emotion or "", []).append(float(np.corrcoef(a, b[: len(a)])[0, 1]))
+    return {name: float(np.mean(values)) for name, values in sorted(found.items())}
+
+
+def cost_ms(encoder, steps: int = 500) -> dict[str, float]:
+    """Milliseconds a code of the exported graph, one thread of ONNX Runtime."""
+    import onnxruntime
+
+    from train.export import onnx_bytes
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx_bytes(encoder), options, providers=["CPUExecutionProvider"])
+    feed = {value.name: np.zeros(value.shape, np.float32) for value in session.get_inputs()}
+    spent = []
+    for _ in range(steps):
+        begun = time.perf_counter()
+        session.run(None, feed)
+        spent.append((time.perf_counter() - begun) * 1e3)
+    return {"p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}
+
+
+def amplitude_gain(
+    checkpoint: Path, data_root: Path, landmarks_root: Path, cache: Path, target: float = 0.95
+) -> np.ndarray:
+    """Gain (14,) that brings the slope against the truth to `target` on GRID *train* talkers, each weighing the same.
+
+    Fitted on clean and 10 dB sound at 80 ms. Between 0.8 and 1.6; 1 for channels that sound hardly tells (r < .4).
+    """
+    encoder, _ = encoder_of(checkpoint)
+    prepared = json.loads((cache / "speech.json").read_text())
+    found = takes(data_root, landmarks_root, prepared["offsets_s"], "train")
+    draw = np.random.default_rng(3)
+    chosen: list[Take] = []
+    for talker in sorted({take.clip.speaker for take in found}):
+        group = [take for take in found if take.clip.speaker == talker]
+        if len(group) >= 9:
+            chosen += [group[i] for i in draw.permutation(len(group))[:12]]
+    out = encode(encoder, [take.sound for take in chosen])
+    motion = [pictures_of(each["motion"]) for each in out]
+    gain = np.ones(len(SPEECH_CHANNELS), np.float32)
+    for c in range(len(gain)):
+        by_talker: dict[str, tuple[list, list]] = {}
+        for guess, take in zip(motion, chosen, strict=True):
+            pair = by_talker.setdefault(take.clip.speaker, ([], []))
+            pair[0].append(guess[:, 2, c])
+            pair[1].append(take)
+        if np.mean([r_of(a, b, c) for a, b in by_talker.values()]) > 0.4:
+            gain[c] = np.clip(target / np.mean([slope_of(a, b, c) for a, b in by_talker.values()]), 0.8, 1.6)
+    return gain

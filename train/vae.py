@@ -1,0 +1,310 @@
+"""The audio VAE: raw sound -> content, emotion, noise, speaker, and with them motion, phones and presence.
+
+One set of weights, two ways to run it. `Encoder.forward` goes over whole clips (training); `Encoder.step` takes one
+chunk of 320 samples and the state, and is what gets exported. Both give the same numbers (tests/train/test_vae.py).
+
+    samples -> log-mel (inside) -> three convolutions, 50 rows a second -> two GRUs -> content, presence
+                                                    `-> running mean and deviation of 1 s -> emotion, noise, speaker
+    content, emotion -> motion GRU -> motion, shut by presence
+
+Everything is causal and starts at zero state. Row L of content speaks of code k - L / 20 (engines/spec.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from engines.spec import SPEC, SPEECH_CHANNELS
+from train.corpora import EMOTIONS
+
+Tensors = dict[str, torch.Tensor]
+LOG_FLOOR = 1e-6
+MEL_OFFSET, MEL_SCALE = 5.0, 4.0  # brings log-mels of speech to about -2..2
+DELAYS = tuple(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
+ROWS = len(DELAYS)
+SLOW_MEMORY_CODES = 50
+FACTORS = ("emotion", "noise", "speaker")
+SLOW_SIZE = {"emotion": SPEC.emotion_size, "noise": SPEC.noise_size, "speaker": SPEC.speaker_size}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    conv1: int = 128
+    conv2: int = 192
+    gru: int = 256
+    slow: int = 128
+    motion_gru: int = 64
+    decoder: int = 256
+
+
+def mel_matrix(bands: int = SPEC.mel_bands, window: int = SPEC.window_samples) -> np.ndarray:
+    """Triangular mel filters (window / 2 + 1, bands), HTK mel scale, 20 Hz to 8 kHz, each of unit height."""
+    rate = SPEC.sample_rate_hz
+    to_mel = lambda hz: 2595 * np.log10(1 + np.asarray(hz) / 700)  # noqa: E731
+    edges = 700 * (10 ** (np.linspace(to_mel(20), to_mel(rate / 2), bands + 2) / 2595) - 1)
+    bins = np.arange(window // 2 + 1) * rate / window
+    rise = (bins[:, None] - edges[None, :-2]) / np.maximum(edges[1:-1] - edges[:-2], rate / window)
+    fall = (edges[None, 2:] - bins[:, None]) / np.maximum(edges[2:] - edges[1:-1], rate / window)
+    return np.clip(np.minimum(rise, fall), 0, 1).astype(np.float32)
+
+
+class LogMel(nn.Module):
+    """(batch, 240 + 160 n) samples -> (batch, n, 80): natural log of mel power, shifted and scaled to about -2..2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        window = SPEC.window_samples
+        angle = 2 * np.pi * np.outer(np.arange(window), np.arange(window // 2 + 1)) / window
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+        self.register_buffer("cosine", torch.tensor(hann[:, None] * np.cos(angle), dtype=torch.float32))
+        self.register_buffer("sine", torch.tensor(hann[:, None] * np.sin(angle), dtype=torch.float32))
+        self.register_buffer("mel", torch.from_numpy(mel_matrix()))
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        return self.of_windows(samples.unfold(-1, SPEC.window_samples, SPEC.hop_samples))
+
+    def of_windows(self, windows: torch.Tensor) -> torch.Tensor:
+        real, imaginary = windows @ self.cosine, windows @ self.sine
+        power = (real * real + imaginary * imaginary) @ self.mel
+        return (torch.log(power + LOG_FLOOR) + MEL_OFFSET) / MEL_SCALE
+
+
+def gru_cell(x: torch.Tensor, hidden: torch.Tensor, gru: nn.GRU) -> torch.Tensor:
+    """One step of a one-layer nn.GRU, in plain operations that every engine has."""
+    reset_x, update_x, new_x = (x @ gru.weight_ih_l0.T + gru.bias_ih_l0).chunk(3, -1)
+    reset_h, update_h, new_h = (hidden @ gru.weight_hh_l0.T + gru.bias_hh_l0).chunk(3, -1)
+    reset, update = torch.sigmoid(reset_x + reset_h), torch.sigmoid(update_x + update_h)
+    return (hidden - (new := torch.tanh(new_x + reset * new_h))) * update + new
+
+
+def smoothstep(x: torch.Tensor) -> torch.Tensor:
+    return x * x * (3 - 2 * x)
+
+
+class Encoder(nn.Module):
+    """State tensors, by name: shapes without the batch are in `state_shapes`."""
+
+    def __init__(self, config: EncoderConfig, typical: np.ndarray | None = None) -> None:
+        super().__init__()
+        self.config = config
+        channels = len(SPEECH_CHANNELS)
+        self.log_mel = LogMel()
+        self.conv1 = nn.Conv1d(SPEC.mel_bands, config.conv1, 3)
+        self.norm1 = nn.LayerNorm(config.conv1)
+        self.conv2 = nn.Conv1d(config.conv1, config.conv2, 4, stride=2)
+        self.norm2 = nn.LayerNorm(config.conv2)
+        self.conv3 = nn.Conv1d(config.conv2, config.conv2, 3)
+        self.norm3 = nn.LayerNorm(config.conv2)
+        self.gru1 = nn.GRU(config.conv2, config.gru, batch_first=True)
+        self.gru2 = nn.GRU(config.gru, config.gru, batch_first=True)
+        self.content = nn.Linear(config.gru, ROWS * SPEC.content_size)
+        self.content_log_variance = nn.Linear(config.gru, ROWS * SPEC.content_size)
+        self.slow_in = nn.Linear(config.conv2 + config.gru, config.slow)
+        self.slow_hidden = nn.Linear(2 * config.slow, config.slow)
+        self.slow_mean = nn.Linear(config.slow, sum(SLOW_SIZE.values()))
+        self.slow_log_variance = nn.Linear(config.slow, sum(SLOW_SIZE.values()))
+        self.presence = nn.Linear(config.gru + SPEC.noise_size, ROWS)
+        self.phones = nn.Linear(SPEC.content_size, len(SPEC.phones))
+        self.emotion_class = nn.Linear(SPEC.emotion_size, len(EMOTIONS))
+        self.snr = nn.Linear(SPEC.noise_size, 1)
+        self.motion_gru = nn.GRU(SPEC.content_size + SPEC.emotion_size, config.motion_gru, batch_first=True)
+        self.motion_out = nn.Sequential(
+            nn.Linear(config.motion_gru + SPEC.content_size + SPEC.emotion_size, 64), nn.SiLU(), nn.Linear(64, channels)
+        )
+        self.register_buffer("typical", torch.ones(channels) if typical is None else torch.as_tensor(typical))
+        self.register_buffer("gain", torch.ones(channels))  # set after training, see train/export.py
+        nn.init.constant_(self.content_log_variance.bias, -3.0)
+        nn.init.constant_(self.slow_log_variance.bias, -3.0)
+
+    @staticmethod
+    def state_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+        """Shapes of the state tensors of one stream, which all start at zero."""
+        return {
+            "samples": (1, SPEC.window_samples - SPEC.hop_samples),
+            "mel": (1, 2, SPEC.mel_bands),
+            "conv1": (1, 2, config.conv1),
+            "conv2": (1, 2, config.conv2),
+            "gru1": (1, config.gru),
+            "gru2": (1, config.gru),
+            "slow": (1, 2 * config.slow + 1),  # running mean, mean square, weight
+            "motion": (ROWS, config.motion_gru),
+        }
+
+    def init_state(self, batch: int = 1) -> Tensors:
+        device = self.typical.device
+        return {
+            name: torch.zeros(batch * shape[0], *shape[1:], device=device)
+            for name, shape in self.state_shapes(self.config).items()
+        }
+
+    def forward(self, samples: torch.Tensor, state: Tensors | None = None) -> tuple[Tensors, Tensors]:
+        """Whole clips, (batch, 320 codes) -> outputs by name, each (batch, codes, ...), and the state at the end.
+
+        content, content_log_variance (batch, codes, 3, 48); emotion... (batch, codes, 16) and their log-variances;
+        motion (batch, codes, 3, 14) in units of the typical deviation, before `finish_motion`; presence_logits
+        (batch, codes, 3); mel (batch, 2 codes, 80).
+        """
+        batch, codes = len(samples), samples.shape[1] // SPEC.chunk_samples
+        state = self.init_state(batch) if state is None else state
+        after: Tensors = {}
+        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):  # bf16 would drown quiet bands
+            padded = torch.cat([state["samples"], samples], 1)
+            after["samples"] = padded[:, -state["samples"].shape[1] :]
+            mel = self.log_mel(padded)
+
+        def convolve(x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm) -> torch.Tensor:
+            x = torch.cat([state[name], x], 1)
+            after[name] = x[:, -2:]
+            return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
+
+        x = convolve(mel, "mel", self.conv1, self.norm1)
+        x = convolve(x, "conv1", self.conv2, self.norm2)
+        x = convolve(x, "conv2", self.conv3, self.norm3)
+        h1, last1 = self.gru1(x, state["gru1"][None])
+        h2, last2 = self.gru2(h1, state["gru2"][None])
+        after["gru1"], after["gru2"] = last1[0], last2[0]
+        hidden = h1 + h2
+
+        out: Tensors = {"mel": mel}
+        out["content"] = self.content(hidden).view(batch, codes, ROWS, -1)
+        out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
+        slow_in = F.silu(self.slow_in(torch.cat([x, h1], -1)))
+        running, after["slow"] = self._running(torch.cat([slow_in, slow_in**2], -1), state["slow"])
+        self._slow_factors(running, out)
+        out["presence_logits"] = self.presence(torch.cat([hidden, out["noise"]], -1))
+        self._read(out)
+
+        heard = torch.cat([out["content"], out["emotion"][:, :, None].expand(-1, -1, ROWS, -1)], -1)
+        rows = heard.transpose(1, 2).reshape(batch * ROWS, codes, -1)
+        moved, last = self.motion_gru(rows, state["motion"][None])
+        after["motion"] = last[0]
+        motion = self.motion_out(torch.cat([moved, rows], -1))
+        motion = motion.view(batch, ROWS, codes, -1).transpose(1, 2)
+        out["motion"] = motion * smoothstep(torch.sigmoid(out["presence_logits"]))[..., None]
+        return out, after
+
+    def _running(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Exponential mean over SLOW_MEMORY_CODES of (batch, codes, 2 s), unbiased at the start by its weight."""
+        codes = x.shape[1]
+        keep = 1 - 1 / SLOW_MEMORY_CODES
+        steps = torch.arange(codes, device=x.device, dtype=x.dtype)
+        lag = steps[:, None] - steps[None, :]
+        matrix = torch.where(lag >= 0, keep ** lag.clamp_min(0), torch.zeros_like(lag)) * (1 - keep)
+        fade = keep ** (steps + 1)
+        total = matrix @ x + fade[:, None] * state[:, None, :-1]
+        weight = (1 - fade) + fade * state[:, -1:]
+        after = torch.cat([total[:, -1], weight[:, -1:]], -1)
+        return total / weight[..., None], after
+
+    def _slow_factors(self, running: torch.Tensor, out: Tensors) -> None:
+        mean, square = running.chunk(2, -1)
+        deviation = torch.sqrt(F.relu(square - mean**2) + 1e-4)
+        hidden = F.silu(self.slow_hidden(torch.cat([mean, deviation], -1)))
+        sizes = list(SLOW_SIZE.values())
+        means = self.slow_mean(hidden).split(sizes, -1)
+        log_variances = self.slow_log_variance(hidden).clamp(-8, 2).split(sizes, -1)
+        for name, value, log_variance in zip(FACTORS, means, log_variances, strict=True):
+            out[name], out[f"{name}_log_variance"] = value, log_variance
+
+    def _read(self, out: Tensors) -> None:
+        """What is read linearly from the factors."""
+        out["phone_logits"] = self.phones(out["content"])
+        out["emotion_logits"] = self.emotion_class(out["emotion"])
+        out["snr_db"] = self.snr(out["noise"]) * 10 + 10
+
+    def finish_motion(self, motion: torch.Tensor) -> torch.Tensor:
+        """Units of deviation -> eye distances; openings can't be negative."""
+        scaled = motion * self.typical * self.gain
+        opening, drop, side, rest = scaled.split([1, 1, 1, len(SPEECH_CHANNELS) - 3], -1)
+        return torch.cat([F.relu(opening), drop, F.relu(side), rest], -1)
+
+    def step(self, samples: torch.Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """One chunk, (1, 320) -> the outputs of docs/architecture.md and the next state. The graph that is exported."""
+        after: Tensors = {}
+        padded = torch.cat([state["samples"], samples], 1)
+        after["samples"] = padded[:, SPEC.chunk_samples :]
+        windows = torch.stack([padded[:, : SPEC.window_samples], padded[:, SPEC.hop_samples :]], 1)
+        mel = self.log_mel.of_windows(windows)
+
+        def convolve(x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm) -> torch.Tensor:
+            x = torch.cat([state[name], x], 1)
+            after[name] = x[:, -2:]
+            return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
+
+        x = convolve(mel, "mel", self.conv1, self.norm1)
+        x = convolve(x, "conv1", self.conv2, self.norm2)
+        x = convolve(x, "conv2", self.conv3, self.norm3)[:, 0]
+        after["gru1"] = gru_cell(x, state["gru1"], self.gru1)
+        after["gru2"] = gru_cell(after["gru1"], state["gru2"], self.gru2)
+        hidden = after["gru1"] + after["gru2"]
+
+        out: Tensors = {"content": self.content(hidden).view(ROWS, SPEC.content_size)}
+        slow_in = F.silu(self.slow_in(torch.cat([x, after["gru1"]], -1)))
+        keep = 1 - 1 / SLOW_MEMORY_CODES
+        new = torch.cat([slow_in, slow_in * slow_in, torch.ones_like(slow_in[:, :1])], -1)
+        after["slow"] = state["slow"] * keep + new * (1 - keep)
+        total, weight = after["slow"].split([2 * self.config.slow, 1], -1)
+        self._slow_factors(total / weight, out)
+        presence_logits = self.presence(torch.cat([hidden, out["noise"]], -1)).view(ROWS, 1)
+        self._read(out)
+        out["presence"] = torch.sigmoid(presence_logits)
+        heard = torch.cat([out["content"], out["emotion"].expand(ROWS, -1)], -1)
+        after["motion"] = gru_cell(heard, state["motion"], self.motion_gru)
+        motion = self.motion_out(torch.cat([after["motion"], heard], -1)) * smoothstep(out["presence"])
+        out["motion"] = self.finish_motion(motion)
+        return out, after
+
+
+class Decoder(nn.Module):
+    """All factors of one code -> its two hops of log-mel, (..., 48 + 3 * 16) -> (..., 2, 80). No memory."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        size = SPEC.content_size + sum(SLOW_SIZE.values())
+        self.net = nn.Sequential(
+            nn.Linear(size, config.decoder),
+            nn.SiLU(),
+            nn.Linear(config.decoder, config.decoder),
+            nn.SiLU(),
+            nn.Linear(config.decoder, SPEC.chunk_hops * SPEC.mel_bands),
+        )
+
+    def forward(self, *factors: torch.Tensor) -> torch.Tensor:
+        return self.net(torch.cat(factors, -1)).unflatten(-1, (SPEC.chunk_hops, SPEC.mel_bands))
+
+
+class Reverse(torch.autograd.Function):
+    """Identity forward, gradient times -strength backward (Ganin & Lempitsky 2015)."""
+
+    @staticmethod
+    def forward(context, x, strength):
+        context.strength = strength
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(context, gradient):
+        return -context.strength * gradient, None
+
+
+class Heads(nn.Module):
+    """Training only: the teacher's components, classes of speaker, gender and noise, and the adversaries."""
+
+    def __init__(self, config: EncoderConfig, components: int, speakers: int, noises: int) -> None:
+        super().__init__()
+        content, slow = SPEC.content_size, sum(SLOW_SIZE.values())
+        self.decoder = Decoder(config)
+        self.components = nn.Linear(content, components)
+        self.speaker = nn.Linear(SPEC.speaker_size, speakers)
+        self.gender = nn.Linear(SPEC.speaker_size, 2)
+        self.noise = nn.Linear(SPEC.noise_size, noises)
+        self.pooled = nn.Linear(SPEC.emotion_size, 64)  # the teacher's features pooled over the clip
+        against = lambda size, classes: nn.Sequential(nn.Linear(size, 128), nn.SiLU(), nn.Linear(128, classes))  # noqa: E731
+        self.against_emotion = against(2 * content, len(EMOTIONS))
+        self.against_speaker = against(2 * content, speakers)
+        self.against_noise = against(2 * content, noises)
+        self.against_phone = against(slow, len(SPEC.phones))
