@@ -53,6 +53,7 @@ class Scratch:
     """Buffers for one portrait's size, made once."""
 
     shift: np.ndarray  # (h, w, 2) float32: coarse backward map
+    row: np.ndarray  # (w, 2) float32: one row of it
     whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
     parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
     moved: np.ndarray  # (POINTS, 2) float32
@@ -100,6 +101,7 @@ class Generator:
                 self._scratch.clear()
             self._scratch[key] = Scratch(
                 shift=np.zeros((-(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1, 2), np.float32),
+                row=np.zeros((-(-width // GRID_PX) + 1, 2), np.float32),
                 whole=np.zeros((height, width, 2), np.int16),
                 parts=np.zeros((height, width), np.uint16),
                 moved=np.zeros(portrait.source.shape, np.float32),
@@ -149,7 +151,7 @@ def warp(portrait: Portrait, moved: np.ndarray, scratch: Scratch, out: np.ndarra
     top, left = max(0, (top - 1) * GRID_PX), max(0, (left - 1) * GRID_PX)
     bottom, right = min(height, (bottom + 2) * GRID_PX), min(width, (right + 2) * GRID_PX)
     whole, parts = scratch.whole[top:bottom, left:right], scratch.parts[top:bottom, left:right]
-    refine_map(scratch.shift, x0, y0, top, left, GRID_PX, whole, parts)
+    refine_map(scratch.shift, x0, y0, top, left, scratch.row, whole, parts)
     cv2.remap(
         portrait.photo,
         whole,
@@ -174,33 +176,50 @@ def moving_part(shift: np.ndarray) -> tuple[int, int, int, int]:
 
 @numba.njit(cache=True, fastmath=True)
 def refine_map(
-    shift: np.ndarray, x0: int, y0: int, top: int, left: int, step: int, whole: np.ndarray, parts: np.ndarray
+    shift: np.ndarray,
+    x0: int,
+    y0: int,
+    top: int,
+    left: int,
+    row: np.ndarray,
+    whole: np.ndarray,
+    parts: np.ndarray,
 ) -> None:
-    """Coarse shifts -> OpenCV's fixed-point map of every pixel, bilinear between grid points."""
+    """Coarse shifts -> OpenCV's fixed-point map of every pixel, bilinear between grid points.
+
+    `row` (columns, 2) float32 is scratch; `left` is a multiple of GRID_PX.
+    """
     rows, columns = shift.shape[0], shift.shape[1]
-    half = (step - 1) / 2.0
+    half = (GRID_PX - 1) / 2.0
+    width = whole.shape[1]
     for y in range(whole.shape[0]):
-        at = (y + top - half) / step
-        j = min(max(int(np.floor(at)), 0), rows - 1)
-        j2 = min(j + 1, rows - 1)
-        fy = min(max(at - j, 0.0), 1.0)
-        for x in range(whole.shape[1]):
-            at = (x + left - half) / step
-            i = min(max(int(np.floor(at)), 0), columns - 1)
-            i2 = min(i + 1, columns - 1)
-            fx = min(max(at - i, 0.0), 1.0)
-            a = shift[j, i, 0] + (shift[j, i2, 0] - shift[j, i, 0]) * fx
-            b = shift[j2, i, 0] + (shift[j2, i2, 0] - shift[j2, i, 0]) * fx
-            px = int(np.rint(32.0 * (x + left + x0 + a + (b - a) * fy)))
-            a = shift[j, i, 1] + (shift[j, i2, 1] - shift[j, i, 1]) * fx
-            b = shift[j2, i, 1] + (shift[j2, i2, 1] - shift[j2, i, 1]) * fx
-            py = int(np.rint(32.0 * (y + top + y0 + a + (b - a) * fy)))
-            whole[y, x, 0], whole[y, x, 1] = px >> 5, py >> 5
-            parts[y, x] = (py & 31) * 32 + (px & 31)
+        at = (y + top - half) / GRID_PX
+        j = min(max(int(np.floor(at)), 0), rows - 2)
+        fy = np.float32(min(max(at - j, 0.0), 1.0))
+        for i in range(columns):
+            row[i, 0] = 32.0 * (shift[j, i, 0] + (shift[j + 1, i, 0] - shift[j, i, 0]) * fy)
+            row[i, 1] = 32.0 * (shift[j, i, 1] + (shift[j + 1, i, 1] - shift[j, i, 1]) * fy)
+        base_x, base_y = 32 * (left + x0) + (1 << 15), 32 * (y + top + y0) + (1 << 15)
+        for cell in range(-1, (width + GRID_PX - 1) // GRID_PX):
+            # Pixels between the centres of two neighbouring grid points.
+            i = cell + left // GRID_PX
+            a, b = min(max(i, 0), columns - 1), min(max(i + 1, 0), columns - 1)
+            from_x, from_y = row[a, 0], row[a, 1]
+            step_x, step_y = (row[b, 0] - from_x) / GRID_PX, (row[b, 1] - from_y) / GRID_PX
+            first = cell * GRID_PX + (GRID_PX // 2)
+            for k in range(GRID_PX):
+                x = first + k
+                if 0 <= x < width:
+                    f = np.float32(k + 0.5)
+                    # Truncation of what is made positive rounds like floor(v + 0.5).
+                    px = int(from_x + step_x * f + np.float32(0.5) + 32.0 * x + base_x) - (1 << 15)
+                    py = int(from_y + step_y * f + np.float32(0.5) + base_y) - (1 << 15)
+                    whole[y, x, 0], whole[y, x, 1] = px >> 5, py >> 5
+                    parts[y, x] = (py & 31) * 32 + (px & 31)
 
 
 def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The frame between two corners (first and last point): origin px, and axes along and across, px -> eye distances."""
+    """The frame between two corners (first and last point): origin px; axes along and across, px -> eye distances."""
     first, last = points[0].astype(np.float64), points[-1].astype(np.float64)
     axis = last - first
     axis /= max(float(np.hypot(*axis)), 1e-6)
@@ -227,7 +246,7 @@ def pixel_box(points: np.ndarray, margin: float, shape: tuple[int, ...]) -> np.n
 
 
 def plane_to_px(portrait: Portrait, motion: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """px = matrix (2, 3) . (x, y, 1) for points `place` + (x, y, 0) of the canonical frame, moved by `motion` (3, 4)."""
+    """px = matrix (2, 3) . (x, y, 1) for points `place` + (x, y, 0), canonical frame, moved by `motion` (3, 4)."""
     project = float(portrait.scale[0]) * portrait.rotation[:2]
     linear = project @ motion[:, :2]
     offset = project @ (motion[:, :3] @ place + motion[:, 3]) + portrait.translation[:2]
@@ -251,11 +270,13 @@ def draw_mouth(
     trace(lower_points, origin, along, across, scratch.lines[1])
     gap = float((scratch.lines[1] - scratch.lines[0]).max())
     soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
-    if gap <= 0.15 * soft:
+    photo_frame = trace_photo(portrait.source, UPPER_SEAM, LOWER_SEAM, scale, scratch.photo_lines)
+    if gap <= 0.1 * soft and float((scratch.photo_lines[1] - scratch.photo_lines[0]).max()) <= 0.3 * soft:
         return
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
-    photo_frame = trace_photo(portrait.source, UPPER_SEAM, LOWER_SEAM, scale, scratch.photo_lines)
-    jaw = portrait.teeth_place[1] + (0.0, float(code[JAW_DROP]), 0.0)
+    # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind.
+    lip_drop = float((lower_points[5] - portrait.source[LOWER_SEAM[5]]) @ across) - float(code[HEAD + 4])
+    jaw = portrait.teeth_place[1] + (0.0, max(float(code[JAW_DROP]), 0.85 * lip_drop, 0.0), 0.0)
     paint_mouth(
         out,
         pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape),

@@ -127,15 +127,16 @@ def paint_mouth(
     """Paint the inside of the mouth between the lip lines of now.
 
     box: x0, y0, x1, y1 px. origin, along, across: the mouth's frame, px -> eye distances. ends: u of both corners.
-    upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips on
-    the photo: origin, one eye distance along in px, corners' u, lip lines; `band`: how far they are taken from it. skull, jaw (2, 3): px -> place on the teeth textures in eye
-    distances. cavity, tongue (3,): colours 0..255. gap: opening at the centre, eye distances.
+    upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips
+    on the photo (origin, one eye distance along in px, corners' u; lip lines); `band`: how far they are taken from it.
+    skull, jaw (2, 3): px -> place on the teeth textures in eye distances. cavity, tongue (3,): colours 0..255.
+    gap: opening at the centre, eye distances.
     """
     samples = upper.shape[0]
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
-    rise = min(0.30 * gap, 0.06) + 0.012  # how far the tongue stands above the lower lip
+    rise = min(0.34 * gap, 0.075) + 0.008  # how far the tongue stands above the lower lip
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -156,20 +157,26 @@ def paint_mouth(
             # The lips' edges come straight from the photo, for the coarse map would smear one lip into the other.
             top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
             bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
-            own = top0 + min(v - top, 0.0) if v - top < bottom - v else bottom0 + max(v - bottom, 0.0)
-            keep = ramp(inside, -band, -0.4 * band) * ramp(bottom - top, 0.1 * soft, soft)
-            keep *= ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
+            keep = max(ramp(bottom - top, 0.1 * soft, soft), ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft))
+            keep *= ramp(inside, -band, -0.4 * band) * ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
             along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
-            fetch(
-                photo,
-                photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3],
-                photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2],
-                wx,
-                wy,
-                lip,
-            )
+            share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)  # upper and lower lip meet in a soft line
             for c in range(3):
-                lip[c] = keep * lip[c] + (1.0 - keep) * picture[y, x, c]
+                lip[c] = (1.0 - keep) * picture[y, x, c]
+            for part in range(2):
+                weight = keep * (share if part else 1.0 - share)
+                if weight > 0.0:
+                    own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
+                    px = photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3]
+                    py = photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2]
+                    fetch(photo, px, py, wx, wy, colour)
+                    for c in range(3):
+                        lip[c] += weight * colour[c]
+            # Lips brought together from an open mouth have no seam of their own: shade one.
+            seam = ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft) * (1.0 - ramp(bottom - top, 0.0, 2.0 * soft))
+            crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 2.0 * soft))
+            for c in range(3):
+                lip[c] *= crease
             # The edge's softness grows from nothing with the gap, so that shut lips show no line.
             alpha = ramp(inside, -0.35 * soft, soft) * ramp(bottom - top, 0.15 * soft, 1.6 * soft)
             if alpha <= 0.002:
@@ -183,22 +190,25 @@ def paint_mouth(
             for c in range(3):
                 colour[c] = cavity[c] * (1.35 - 0.75 * depth)
             # Tongue: a soft mound on the floor of the mouth.
-            mound = rise * (1.0 - side * side) - above_lip
-            flesh = ramp(mound, -0.035, 0.035) * (1.0 - ramp(side, 0.45, 0.85)) * ramp(gap, 0.04, 0.12)
-            light = 0.55 + 0.25 * ramp(above_lip, 0.0, 0.06)
+            mound = rise * (1.0 - 1.1 * side * side) - above_lip
+            flesh = ramp(mound, -0.030, 0.025) * (1.0 - ramp(side, 0.40, 0.90)) * ramp(gap, 0.04, 0.14)
+            # Rounded: lit on its back, dark towards its rim, its sides and the lip that shades it; a faint furrow.
+            light = (0.34 + 0.46 * ramp(mound, -0.01, 0.06)) * (0.55 + 0.45 * ramp(above_lip, -0.01, 0.03))
+            light *= (1.0 - 0.45 * ramp(side, 0.05, 0.70)) * (0.90 + 0.10 * ramp(side, 0.0, 0.07))
             for c in range(3):
                 colour[c] += flesh * (tongue[c] * light - colour[c])
             # Lower teeth, then upper teeth before them.
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
             tap(lower_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = 0.62 * (0.55 + 0.45 * ramp(below_lip, 0.0, 0.10)) * (1.0 - 0.6 * ramp(abs(a), 0.10, 0.28))
+            shade = (0.35 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(a), 0.10, 0.28))
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
             b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
             tap(upper_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.045)) * (1.0 - 0.55 * ramp(side, 0.55, 1.0))
+            shade = (0.42 + 0.58 * ramp(below_lip, -0.02, 0.075)) * (1.0 - 0.60 * ramp(side, 0.45, 1.0))
+            shade *= 0.72 + 0.28 * ramp(bottom - top, 0.02, 0.14)  # light enters through the gap
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             for c in range(3):
@@ -229,9 +239,9 @@ def paint_eye(
 ) -> None:
     """Paint the eyeball between the lids of now.
 
-    As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of
-    eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the
-    depth of the upper lid's shadow.
+    As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the
+    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open
+    .. 1 shut, the depth of the upper lid's shadow.
     """
     samples = upper.shape[0]
     wx, wy = np.empty(4), np.empty(4)
@@ -256,29 +266,27 @@ def paint_eye(
             # The lids' edges come straight from the photo, for the coarse map would squeeze the eye between them.
             top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
             bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
-            above = top0 + min(v - top, 0.0)
-            below = bottom0 + max(v - bottom, 0.0)
             moved = ramp(abs(top0 - top) + abs(bottom0 - bottom), 0.002, 0.02)
             keep = ramp(inside, -band, -0.4 * band) * moved * ramp(place, 0.0, 0.06) * ramp(1.0 - place, 0.0, 0.06)
             along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
             # Upper and lower lid meet in a soft line.
             share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)
+            for c in range(3):
+                lid[c] = (1.0 - keep) * picture[y, x, c]
             for part in range(2):
-                weight = share if part else 1.0 - share
+                weight = keep * (share if part else 1.0 - share)
                 if weight > 0.0:
-                    own = below if part else above
+                    own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
                     px = photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3]
                     py = photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2]
                     fetch(photo, px, py, wx, wy, colour)
                     for c in range(3):
-                        lid[c] = weight * colour[c] + (lid[c] if part and share < 1.0 else 0.0)
+                        lid[c] += weight * colour[c]
             # Where they meet, lashes and shade draw a line.
             shut = 1.0 - ramp(bottom - top, 0.0, 3.0 * soft)
             crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))
             for c in range(3):
                 lid[c] *= crease
-            for c in range(3):
-                lid[c] = keep * lid[c] + (1.0 - keep) * picture[y, x, c]
             alpha = ramp(inside, 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
             if alpha > 0.002:
                 px = back[0, 0] * x + back[0, 1] * y + back[0, 2]

@@ -98,7 +98,7 @@ class Portrait:
         if not path.is_file():
             raise InputError(f"{path} does not exist", again)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 arrays = {field.name: stored[field.name] for field in fields(cls)}
             damaged = digest(arrays) != head["sha256"]
@@ -146,7 +146,7 @@ def make_portrait(
         from engines.landmarker import Landmarker  # loaded on use: it opens two ONNX files
 
         with Landmarker() as landmarker:
-            landmarks = landmarker.find(rgb)
+            landmarks = landmarker.examine(rgb).landmarks
     landmarks = np.asarray(landmarks, np.float32)
     if landmarks.shape != (478, 3) or not np.isfinite(landmarks).all():
         raise InputError("no face was found in the photo", "give a photo of one person who looks at the camera")
@@ -169,7 +169,7 @@ def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[n
     """The photo in its own frame, at most `max_side_px` long and of even sides."""
     height, width = rgb.shape[:2]
     shrink = min(1.0, max_side_px / max(height, width))
-    new_width, new_height = (max(2, int(round(side * shrink / 2)) * 2) for side in (width, height))
+    new_width, new_height = (max(2, round(side * shrink / 2) * 2) for side in (width, height))
     if (new_width, new_height) != (width, height):
         if abs(new_width - width) < 2 and abs(new_height - height) < 2:
             rgb = rgb[: min(height, new_height), : min(width, new_width)]
@@ -249,7 +249,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
     seam = rest[list(UPPER_SEAM)][5], rest[list(LOWER_SEAM)][5]
     line = (seam[0] + seam[1]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
-    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.02, line[2] + 0.12]])
+    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.030, line[2] + 0.12]])
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     return Portrait(
         photo=photo,
@@ -287,7 +287,7 @@ def refine_seam(
 ) -> np.ndarray:
     """Put both inner lips of a shut mouth onto the dark line between them; an open mouth is left as it is.
 
-    FaceMesh misses that line by a few px, which would show as a rim of the other lip's colour as soon as the mouth opens.
+    FaceMesh misses that line by a few px, which would show as a rim of the other lip's colour once the mouth opens.
     The line is the darkest smooth path from corner to corner (dynamic programming), kept near the landmarks.
     """
     upper, lower = landmarks[list(UPPER_SEAM)], landmarks[list(LOWER_SEAM)]
@@ -415,7 +415,7 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     lip = np.median(photo[middles[:, 1], middles[:, 0]].astype(np.float64), 0)
     light = float(skin @ (0.3, 0.59, 0.11)) / 255
     white = white_of_eyes(photo, landmarks)
-    level = 235 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
+    level = 215 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
     tint = np.clip(white / white.mean(), 0.85, 1.15) ** 0.6
     flesh = np.array([165.0, 88, 84]) * (0.45 + 0.55 * light / 0.62)
     return {
@@ -446,11 +446,11 @@ def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
-    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths and heights from the midline out.
+    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths, heights from the midline out.
 
     `up`: crowns hang from the top of the texture with their edge at y = 0 (upper teeth); otherwise they stand.
     """
-    height, width = int(round(0.30 * TEETH_PX)), int(round(0.90 * TEETH_PX))
+    height, width = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
     y, x = np.mgrid[:height, :width]
     x = (x + 0.5) / TEETH_PX + TEETH_LEFT
     y = (y + 0.5) / TEETH_PX + TEETH_TOP
@@ -502,15 +502,15 @@ def fit_teeth(tones: dict[str, np.ndarray], scale: float, blur_px: float) -> tup
 
 
 def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both eyes' pixels, continued under the lids: crops (2, h, w, 3), their corners (2, 2) px, irises (2, 3) crop px."""
+    """Both eyes' pixels, continued under the lids: crops (2, h, w, 3), corners (2, 2) px, irises (2, 3) crop px."""
     distance = float(eye_distance(landmarks))
     half_width, half_height = int(0.34 * distance) + 2, int(0.22 * distance) + 2
     crops, corners, irises = [], [], []
     padded = cv2.copyMakeBorder(photo, half_height, half_height, half_width, half_width, cv2.BORDER_REPLICATE)
     for eye in EYES:
         lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
-        corner = lids.mean(0).round().astype(int) - (half_width, half_height)
-        x, y = (corner + (half_width, half_height)).clip(0)
+        corner = lids.mean(0).round().astype(int) - np.array([half_width, half_height])
+        x, y = np.maximum(corner + np.array([half_width, half_height]), 0)
         crop = padded[y : y + 2 * half_height, x : x + 2 * half_width].copy()
         crop = cv2.copyMakeBorder(
             crop, 0, 2 * half_height - crop.shape[0], 0, 2 * half_width - crop.shape[1], cv2.BORDER_REPLICATE

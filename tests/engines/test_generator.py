@@ -1,0 +1,270 @@
+"""The generator and the portrait: what stays, what moves, what must never happen."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.errors import ConfigError, EngineMismatch, InputError
+from engines.generator import Generator
+from engines.geometry import LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
+from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
+from engines.portrait import Portrait, make_portrait
+from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+
+EYES_PX = 60.0
+
+
+def code(**values: float) -> np.ndarray:
+    made = np.zeros(len(MOTION_CHANNELS), np.float32)
+    for name, value in values.items():
+        made[MOTION_CHANNELS.index(name)] = value
+    return made
+
+
+def paint_face(opened: float = 0.0, size: int = 320, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A drawn face with the canonical shape: textured skin, dark line between the lips, eyes; and its landmarks."""
+    face = canonical_face()
+    basis, _ = load_geometry()
+    if opened:
+        face = face + opened * basis[MOTION_CHANNELS.index("jawOpen")]
+        face[list(LOWER_SEAM[1:-1]), 1] += opened
+    landmarks = face * EYES_PX + (size / 2, 0.36 * size, 0)
+    random = np.random.default_rng(seed)
+    grain = cv2.GaussianBlur(random.normal(0, 40, (size, size, 3)).astype(np.float32), (0, 0), 2.0)
+    photo = np.array([196, 150, 128], np.float32) + grain
+
+    def polygon(points: list[int], colour: tuple[int, int, int]) -> None:
+        cv2.fillPoly(photo, [np.round((landmarks[points, :2] - 0.5) * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
+
+    polygon([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146], (170, 90, 92))
+    seam = np.round((landmarks[list(UPPER_SEAM), :2] - 0.5) * 16).astype(np.int32)
+    if opened:
+        polygon([*UPPER_SEAM, *LOWER_SEAM[-2:0:-1]], (235, 230, 215))
+    else:
+        cv2.polylines(photo, [seam], False, (70, 30, 35), 2, cv2.LINE_AA, 4)
+    for eye in (LEFT, RIGHT):
+        polygon([*eye.upper, *eye.lower[-2:0:-1]], (225, 222, 218))
+        centre = landmarks[eye.iris[0], :2] - 0.5
+        cv2.circle(
+            photo, tuple(int(v * 16) for v in centre), int(0.09 * EYES_PX * 16), (60, 45, 35), -1, cv2.LINE_AA, 4
+        )
+    return np.clip(photo, 0, 255).astype(np.uint8), landmarks.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Portrait:
+    return make_portrait(*paint_face())
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    return Generator()
+
+
+def moved_mesh(generator: Generator, portrait: Portrait, motion: np.ndarray) -> np.ndarray:
+    return generator._move(motion, portrait, generator._buffers(portrait))[0].copy()
+
+
+def mouth_gap(generator: Generator, portrait: Portrait, motion: np.ndarray) -> float:
+    """Gap of the inner lips' middles, eye distances."""
+    mesh = moved_mesh(generator, portrait, motion)
+    return float(mesh[14, 1] - mesh[13, 1]) / float(portrait.scale[0])
+
+
+def test_code_0_is_the_photo(generator: Generator, portrait: Portrait) -> None:
+    assert np.array_equal(generator.draw(code(), portrait), portrait.photo)
+
+
+def test_nothing_changes_outside_the_box(generator: Generator, portrait: Portrait) -> None:
+    wild = np.where(np.arange(len(MOTION_CHANNELS)) % 2, -9.0, 9.0).astype(np.float32)
+    for motion in (code(jawOpen=0.3, headYaw=0.3, headX=0.1), wild):
+        picture = generator.draw(motion, portrait)
+        x0, y0, x1, y1 = portrait.box
+        outside = np.ones(portrait.size, bool)
+        outside[y0:y1, x0:x1] = False
+        assert outside.any()
+        assert np.array_equal(picture[outside], portrait.photo[outside])
+        assert not np.array_equal(picture, portrait.photo)
+
+
+def test_speech_moves_the_lower_face_only(generator: Generator, portrait: Portrait) -> None:
+    picture = generator.draw(code(jawOpen=0.2, jawDrop=0.15, mouthLowerDown=0.12), portrait)
+    changed = (picture != portrait.photo).any((1, 2))
+    eye_line = int(portrait.landmarks[[33, 263], 1].mean())
+    assert not changed[: eye_line - 2].any()
+    assert changed[int(portrait.landmarks[14, 1]) :].any()
+
+
+def test_no_memory(portrait: Portrait) -> None:
+    random = np.random.default_rng(3)
+    codes = [code(), *(random.normal(0, 0.12, len(MOTION_CHANNELS)).astype(np.float32) for _ in range(6))]
+    other = make_portrait(*paint_face(seed=5, size=384))
+    fresh = [Generator().draw(motion, portrait) for motion in codes]
+    one = Generator()
+    for k in (6, 2, 5, 0, 1, 4, 3, 3, 6):
+        one.draw(codes[k], other)
+        assert np.array_equal(one.draw(codes[k], portrait), fresh[k])
+
+
+def test_out_is_used_and_wholly_written(generator: Generator, portrait: Portrait) -> None:
+    motion = code(jawOpen=0.1, eyeBlinkLeft=1)
+    out = np.full_like(portrait.photo, 77)
+    assert generator.draw(motion, portrait, out) is out
+    assert np.array_equal(out, generator.draw(motion, portrait))
+    with pytest.raises(ConfigError):
+        generator.draw(motion, portrait, out[:-2])
+
+
+def test_opening_follows_jaw_open(generator: Generator, portrait: Portrait) -> None:
+    opens = np.linspace(0, 0.4, 9)
+    gaps = [mouth_gap(generator, portrait, code(jawOpen=v, mouthLowerDown=0.6 * v)) for v in opens]
+    assert gaps[0] == pytest.approx(0, abs=1e-6)
+    assert (np.diff(gaps) > 0.01).all()
+    cavity = []
+    for v in opens[[1, 4, 8]]:
+        picture = generator.draw(code(jawOpen=v, mouthLowerDown=0.6 * v), portrait).astype(int)
+        x, y = portrait.landmarks[[13, 14], :2].mean(0).astype(int)
+        column = picture[y - 10 : y + 40, x - 3 : x + 3].mean((1, 2))
+        cavity.append(int((column < 75).sum()))
+    assert cavity[0] < cavity[1] < cavity[2]
+
+
+def test_lips_never_cross(generator: Generator, portrait: Portrait) -> None:
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        mesh = moved_mesh(generator, portrait, random.normal(0, 0.1, len(MOTION_CHANNELS)).astype(np.float32))
+        for upper, lower in ((UPPER_SEAM, LOWER_SEAM), (LEFT.upper, LEFT.lower), (RIGHT.upper, RIGHT.lower)):
+            assert ((mesh[list(lower)] - mesh[list(upper)])[:, 1] > -1.5).all()  # px; the head may be tilted
+
+
+def test_blink_shuts_the_lids(generator: Generator, portrait: Portrait) -> None:
+    mesh = np.concatenate([moved_mesh(generator, portrait, code(eyeBlinkLeft=1)), np.zeros((576, 1))], 1)[None]
+    still = np.concatenate([moved_mesh(generator, portrait, code()), np.zeros((576, 1))], 1)[None]
+    left, right = (lid_opening(mesh) / lid_opening(still))[0]
+    assert left < 0.05
+    assert right == pytest.approx(1)
+    picture = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    for eye in (LEFT, RIGHT):
+        x, y = portrait.landmarks[eye.iris[0], :2].astype(int)
+        assert int(picture[y, x].sum()) > int(portrait.photo[y, x].sum()) + 100  # skin where the iris was
+
+
+def test_gaze_moves_the_iris(generator: Generator, portrait: Portrait) -> None:
+    def iris_x(picture: np.ndarray) -> float:
+        x, y = portrait.landmarks[LEFT.iris[0], :2]
+        half = int(0.2 * EYES_PX)
+        patch = picture[int(y) - 3 : int(y) + 3, int(x) - half : int(x) + half].mean((0, 2))
+        weight = np.clip(150 - patch, 0, None)
+        return float((weight * np.arange(2 * half)).sum() / weight.sum())
+
+    left, right = (iris_x(generator.draw(code(eyeLookX=v), portrait)) for v in (0.3, -0.3))
+    assert left > right + 3  # the person's left is the picture's right
+
+
+@pytest.mark.parametrize("angles", [(0.1, 0, 0), (0, 0.1, 0), (0, 0, 0.1), (0.05, -0.08, 0.03)])
+def test_head_angles_are_read_back(
+    angles: tuple[float, float, float], generator: Generator, portrait: Portrait
+) -> None:
+    assert head_angles(head_rotation(*angles)[None])[0] == pytest.approx(angles, abs=1e-9)
+    still = moved_mesh(generator, portrait, code())
+    nose = (
+        moved_mesh(generator, portrait, code(headPitch=angles[0], headYaw=angles[1], headRoll=angles[2]))[4] - still[4]
+    )
+    if angles[0] == 0.1:
+        assert nose[1] < -1  # looks up: the nose rises
+    if angles[1] == 0.1:
+        assert nose[0] > 1  # to the person's left, the picture's right
+
+
+def test_wild_codes_are_tamed(generator: Generator, portrait: Portrait) -> None:
+    bad = np.full(len(MOTION_CHANNELS), np.nan, np.float32)
+    bad[::3] = np.inf
+    assert np.array_equal(generator.draw(bad, portrait), portrait.photo)
+    huge = generator.draw(np.full(len(MOTION_CHANNELS), 1e30, np.float32), portrait)
+    assert np.array_equal(huge, generator.draw(np.full(len(MOTION_CHANNELS), 1e3, np.float32), portrait))
+    with pytest.raises(ConfigError):
+        generator.draw(np.zeros(7, np.float32), portrait)
+
+
+def test_open_mouth_is_brought_to_rest(generator: Generator) -> None:
+    photo, landmarks = paint_face(opened=0.12)
+    portrait = make_portrait(photo, landmarks)
+    assert mouth_gap(generator, portrait, code()) == pytest.approx(0, abs=1e-3)
+    picture = generator.draw(code(), portrait)
+    x, y = portrait.landmarks[[13, 14], :2].mean(0).astype(int)
+    teeth = photo[y - 12 : y + 12, x - 5 : x + 5].min(2) > 190
+    assert teeth.any()
+    assert not (picture[y - 12 : y + 12, x - 5 : x + 5].min(2) > 190).any()
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0.25), (0.15, 0.2, 0)])
+def test_tilted_portraits(turn: tuple[float, float, float], generator: Generator) -> None:
+    photo, landmarks = paint_face()
+    turned = (landmarks - landmarks[168]) @ head_rotation(*turn).T.astype(np.float32) + landmarks[168]
+    portrait = make_portrait(photo, turned)
+    assert np.array_equal(generator.draw(code(), portrait), photo)
+    still = moved_mesh(generator, portrait, code())
+    open_mouth = moved_mesh(generator, portrait, code(jawOpen=0.2, mouthLowerDown=0.12))
+    depth = np.zeros((2, 478, 1), np.float32)
+    meshes = np.concatenate([np.stack([still, open_mouth])[:, :468], turned[None, 468:, :2].repeat(2, 0)], 1)
+    depth[:] = turned[None, :, 2:]
+    aligned, *_ = remove_pose(np.concatenate([meshes, depth], 2), canonical_face())
+    gap = mouth_measures(aligned)[:, SPEECH_CHANNELS.index("jawOpen")]
+    assert gap[1] - gap[0] > 0.1
+
+
+def test_face_size(generator: Generator) -> None:
+    photo, landmarks = paint_face()
+    portrait = make_portrait(photo, landmarks, size="face")
+    assert portrait.size == (256, 256)
+    right, left = portrait.landmarks[[33, 133], :2].mean(0), portrait.landmarks[[362, 263], :2].mean(0)
+    assert np.linalg.norm(left - right) == pytest.approx(80, abs=1)
+    assert np.array_equal(generator.draw(code(), portrait), portrait.photo)
+    with pytest.raises(ConfigError):
+        make_portrait(photo, landmarks, size="huge")
+
+
+def test_large_and_odd_photos_are_fitted() -> None:
+    photo, landmarks = paint_face()
+    big = make_portrait(cv2.resize(photo, (1601, 1601)), landmarks * (1601 / 320))
+    assert big.size == (1280, 1280)
+    odd = make_portrait(photo[:-1, :-3], landmarks)
+    assert odd.size[0] % 2 == 0
+    assert odd.size[1] % 2 == 0
+
+
+def test_unusable_faces_are_refused() -> None:
+    photo, landmarks = paint_face()
+    with pytest.raises(InputError, match="no face"):
+        make_portrait(photo, np.full((478, 3), np.nan))
+    with pytest.raises(InputError, match="small"):
+        make_portrait(photo, landmarks * 0.1)
+    with pytest.raises(InputError, match="edge"):
+        make_portrait(photo, landmarks + np.array([200, 0, 0]))
+
+
+def test_save_and_load(tmp_path, generator: Generator, portrait: Portrait) -> None:
+    path = tmp_path / "me.npz"
+    portrait.save(path)
+    again = Portrait.load(path)
+    motion = code(jawOpen=0.2, eyeBlinkLeft=0.6, headYaw=0.1, eyeLookX=0.1)
+    assert np.array_equal(generator.draw(motion, again), generator.draw(motion, portrait))
+    assert [p.name for p in tmp_path.iterdir()] == ["me.npz"]
+
+    data = path.read_bytes()
+    for bad in (data[: len(data) // 2], b"", data[:2000] + bytes([data[2000] ^ 255]) + data[2001:]):
+        path.write_bytes(bad)
+        with pytest.raises(EngineMismatch, match="damaged"):
+            Portrait.load(path)
+    with pytest.raises(InputError, match="not exist"):
+        Portrait.load(tmp_path / "nobody.npz")
+
+
+def test_portrait_of_another_version_is_refused(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.npz"
+    portrait.save(path)
+    monkeypatch.setattr("engines.portrait.VERSION", 999)
+    with pytest.raises(EngineMismatch, match="another version"):
+        Portrait.load(path)
