@@ -18,6 +18,7 @@ from engines.errors import ConfigError, EngineMismatch
 
 try:
     import onnx
+    import onnx.version_converter
     from onnx import TensorProto, helper, numpy_helper
 except ImportError:
     onnx = None  # type: ignore[assignment]
@@ -56,6 +57,8 @@ def convert_precision(
     if precision == "int8":
         if not calibration:
             raise ConfigError("an int8 engine needs calibration inputs", "ship NAME.calibration.npz or a golden stream")
+        if beside_int8 == "fp16" and _opset(model) < 19:  # float16 scales came with opset 19
+            model = onnx.version_converter.convert_version(model, 19)
         layers = _quantise(model, card, calibration)
         note = f"{len(layers)} layers in int8, {len(next(iter(calibration.values())))} calibration steps"
         if beside_int8 == "fp16":
@@ -125,6 +128,10 @@ def _retype(model: Any, to: int) -> set[str]:
     for tensor in unused:
         graph.initializer.remove(tensor)
     return {graph_node.op_type for i, graph_node in enumerate(nodes) if graph_node.op_type in _KEEP_FLOAT}
+
+
+def _opset(model: Any) -> int:
+    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
 def _float_tensors(model: Any) -> set[str]:

@@ -24,12 +24,12 @@ COMMANDS = {
     "devices": ("realtime.devices", "devices", "List microphones, cameras and sound outputs."),
     "doctor": ("realtime.doctor", "doctor", "Say whether live would work here, and what to type if not."),
     "sync-test": ("realtime.sync_test", "sync_test", "Measure picture against sound through the real path."),
+    "build-engine": ("realtime.build_engine", "command", "Build and verify engines for this machine."),
+    "engines": ("realtime.engines_command", "app", "List, verify, profile and clean engines."),
 }
 OTHERS = {
     "train": "Train the models (needs the train extra).",
     "bench": "Measure speed, delay and robustness.",
-    "build-engine": "Build and verify engines for this machine.",
-    "engines": "List, verify, profile and clean engines.",
 }
 GROUP = "voxcam.commands"
 CONTEXT = {"help_option_names": ["-h", "--help"]}

@@ -32,13 +32,15 @@ def parse_typed(trt: Any, content: bytes, name: str) -> tuple[Any, Any, list[Any
     return builder, network, [log, parser]
 
 
-def serialise(trt: Any, builder: Any, network: Any, config: Any, name: str) -> bytes:
+def serialise(
+    trt: Any, builder: Any, network: Any, config: Any, name: str, fix: str = "use another backend or precision"
+) -> bytes:
     """Build; None means that it failed, and no exception says so: the reason is in the log."""
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         reason = "; ".join(getattr(builder.logger, "errors", [])[:2]) or "no reason given"
-        raise EngineMismatch(f"{trt.__name__} could not build {name}: {reason}", "use another backend or precision")
+        raise EngineMismatch(f"{trt.__name__} could not build {name}: {reason}", fix)
     return bytes(memoryview(engine))
 
 

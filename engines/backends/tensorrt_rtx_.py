@@ -61,7 +61,9 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     for index, name in enumerate(names):
         if not config.set_compute_capability(getattr(trt.ComputeCapability, name), index):
             raise EngineMismatch(f"TensorRT-RTX {version()} does not build for {name}", "leave it out")
-    engine = serialise(trt, builder, network, config, card.name)
+    turing = "7.5" in options.compute_capability and precision in ("fp32", "bf16")
+    fix = "use --precision fp16 or leave out 7.5, which has no other float type" if turing else "use --precision fp16"
+    engine = serialise(trt, builder, network, config, card.name, fix)
     return Built(engine, {**typed.flags, "strongly_typed": True, "targets": names}, typed.note)
 
 

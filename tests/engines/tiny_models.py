@@ -47,7 +47,11 @@ def tiny_encoder(seed: int = 0) -> onnx.ModelProto:
     def weight(*shape):
         return (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
 
-    weights = {"w_in": weight(640, HIDDEN) * 4, "w_state": weight(HIDDEN, HIDDEN) * 0.7, "gain": np.array([1.0], np.float32)}
+    weights = {
+        "w_in": weight(640, HIDDEN) * 4,
+        "w_state": weight(HIDDEN, HIDDEN) * 0.7,
+        "gain": np.array([1.0], np.float32),
+    }
     nodes = [
         helper.make_node("Concat", ["state.history", "samples"], ["window"], axis=1),
         helper.make_node("MatMul", ["window", "w_in"], ["heard"]),
