@@ -1,9 +1,9 @@
 """The 25 motion channels as the 52 ARKit blendshape weights that 3D avatars know.
 
-Each shape's effect on the channels was measured by FaceMesh on ten rendered heads at weight 1 (docs/motion.md has the
-table); a weight is the channel over that effect. Where one channel has several causes, they are told apart in the order
-of the face: jaw first, then lips, then corners. Shut lips stay shut: whatever the jaw opens beyond the lips' gap,
-`mouthClose` takes back, and no shape that parts the lips is set past what is left of the gap.
+Each shape's effect on the channels was measured on ten rendered heads at weight 1 (train/shapes.py makes
+docs/reports/shapes.md); a weight is the channel over that effect. Where one channel has several causes, they are told
+apart in the order of the face: jaw first, then lips, then corners. Shut lips stay shut: whatever the jaw opens beyond
+the lips' gap, `mouthClose` takes back, and no shape that parts the lips is set past what is left of the gap.
 
 Shapes that nothing here moves stay 0: jawForward, jawLeft, jawRight, mouthLeft, mouthRight, mouthDimple, mouthShrug,
 mouthPress, cheekPuff, eyeWide, tongueOut.
@@ -29,18 +29,20 @@ ARKIT = (
 )
 
 # Effect of weight 1, eye distances: medians over ten heads.
-JAW_GAP, JAW_DROP, JAW_CORNERS = 0.51, 0.25, 0.23  # jawOpen: gap, chin, corners that it takes down
-UPPER_GAP, UPPER_RISE = 0.156, 0.075  # mouthUpperUp
-LOWER_GAP, LOWER_DROP = 0.142, 0.105  # mouthLowerDown
-FUNNEL_GAP = 0.225
-SMILE_RISE, SMILE_WIDTH, FROWN_DROP = 0.150, 0.249, 0.052
-STRETCH_WIDTH, PUCKER_WIDTH = 0.144, 0.081
-ROLL_UPPER, ROLL_LOWER = 0.041, 0.061
+JAW_GAP, JAW_DROP, JAW_CORNERS = 0.50, 0.25, 0.20  # jawOpen: gap, chin, corners that it takes down
+UPPER_GAP, UPPER_RISE = 0.148, 0.079  # mouthUpperUp
+LOWER_GAP, LOWER_DROP = 0.128, 0.103  # mouthLowerDown
+FUNNEL_GAP = 0.210
+SMILE_RISE, SMILE_WIDTH, FROWN_DROP = 0.159, 0.247, 0.051
+STRETCH_WIDTH, PUCKER_WIDTH = 0.147, 0.091
+ROLL_UPPER, ROLL_LOWER = 0.033, 0.060
 ROLL_WITH_GAP = 0.125  # an upper lip thins by this much of the gap without rolling (GRID)
-INNER_INNER, INNER_OUTER = 0.039, 0.014  # browInnerUp: effect on the inner and the outer brow
-OUTER_INNER, OUTER_OUTER = 0.057, 0.059  # browOuterUp
-BROW_DOWN, BROW_TOGETHER, SNEER_INNER = 0.031, 0.022, 0.054
-# By convention, not measured: FaceMesh's depth is too coarse for protrusion, and ARKit gives no angles.
+INNER_INNER, INNER_OUTER = 0.038, 0.017  # browInnerUp: effect on the inner and the outer brow
+OUTER_INNER, OUTER_OUTER = 0.058, 0.062  # browOuterUp
+BROW_DOWN, SNEER_INNER = 0.028, 0.052
+# By convention, not measured: landmarks are too coarse for protrusion and for brows drawn together, and ARKit gives no
+# angles. Together by this much is an angry face's.
+BROW_TOGETHER = 0.028
 FUNNEL_FORWARD = 0.04
 LOOK_SIDE, LOOK_UPRIGHT = np.radians(30.0), np.radians(25.0)
 

@@ -1,10 +1,9 @@
 """Emotion on the face: prototypes in motion channels, chosen by the user or read from the voice.
 
-The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's units. Their numbers are measured: the
-smile is the median of the 37 of 82 real people in the London Face Research set who smile with shut lips, scaled to the
-mean corner lift of all 82; the others are sums of ARKit shapes whose effect on each channel was measured by FaceMesh on
-ten rendered heads (docs/motion.md has the table). The mouth's part of every prototype keeps the gap between the lips
-as it is: no opening, and what one lip rises the other follows.
+The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's units. Their numbers are measured
+(train/shapes.py makes docs/reports/shapes.md): the smile is that of the 37 of 82 real people who smile with shut lips,
+scaled to the corner lift of all 82; the others are sums of ARKit shapes as rendered heads show them. The mouth's part
+of every prototype keeps the gap between the lips as it is: no opening, and what one lip rises the other follows.
 
     choice = parse_emotion("happy:0.5")
     step_expression(state, choice_vector, logits, presence, out)   # numba, in place; engines/shaper.py calls it
