@@ -15,9 +15,10 @@ import numba
 import numpy as np
 
 from engines.errors import ConfigError
-from engines.geometry import EYES, LOWER_SEAM, NECK, UPPER_SEAM, fill_map, head_rotation
-from engines.layers import LINE, paint_eye, paint_mouth, trace
-from engines.portrait import EYEBALL_RADIUS, Portrait
+from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, NECK, RING, RINGS, UPPER_SEAM, fill_map, head_rotation
+from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
+from engines.portrait import EYEBALL_RADIUS, Portrait, crop_to_photo
+from engines.session import Session
 from engines.spec import MOTION_CHANNELS
 
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
@@ -56,16 +57,33 @@ class Scratch:
     row: np.ndarray  # (w, 2) float32: one row of it
     whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
     parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
+    gains: np.ndarray  # (h, w, 3) float32: the network's gain of skin on the coarse grid
+    cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
     lines: np.ndarray  # (2, LINE): lips or lids of now
     photo_lines: np.ndarray  # (2, LINE): the same on the photo
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What the network adds at one code; arrays of size 0 add nothing."""
+
+    displacement: np.ndarray  # (478, 3) canonical, beside the basis
+    skin: np.ndarray  # (96, 120, 3) gain of the photo's lower face, CROP_* in engines/portrait.py
+    interior: np.ndarray  # (24, 48, 3) grey levels at full light, stretched between the lips
+
+
+NOTHING = Learned(*(np.zeros(0, np.float32),) * 2, np.zeros((0, 0, 3), np.float32))
+
+
 class Generator:
     """Draws portraits. Not for two threads at once: it keeps scratch buffers, but no memory of earlier pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session | None = None) -> None:
+        """With a session of generator.onnx its corrections are used; without one the closed form alone draws."""
+        self.session = session
         self._scratch: dict[tuple[int, ...], Scratch] = {}
+        self._held: Portrait | None = None
 
     def draw(self, code: np.ndarray, portrait: Portrait, out: np.ndarray | None = None) -> np.ndarray:
         """The portrait at a motion code (25,): a picture (H, W, 3) uint8 RGB, in `out` where given.
@@ -84,17 +102,31 @@ class Generator:
             )
         np.copyto(out, portrait.photo)
         scratch = self._buffers(portrait)
-        moved, skull = self._move(code, portrait, scratch)
+        learned = self._learned(code, portrait)
+        moved, skull = self._move(code, portrait, scratch, learned.displacement)
         warp(portrait, moved, scratch, out)
         for side, eye in enumerate(EYES):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
-        draw_mouth(portrait, moved, skull, code, scratch, out)
+        box = draw_mouth(portrait, moved, skull, code, learned.interior * portrait.light, scratch, out)
+        if learned.skin.size:
+            draw_skin(portrait, moved, learned.skin, scratch, out)
+        scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
+
+    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
+        """What the network corrects at this code; nothing where there is no network."""
+        if self.session is None or not portrait.vector.size:
+            return NOTHING
+        if self._held is not portrait:
+            self.session.hold(features=portrait.features, vector=portrait.vector)
+            self._held = portrait
+        outputs = self.session.run({"code": code[None]})
+        return Learned(outputs["displacement"][0], outputs["skin"][0], outputs["interior"][0])
 
     def _buffers(self, portrait: Portrait) -> Scratch:
         x0, y0, x1, y1 = (int(value) for value in portrait.box)
-        key = (x0, y0, x1, y1)
+        key = (x0, y0, x1, y1, *portrait.size)
         if key not in self._scratch:
             height, width = y1 - y0, x1 - x0
             if len(self._scratch) >= 4:
@@ -104,15 +136,23 @@ class Generator:
                 row=np.zeros((-(-width // GRID_PX) + 1, 2), np.float32),
                 whole=np.zeros((height, width, 2), np.int16),
                 parts=np.zeros((height, width), np.uint16),
+                gains=np.zeros((-(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1, 3), np.float32),
+                cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
                 lines=np.zeros((2, LINE)),
                 photo_lines=np.zeros((2, LINE)),
             )
         return self._scratch[key]
 
-    def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
+    def _move(
+        self, code: np.ndarray, portrait: Portrait, scratch: Scratch, learned: np.ndarray = NOTHING.displacement
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
         own = np.tensordot(code, portrait.basis, 1)
+        if learned.size:
+            own[:468] += learned[:468]
+            for k, (_, _, share) in enumerate(RINGS):
+                own[468 + RING * k : 468 + RING * (k + 1)] += share * learned[list(FACE_OVAL)]
         pitch, yaw, roll, head_x, head_y = code[HEAD:]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
@@ -259,10 +299,34 @@ def invert(matrix: np.ndarray) -> np.ndarray:
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
+def draw_skin(portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: Scratch, out: np.ndarray) -> None:
+    """Shading of the lower face: folds and hollows that the photo lacks at this code."""
+    to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
+    height, width = skin.shape[:2]
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    centre = (GRID_PX - 1) / 2
+    shade_skin(
+        out,
+        pixel_box(np.concatenate([corners, moved[list(FACE_OVAL)][9:28]]), 2.0, out.shape),
+        scratch.shift,
+        np.array([portrait.box[0] + centre, portrait.box[1] + centre, GRID_PX], np.float64),
+        skin,
+        invert(to_photo),
+        scratch.cover,
+        scratch.gains,
+    )
+
+
 def draw_mouth(
-    portrait: Portrait, moved: np.ndarray, skull: np.ndarray, code: np.ndarray, scratch: Scratch, out: np.ndarray
-) -> None:
-    """Cavity, tongue and teeth between the lips of now; nothing where they are shut."""
+    portrait: Portrait,
+    moved: np.ndarray,
+    skull: np.ndarray,
+    code: np.ndarray,
+    interior: np.ndarray,
+    scratch: Scratch,
+    out: np.ndarray,
+) -> np.ndarray:
+    """Cavity, tongue and teeth between the lips of now; nothing where they are shut. Returns the box it painted in."""
     scale = float(portrait.scale[0])
     upper_points, lower_points = moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)]
     origin, along, across = frame_of(upper_points, scale)
@@ -272,14 +336,15 @@ def draw_mouth(
     soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
     photo_frame = trace_photo(portrait.source, UPPER_SEAM, LOWER_SEAM, scale, scratch.photo_lines)
     if gap <= 0.1 * soft and float((scratch.photo_lines[1] - scratch.photo_lines[0]).max()) <= 0.3 * soft:
-        return
+        return np.zeros(4, np.int64)
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
     # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind.
     lip_drop = float((lower_points[5] - portrait.source[LOWER_SEAM[5]]) @ across) - float(code[HEAD + 4])
     jaw = portrait.teeth_place[1] + (0.0, max(float(code[JAW_DROP]), 0.85 * lip_drop, 0.0), 0.0)
+    box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
     paint_mouth(
         out,
-        pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape),
+        box,
         origin,
         along,
         across,
@@ -299,7 +364,10 @@ def draw_mouth(
         portrait.cavity,
         portrait.tongue,
         gap,
+        interior,
+        scratch.cover,
     )
+    return box
 
 
 def draw_eye(

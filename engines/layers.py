@@ -71,6 +71,74 @@ def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
                     out[c] += weight * texture[row, column, c]
 
 
+@numba.njit(cache=True, fastmath=True)
+def add(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
+    """Add the bilinear sample of (h, w, 3) at (x, y) in 0..1 to `out`, edges repeated."""
+    height, width = texture.shape[0], texture.shape[1]
+    x, y = x * width - 0.5, y * height - 0.5
+    i, j = int(np.floor(x)), int(np.floor(y))
+    fx, fy = x - i, y - j
+    left, right = max(i, 0), min(i + 1, width - 1)
+    top, bottom = max(j, 0), min(j + 1, height - 1)
+    for c in range(3):
+        first = texture[top, left, c] * (1.0 - fx) + texture[top, right, c] * fx
+        second = texture[bottom, left, c] * (1.0 - fx) + texture[bottom, right, c] * fx
+        out[c] += first * (1.0 - fy) + second * fy
+
+
+@numba.njit(cache=True, fastmath=True)
+def shade_skin(
+    picture: np.ndarray,
+    box: np.ndarray,
+    shift: np.ndarray,
+    grid: np.ndarray,
+    skin: np.ndarray,
+    to_skin: np.ndarray,
+    cover: np.ndarray,
+    gains: np.ndarray,
+) -> None:
+    """Multiply skin by 1 + what the network says of it; the texture rides on the warp.
+
+    box: x0, y0, x1, y1 px. shift (h, w, 2): the coarse backward map; grid: x0, y0, step of it, px. skin (h, w, 3): gain;
+    to_skin (2, 3): px of the photo -> px of it. cover: share of a pixel inside the mouth, which is left as it is.
+    gains (h, w, 3) is scratch.
+    """
+    height, width = skin.shape[0], skin.shape[1]
+    step = grid[2]
+    first_i, first_j = max(0, int((box[0] - grid[0]) / step) - 1), max(0, int((box[1] - grid[1]) / step) - 1)
+    last_i = min(shift.shape[1] - 1, int((box[2] - grid[0]) / step) + 2)
+    last_j = min(shift.shape[0] - 1, int((box[3] - grid[1]) / step) + 2)
+    for j in range(first_j, last_j + 1):
+        for i in range(first_i, last_i + 1):
+            px = grid[0] + i * step + shift[j, i, 0]
+            py = grid[1] + j * step + shift[j, i, 1]
+            x = to_skin[0, 0] * px + to_skin[0, 1] * py + to_skin[0, 2]
+            y = to_skin[1, 0] * px + to_skin[1, 1] * py + to_skin[1, 2]
+            gains[j, i, 0] = gains[j, i, 1] = gains[j, i, 2] = 0.0
+            if 0.0 <= x < width - 1 and 0.0 <= y < height - 1:
+                a, b = int(x), int(y)
+                fx, fy = x - a, y - b
+                for c in range(3):
+                    upper = skin[b, a, c] * (1 - fx) + skin[b, a + 1, c] * fx
+                    lower = skin[b + 1, a, c] * (1 - fx) + skin[b + 1, a + 1, c] * fx
+                    gains[j, i, c] = upper * (1 - fy) + lower * fy
+    for y in range(box[1], box[3]):
+        at = (y - grid[1]) / step
+        j = min(max(int(np.floor(at)), 0), shift.shape[0] - 2)
+        fy = np.float32(min(max(at - j, 0.0), 1.0))
+        for x in range(box[0], box[2]):
+            at = (x - grid[0]) / step
+            i = min(max(int(np.floor(at)), 0), shift.shape[1] - 2)
+            fx = np.float32(min(max(at - i, 0.0), 1.0))
+            share = np.float32(1.0 - cover[y, x] / 255.0)
+            for c in range(3):
+                upper = gains[j, i, c] + (gains[j, i + 1, c] - gains[j, i, c]) * fx
+                lower = gains[j + 1, i, c] + (gains[j + 1, i + 1, c] - gains[j + 1, i, c]) * fx
+                gain = np.float32(1.0) + (upper + (lower - upper) * fy) * share
+                value = picture[y, x, c] * gain + np.float32(0.5)
+                picture[y, x, c] = np.uint8(min(np.float32(255.0), max(np.float32(0.0), value)))
+
+
 @numba.njit(cache=True, fastmath=True, inline="always")
 def cubic(t: float, weights: np.ndarray) -> None:
     """Weights of OpenCV's bicubic kernel (a = -0.75) at offset t in 0..1."""
@@ -123,6 +191,8 @@ def paint_mouth(
     cavity: np.ndarray,
     tongue: np.ndarray,
     gap: float,
+    interior: np.ndarray,
+    cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lip lines of now.
 
@@ -130,7 +200,8 @@ def paint_mouth(
     upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips
     on the photo (origin, one eye distance along in px, corners' u; lip lines); `band`: how far they are taken from it.
     skull, jaw (2, 3): px -> place on the teeth textures in eye distances. cavity, tongue (3,): colours 0..255.
-    gap: opening at the centre, eye distances.
+    gap: opening at the centre, eye distances. interior (h, w, 3) float32: what the network adds, stretched between the
+    lips; may be empty. cover: how much of a pixel is inside the mouth, 0..255, box of the picture like `picture`.
     """
     samples = upper.shape[0]
     texel = np.empty(4, np.float32)
@@ -211,6 +282,10 @@ def paint_mouth(
             shade *= 0.72 + 0.28 * ramp(bottom - top, 0.02, 0.14)  # light enters through the gap
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
+            if interior.shape[0] > 0:
+                across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
+                add(interior, place, across_at, colour)
+            cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha
                 picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))

@@ -41,6 +41,9 @@ OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are ope
 CHEEKS = (50, 205, 280, 425, 101, 330)
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
+CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
+CROP_PX = 48.0  # px for one eye distance
+CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
 INCISOR_DROP = 0.055  # upper incisors' edge below the closed lips' line, eye distances
 
 
@@ -70,6 +73,16 @@ class Portrait:
     eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
     eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
     irises: np.ndarray  # (2, 3) centre and radius, px of the crop
+    crop: np.ndarray  # (96, 120, 3) uint8: the lower face at rest, for the network
+    tones: np.ndarray  # (12,) float32: skin, lips, eye white, cavity, 0..1
+    shape: np.ndarray  # (478, 3) float32: the face at rest away from the canonical one
+    features: np.ndarray  # what the network's encoder made of the three; empty where there is none
+    vector: np.ndarray
+
+    @property
+    def light(self) -> np.float32:
+        """Lightness of the skin against a well-lit light face: scales what the network paints."""
+        return np.float32(np.clip(self.tones[:3].mean() / 0.62, 0.2, 1.4))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -251,6 +264,15 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.030, line[2] + 0.12]])
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
+    shape = (aligned + shift - canonical).astype(np.float32)
+    crop = cv2.warpAffine(
+        cv2.GaussianBlur(photo, (0, 0), max(0.3, 0.35 * scale / CROP_PX)) if scale > CROP_PX else photo,
+        crop_to_photo(rotation, scale, translations),
+        CROP_SIZE_PX[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    colours = np.concatenate([tones[name] / scale_to for name, scale_to in TONES]).astype(np.float32)
     return Portrait(
         photo=photo,
         landmarks=landmarks,
@@ -274,7 +296,22 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
         eyeballs=eyeballs,
         eyeball_corner=corners,
         irises=irises,
+        crop=crop,
+        tones=colours,
+        shape=shape,
+        features=np.zeros(0, np.float32),
+        vector=np.zeros(0, np.float32),
     )
+
+
+TONES = (("skin", 255), ("lip", 255), ("white", 1), ("cavity", 255))
+
+
+def crop_to_photo(rotation: np.ndarray, scale: float, translation: np.ndarray) -> np.ndarray:
+    """px of the network's crop -> px of the photo, (2, 3): the canonical plane through the eyes, in the photo's pose."""
+    linear = scale * rotation[:2, :2] / CROP_PX
+    corner = scale * rotation[:2, :2] @ np.array([CROP_LEFT + 0.5 / CROP_PX, CROP_TOP + 0.5 / CROP_PX])
+    return np.column_stack([linear, corner + translation[:2]])
 
 
 def to_canonical(landmarks: np.ndarray, rotation: np.ndarray, scale: float, translation: np.ndarray) -> np.ndarray:

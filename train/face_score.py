@@ -1,0 +1,173 @@
+"""`voxcam train score face`: how well the generator draws people under their own true motion, against a static photo.
+
+Portrait: the first closed-mouth picture of a GRID clip. Driven by the clip's own landmarks (mouth, brows, lids), head
+pose left out; every true picture is brought into the portrait's pose by a similarity on rigid points, smoothed over
+pictures. Mouth box: 1.92 x 1.6 eye distances around the resting mouth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from engines.generator import Generator
+from engines.measure import (
+    INNER_LIPS,
+    OUTER_LIPS,
+    RIGID,
+    canonical_face,
+    eye_distance,
+    lid_opening,
+    mouth_measures,
+    remove_pose,
+    rest_measures,
+)
+from engines.portrait import Portrait, make_portrait
+from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+
+LIPS = OUTER_LIPS + INNER_LIPS
+BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
+
+
+@dataclass
+class Driven:
+    """One clip as the generator sees it."""
+
+    name: str
+    portrait: Portrait
+    codes: np.ndarray  # (T, 25)
+    truth: np.ndarray  # (T, H, W, 3) uint8, in the portrait's pose
+    landmarks: np.ndarray  # (T, 478, 3) px of `truth`
+    first: int  # the picture that is the portrait
+
+
+def read_clip(path: Path) -> np.ndarray:
+    """All pictures of a clip, (T, H, W, 3) uint8."""
+    with av.open(str(path)) as container:
+        return np.stack([picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)])
+
+
+def true_codes(landmarks: np.ndarray) -> np.ndarray:
+    """Motion codes of a clip from its landmarks, (T, 25): speech channels and lids, smoothed a little against jitter."""
+    aligned, *_ = remove_pose(landmarks, canonical_face())
+    measures = mouth_measures(aligned)
+    measures = gaussian_filter1d(measures - rest_measures(measures), 0.6, axis=0, mode="nearest")
+    codes = np.zeros((len(landmarks), len(MOTION_CHANNELS)), np.float32)
+    codes[:, : len(SPEECH_CHANNELS)] = measures
+    lids = lid_opening(aligned)
+    # FaceMesh's lids of a shut eye still stand half open (docs/decisions.md): below .88 a blink begins.
+    codes[:, BLINK : BLINK + 2] = np.clip((0.88 - lids / np.quantile(lids, 0.8, axis=0)) / 0.45, 0, 1)
+    return codes
+
+
+def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """2D similarity (T, 2, 3) that brings points (T, n, 2) to target (n, 2), least squares, smoothed over pictures."""
+    mean, target_mean = points.mean(1, keepdims=True), target.mean(0)
+    z = (points - mean) @ np.array([1, 1j])
+    w = (target - target_mean) @ np.array([1, 1j])
+    factor = (z.conj() * w).sum(1) / (np.abs(z) ** 2).sum(1)
+    parts = np.stack([factor.real, factor.imag, mean[:, 0, 0], mean[:, 0, 1]], 1)
+    real, imaginary, x, y = gaussian_filter1d(parts, 1.0, axis=0, mode="nearest").T
+    linear = np.stack([np.stack([real, -imaginary], -1), np.stack([imaginary, real], -1)], 1)
+    offset = target_mean - np.einsum("tij,tj->ti", linear, np.stack([x, y], -1))
+    return np.concatenate([linear, offset[..., None]], -1)
+
+
+def drive(clip: Path, landmarks_file: Path) -> Driven | None:
+    """Prepare one clip; None where a face is missing in some picture or no picture has a closed mouth."""
+    pictures, landmarks = read_clip(clip), np.load(landmarks_file).astype(np.float32)
+    if len(pictures) != len(landmarks) or not np.isfinite(landmarks).all():
+        return None
+    codes = true_codes(landmarks)
+    shut = np.flatnonzero((codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15))
+    if not len(shut):
+        return None
+    first = int(shut[0])
+    portrait = make_portrait(pictures[first], landmarks[first])
+    corners = np.array([0.5, 0.5], np.float32)
+    rigid = landmarks[:, list(RIGID), :2] - corners
+    matrices = similarity(rigid, rigid[first])
+    truth = np.stack(
+        [
+            cv2.warpAffine(
+                picture, matrix, picture.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            for picture, matrix in zip(pictures, matrices, strict=True)
+        ]
+    )
+    moved = landmarks.copy()
+    moved[..., :2] = (
+        np.einsum("tij,tpj->tpi", matrices[:, :, :2], landmarks[..., :2] - corners) + matrices[:, None, :, 2]
+    )
+    codes = codes - np.where(np.arange(codes.shape[1]) < len(SPEECH_CHANNELS), codes[first], 0)
+    return Driven(f"{clip.parent.name}/{clip.stem}", portrait, codes, truth, moved, first)
+
+
+def mouth_box(portrait: Portrait) -> tuple[slice, slice]:
+    """Rows and columns of the mouth box, px of the portrait."""
+    distance = float(eye_distance(portrait.landmarks))
+    x, y = portrait.landmarks[[13, 14], :2].mean(0)
+    y += 0.12 * distance
+    height, width = portrait.size
+    rows = slice(max(0, round(y - 0.8 * distance)), min(height, round(y + 0.8 * distance)))
+    return rows, slice(max(0, round(x - 0.96 * distance)), min(width, round(x + 0.96 * distance)))
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Structural similarity of two grey pictures 0..255 (Wang et al. 2004), 11 px Gaussian window."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+
+    def blur(x: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(x, (11, 11), 1.5)
+
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similar = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return float((similar / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))).mean())
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB, 0..255."""
+    return float(10 * np.log10(255**2 / max(1e-9, ((a.astype(np.float64) - b) ** 2).mean())))
+
+
+def sharpness(grey: np.ndarray) -> float:
+    """Mean gradient size of a grey picture."""
+    x = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)
+    y = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3)
+    return float(np.hypot(x, y).mean())
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def score_clip(driven: Driven, generator: Generator, every: int = 3) -> dict[str, list[float]]:
+    """Numbers of every `every`-th picture of one clip, the portrait's own picture left out."""
+    rows, columns = mouth_box(driven.portrait)
+    static = driven.portrait.photo
+    found: dict[str, list[float]] = {}
+    for k in range(0, len(driven.truth), every):
+        if k == driven.first:
+            continue
+        drawn, truth = generator.draw(driven.codes[k], driven.portrait), driven.truth[k]
+        a, b, c = (grey(picture[rows, columns]) for picture in (drawn, truth, static))
+        values = {
+            "ssim": ssim(a, b),
+            "ssim_static": ssim(c, b),
+            "psnr": psnr(drawn[rows, columns], truth[rows, columns]),
+            "psnr_static": psnr(static[rows, columns], truth[rows, columns]),
+            "sharpness": sharpness(a) / sharpness(b),
+            "sharpness_static": sharpness(c) / sharpness(b),
+            "open": float(driven.codes[k][0]),
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    return found
