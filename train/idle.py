@@ -219,7 +219,7 @@ def measure(landmarks: Path, phones_tsv: Path) -> dict[str, object]:
         "gaze_std_deg",
         "brow_std",
     ]
-    blinks = sum(float(f["blinks"]) for f in talkers.values())  # type: ignore[misc, arg-type]
+    blinks = max(1.0, sum(float(f["blinks"]) for f in talkers.values()))  # type: ignore[misc, arg-type]
     # A person who blinks once shows hardly a course: courses count by blinks.
     course = sum(np.array(f["blink_course"]) * float(f["blinks"]) for f in talkers.values()) / blinks  # type: ignore
     return {
