@@ -18,9 +18,11 @@ from realtime.sample_ring import SampleRing
 from realtime.sound import to_mono
 
 MOST_CORRECTION = 2e-3  # of the rate
-GAIN = 0.1  # of the error in s, a second
+GAIN = 0.15  # of the error in s, a second
 DRIFT_GAIN = 0.01  # of the error in s, a second, a second
-JUMP_NS = 40_000_000  # an error beyond this is mended at once: start, another lookahead, a lost microphone
+WINDOW_S = 0.5  # callbacks come in bursts: errors are judged by their median over this long
+FIRST_JUMP_NS, JUMP_NS = 4_000_000, 30_000_000  # a median error beyond this is mended at once: at first, and later
+SETTLED_WINDOWS = 12
 RING_S = 3.0
 
 
@@ -33,10 +35,11 @@ class DelayLine:
     def __init__(self, in_rate_hz: int, out_rate_hz: int, delay_ns: int) -> None:
         self.in_rate_hz, self.out_rate_hz = in_rate_hz, out_rate_hz
         self.delay_ns = delay_ns  # wanted, from capture to the output's loudspeaker end
-        self.error_ns = 0.0  # how late the sound leaves against its due time, smoothed
+        self.error_ns = 0.0  # how late the sound leaves against its due time, median of a window
         self.correction = 0.0  # share by which the input is read faster
-        self.silent_samples = 0  # given because nothing was there
+        self.silent_samples = 0  # given because nothing was there, or to wait
         self.skipped_samples = 0
+        self.jumps = 0
         self.muted = False
         self._resampler = VariableResampler(in_rate_hz, out_rate_hz)
         self._margin = self._resampler.half_width + 1
@@ -44,15 +47,21 @@ class DelayLine:
         self._position = float(self._margin)  # of the next output sample in the history
         self._ring = SampleRing(round(out_rate_hz * RING_S))
         self._mark: tuple[int, int] | None = None  # (output count, when its input was captured)
-        self._late: tuple[int, int] | None = None  # (serial, error ns) of the newest callback
-        self._seen = -1
         self._drift = 0.0  # the part of the correction that stays: the clocks' difference
-        self._serial = 0
+        self._steered_windows = 0
+        # The callback's own:
+        self._errors: list[int] = []
+        self._window_samples = 0
+        self._slack = 0  # least that was left in the ring after a pull in this window
+        self._hold = 0  # silent samples still to give before sound goes on
+        self._windows = 0
 
     def push(self, block: np.ndarray, captured_ns: int) -> None:
         """(samples, channels) float32 of the microphone; the last one was captured at that time."""
         mono = np.zeros(len(block), np.float32) if self.muted else to_mono(block)
-        self._steer(len(mono) / self.in_rate_hz)
+        if self._steered_windows != self._windows:
+            self._steered_windows = self._windows
+            self._steer()
         history = np.concatenate([self._history, mono])
         step = self.in_rate_hz / self.out_rate_hz * (1 + self.correction)
         count = max(0, int((len(history) - self._margin - 1 - self._position) / step))
@@ -67,41 +76,57 @@ class DelayLine:
         self._history = history[drop:]
         self._position -= drop
 
-    def _steer(self, seconds: float) -> None:
-        late = self._late
-        if late is None or late[0] == self._seen:
-            return
-        self._seen = late[0]
-        self.error_ns += (late[1] - self.error_ns) * min(1.0, seconds / 0.5)
-        wanted = GAIN * self.error_ns / NS
-        self._drift += DRIFT_GAIN * self.error_ns / NS * seconds
-        self.correction = float(np.clip(wanted + self._drift, -MOST_CORRECTION, MOST_CORRECTION))
+    def _steer(self) -> None:
+        error_s = self.error_ns / NS
+        if self._windows > SETTLED_WINDOWS and abs(error_s) < 0.01:  # else it would wind up
+            drift = self._drift + DRIFT_GAIN * error_s * WINDOW_S
+            self._drift = float(np.clip(drift, -MOST_CORRECTION, MOST_CORRECTION))
+        self.correction = float(np.clip(GAIN * error_s + self._drift, -MOST_CORRECTION, MOST_CORRECTION))
 
     def pull(self, out: np.ndarray, leaves_ns: int) -> None:
         """Fill (samples,) float32; its first sample leaves the computer at that time. Runs in the device's thread."""
-        count, filled = len(out), 0
         mark = self._mark
         if mark is None:
             out[:] = 0
             return
-        due_ns = mark[1] - (mark[0] - self._ring.read_count) * NS // self.out_rate_hz + self.delay_ns
-        error_ns = leaves_ns - due_ns  # > 0: the sound leaves too late
-        if error_ns < -JUMP_NS:
-            # Too early: hold the sound back by silence.
-            filled = min(count, -error_ns * self.out_rate_hz // NS)
-            out[:filled] = 0
-        elif error_ns > JUMP_NS and len(self._ring):
-            skip = min(len(self._ring), error_ns * self.out_rate_hz // NS)
-            self._ring.read(skip)
-            self.skipped_samples += skip
-        else:
-            self._serial += 1
-            self._late = (self._serial, error_ns)
-        if filled < count:
-            sound = self._ring.read(count - filled)
-            out[filled : filled + len(sound)] = sound[:, 0]
-            out[filled + len(sound) :] = 0
-            self.silent_samples += count - filled - len(sound)
+        if self._hold == 0:
+            due_ns = mark[1] - (mark[0] - self._ring.read_count) * NS // self.out_rate_hz + self.delay_ns
+            self._errors.append(leaves_ns - due_ns)  # > 0: the sound leaves too late
+        held = min(self._hold, len(out))
+        self._hold -= held
+        sound = self._ring.read(len(out) - held)[:, 0]
+        out[:held] = 0
+        out[held : held + len(sound)] = sound
+        out[held + len(sound) :] = 0
+        self.silent_samples += len(out) - len(sound)
+        self._slack = min(self._slack, len(self._ring))
+        self._window_samples += len(out)
+        if self._window_samples >= WINDOW_S * self.out_rate_hz and self._errors:
+            self._judge()
+
+    def _judge(self) -> None:
+        """Once a window: jump when the sound is far off, else leave the rest to the resampler."""
+        error_ns = sorted(self._errors)[len(self._errors) // 2]
+        self._errors.clear()
+        self._window_samples = 0
+        most_ns = FIRST_JUMP_NS if self._windows < SETTLED_WINDOWS else JUMP_NS
+        off = abs(error_ns) * self.out_rate_hz // NS
+        if error_ns < -most_ns:
+            self._hold = off
+            self.jumps += 1
+            error_ns = 0
+        elif error_ns > most_ns:
+            # Only what is not needed: sound that has not arrived yet cannot leave earlier.
+            spare = max(0, min(off, self._slack - self.out_rate_hz // 200))
+            self._ring.read(spare)
+            self.skipped_samples += spare
+            self.jumps += spare > 0
+            error_ns -= spare * NS // self.out_rate_hz
+        if error_ns > 0 and self._slack < self.out_rate_hz // 500:
+            error_ns = 0  # the ring runs empty: reading faster would only tear it
+        self._slack = len(self._ring)
+        self.error_ns = float(error_ns)
+        self._windows += 1
 
 
 class AudioOut:
@@ -115,6 +140,7 @@ class AudioOut:
         self.line = DelayLine(in_rate_hz, self.rate_hz, delay_ns)
         self.underflows = 0
         self.latency_ns = 0
+        self.ahead_ns = 0  # what the newest callback was told
         self._clock = clock or SystemClock()
         self._stream: Any = None
         self._channels = min(2, device["max_output_channels"])
@@ -125,6 +151,7 @@ class AudioOut:
         ahead_s = times.outputBufferDacTime - times.currentTime
         # Some systems tell no times here: then the stream's own figure counts.
         ahead_ns = round(ahead_s * NS) if 0 < ahead_s < 1 else self.latency_ns
+        self.ahead_ns = ahead_ns
         mono = self._mono[:count]
         self.line.pull(mono, self._clock.now_ns() + ahead_ns)
         out[:] = mono[:, None]

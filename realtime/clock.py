@@ -9,6 +9,8 @@ from typing import Protocol
 
 NS = 1_000_000_000
 JUMP_NS = NS
+SETTLE_WINDOWS, FIT_POINTS = 4, 30
+PRIOR_PPM = 100.0
 
 
 class Clock(Protocol):
@@ -84,8 +86,8 @@ class CaptureClock:
     """Maps a device's sample counter to the monotonic clock.
 
     A block can only arrive late, never early, so each second's earliest arrival lies closest to the truth. The line
-    follows those points: its offset at once downwards and slowly upwards, its slope by least squares over the last
-    minutes. `drift_ppm` says how much faster than nominal the device counts.
+    follows those points: in the first seconds at once, then slowly; its slope by least squares over the last minutes.
+    `drift_ppm` says how much faster than nominal the device counts.
     """
 
     def __init__(self, rate_hz: int, window_s: float = 1.0, history: int = 240) -> None:
@@ -96,6 +98,7 @@ class CaptureClock:
         self._anchor: tuple[int, int] | None = None  # at this count it was this time
         self._window_end = 0
         self._earliest: tuple[int, int] | None = None
+        self._windows = 0
 
     @property
     def started(self) -> bool:
@@ -106,6 +109,7 @@ class CaptureClock:
         self._points.clear()
         self._anchor = None
         self._earliest = None
+        self._windows = 0
 
     def _span_ns(self, samples: int) -> int:
         exact = samples * NS // self.rate_hz
@@ -134,7 +138,7 @@ class CaptureClock:
             self._earliest = None
             return
         error_ns = arrived_ns - self.captured_ns(count)
-        if error_ns < 0:  # earlier than thought possible: the line was too late
+        if error_ns < 0 and self._windows < SETTLE_WINDOWS:  # earlier than thought possible: the line was too late
             self._anchor = (count, arrived_ns)
         elif error_ns > JUMP_NS:  # the computer slept, or the device stood still
             self.restart()
@@ -151,21 +155,28 @@ class CaptureClock:
         at_count, offset_ns = self._earliest
         self._points.append(self._earliest)
         late_ns = offset_ns + at_count * NS // self.rate_hz - self.captured_ns(at_count)
-        # Upwards by a quarter of what is missing: a second of late blocks must not move it far.
-        self._anchor = (at_count, self.captured_ns(at_count) + late_ns // 4)
+        # By an eighth of what is missing: one odd second must not move it far, since sound is paced by it.
+        self._anchor = (at_count, self.captured_ns(at_count) + late_ns // 8)
         self._earliest = None
         self._window_end = count + self._window
-        if len(self._points) >= 15:
+        self._windows += 1
+        if self._windows <= SETTLE_WINDOWS:
+            self._points.clear()  # a device's first seconds come in a hurry
+        if len(self._points) >= FIT_POINTS:
             self._fit_slope()
 
     def _fit_slope(self) -> None:
+        """Least squares, drawn towards none as far as the points scatter (a normal prior of 100 ppm)."""
         first_count, first_ns = self._points[0]
-        n = len(self._points)
         x = [(count - first_count) / self.rate_hz for count, _ in self._points]
         y = [(offset - first_ns) / NS for _, offset in self._points]
+        n = len(x)
         mean_x, mean_y = sum(x) / n, sum(y) / n
         spread = sum((a - mean_x) ** 2 for a in x)
         slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
-        fitted = -slope * 1e6  # later and later: the device counts slowly
-        if abs(fitted) < 2000:  # beyond that the device was stopped, not slow
-            self.drift_ppm += (fitted - self.drift_ppm) * 0.2
+        rest = sum((b - mean_y - slope * (a - mean_x)) ** 2 for a, b in zip(x, y, strict=True)) / (n - 2)
+        # Bursts repeat: neighbouring points err together, so the error is taken three times as large.
+        variance_ppm = 9 * rest / spread * 1e12
+        fitted_ppm = -slope * 1e6 * PRIOR_PPM**2 / (PRIOR_PPM**2 + variance_ppm)  # ever later: it counts slowly
+        if abs(fitted_ppm) < 2000:  # beyond that the device was stopped, not slow
+            self.drift_ppm += (fitted_ppm - self.drift_ppm) * 0.2

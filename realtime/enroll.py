@@ -1,0 +1,43 @@
+"""`voxcam enroll`: analyse a photo once and keep the portrait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engines.errors import ConfigError, OutputError
+from realtime.cli import say
+
+
+def enroll(
+    photo: Annotated[Path, typer.Argument(help="A photo of one person who looks at the camera.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="portrait.npz, or a folder to put portrait.npz into.")],
+    size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
+    camera_size: Annotated[str | None, typer.Option(help="Cut the photo for a camera, such as 1280x720.")] = None,
+    teeth: Annotated[
+        Path | None, typer.Option(help="A smiling photo of the same person, to take the teeth from.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
+) -> None:
+    """Analyse a photo once and keep the portrait."""
+    from realtime.faces import FACE_SIZES, analyse_photo
+    from realtime.live import parse_size
+
+    if size not in FACE_SIZES:
+        raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
+    camera = parse_size(camera_size) if camera_size is not None else None
+    target = out if out.suffix.lower() == ".npz" else out / "portrait.npz"
+    if target.exists() and not overwrite:
+        raise ConfigError(f"{target} exists", "add --overwrite, or name another file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {target.parent} cannot be made ({error.strerror})", "name another") from error
+    made = analyse_photo(photo, size, camera, teeth)
+    made.portrait.save(target)
+    for note in made.notes:
+        say(f"note: {note}")
+    height, width = made.portrait.size
+    print(f"{target}: {width}x{height}; next: voxcam live --portrait {target}")

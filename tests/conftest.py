@@ -1,0 +1,59 @@
+"""Fixtures for all tests: a cache of their own, and the rigs for sound, camera and browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.camera_rig import CameraRig
+from tests.rigs.sound_rig import SoundRig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Portraits and engines are cached away from the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("VOXCAM_CACHE")
+    os.environ["VOXCAM_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["VOXCAM_CACHE"]
+    else:
+        os.environ["VOXCAM_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def sound_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundRig]:
+    """A running sound server without a sound card; give `env` to programs under test."""
+    if missing := SoundRig.missing():
+        pytest.skip(missing)
+    rig = SoundRig(tmp_path_factory.mktemp("sound"))
+    rig.start()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture(scope="session")
+def camera_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CameraRig]:
+    """A virtual camera without a kernel module; give `env` to programs under test."""
+    if missing := CameraRig.missing():
+        pytest.skip(missing)
+    pytest.importorskip("pyvirtualcam", reason="needs the camera extra")
+    rig = CameraRig(tmp_path_factory.mktemp("camera"))
+    rig.start()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium that playwright can steer."""
+    pytest.importorskip("playwright", reason="needs playwright")
+    for name in (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    pytest.skip("needs chromium")

@@ -1,0 +1,130 @@
+"""Picture and sound as somebody in a call has them: flashes of the camera and beeps of the cable, on one clock.
+
+    python -m tests.rigs.av_recorder record SECONDS [feed]   print {"flashes": [...], "beeps": [...], "fed": [...]} in s
+    python -m tests.rigs.av_recorder produce                  flash the camera and beep into the cable together
+
+With `produce` the offset is the rig's own zero. With `feed`, `record` plays a beep a second into the microphone, and
+the product must be running between microphone and camera. All in the environment of both rigs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+import numpy as np
+
+DEVICE = "/dev/video0"
+RATE_HZ = 48_000
+BEEP_S, EVERY_S = 0.15, 1.013  # drifts through all phases of 25 and 30 pictures a second
+WIDTH, HEIGHT, PICTURE_RATE = 640, 480, 30
+
+
+class Beeper:
+    """An output callback that beeps at the start of each second since `start`."""
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.begun: list[float] = []
+        self._samples = 0
+        self._on = False
+
+    def on(self, now: float) -> bool:
+        return now >= self.start and (now - self.start) % EVERY_S < BEEP_S
+
+    def __call__(self, out: np.ndarray, count: int, _times: object, _status: object) -> None:
+        now = time.monotonic()
+        on = self.on(now)
+        if on and not self._on:
+            self.begun.append(now)
+        self._on = on
+        out[:, 0] = 0.6 * np.sin((self._samples + np.arange(count)) * 0.2) if on else 0
+        self._samples += count
+
+
+def produce() -> None:
+    import pyvirtualcam
+    import sounddevice as sd
+
+    dark, white = (np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in (20, 255))
+    beeper = Beeper(time.monotonic() + 1.0)
+    options = {"samplerate": RATE_HZ, "channels": 1, "blocksize": 480, "latency": "low"}
+    with (
+        sd.OutputStream(device="vox_cable", callback=beeper, **options),
+        pyvirtualcam.Camera(WIDTH, HEIGHT, PICTURE_RATE, device=DEVICE) as camera,
+    ):
+        print("ready", flush=True)
+        begin, n = time.monotonic(), 0
+        while True:
+            camera.send(white if beeper.on(time.monotonic()) else dark)
+            n += 1
+            time.sleep(max(0.0, begin + n / PICTURE_RATE - time.monotonic()))
+
+
+def record(seconds: float, feed: bool) -> dict[str, list[float]]:
+    import cv2
+    import sounddevice as sd
+
+    flashes: list[float] = []
+    beeps: list[float] = []
+    shapes: set[tuple[int, ...]] = set()
+    quiet, stop, pictures = RATE_HZ, threading.Event(), 0
+
+    def hear(block: np.ndarray, count: int, _times: object, _status: object) -> None:
+        nonlocal quiet
+        now = time.monotonic()
+        loud = np.flatnonzero(np.abs(block[:, 0]) > 0.2)
+        if len(loud) and quiet + loud[0] > RATE_HZ // 10:
+            beeps.append(now - (count - loud[0]) / RATE_HZ)  # when that sample was recorded
+        quiet = count - 1 - int(loud[-1]) if len(loud) else quiet + count
+
+    def see() -> None:
+        nonlocal pictures
+        camera, was = cv2.VideoCapture(DEVICE, cv2.CAP_V4L2), True
+        while not stop.is_set():
+            got, picture = camera.read()
+            if not got:
+                break
+            pictures += 1
+            shapes.add(picture.shape)
+            white = picture[::16, ::16].mean() > 90
+            if white and not was:
+                flashes.append(time.monotonic())
+            was = white
+        camera.release()
+
+    looker = threading.Thread(target=see)
+    options = {"samplerate": RATE_HZ, "channels": 1, "blocksize": 480, "latency": "low"}
+    beeper = Beeper(time.monotonic() + 1.0)
+    with sd.InputStream(device="vox_cable_monitor", callback=hear, **options):
+        looker.start()
+        if feed:
+            with sd.OutputStream(device="vox_feed", callback=beeper, **options):
+                time.sleep(seconds)
+        else:
+            time.sleep(seconds)
+        stop.set()
+        looker.join()
+    return {
+        "flashes": flashes,
+        "beeps": beeps,
+        "fed": beeper.begun,
+        "pictures": [pictures],
+        "shape": [float(side) for shape in shapes for side in shape],
+    }
+
+
+def offsets_ms(recorded: dict[str, list[float]]) -> np.ndarray:
+    """From each flash to the beep nearest to it; > 0: the sound comes after the picture."""
+    beeps = np.array(recorded["beeps"])
+    if not len(beeps):
+        return np.zeros(0)
+    return np.array([1000 * min(beeps - flash, key=abs) for flash in recorded["flashes"]])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "produce":
+        produce()
+    print(json.dumps(record(float(sys.argv[2]), sys.argv[3:] == ["feed"])))
