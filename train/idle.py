@@ -153,7 +153,7 @@ def measure_motion(clips: list[Clip], speech: list[np.ndarray] | None = None) ->
         talking = [(s[4:] & s[:-4]) for s in speech]
         moving = np.concatenate(step)
         flags = np.concatenate(talking)
-        if flags.any() and (~flags).any():
+        if flags.any() and moving[~flags].sum() > 0:
             figures["head_speed_speech_to_silence"] = float(moving[flags].mean() / moving[~flags].mean())
         seconds = [sum(int((s == state).sum()) for s in speech) / PICTURES_PER_SECOND for state in (False, True)]
         hits = [

@@ -75,12 +75,13 @@ def test_the_gap_arrives(gap, drop):
 
 
 def test_corners_pucker_and_stretch():
-    assert weights(mouthSmileLeft=0.075)["mouthSmileLeft"] == pytest.approx(0.5)
+    assert weights(mouthSmileLeft=arkit.SMILE_RISE / 2)["mouthSmileLeft"] == pytest.approx(0.5)
     assert weights(mouthSmileLeft=0.075)["mouthSmileRight"] == 0
-    assert weights(mouthSmileLeft=-0.052)["mouthFrownLeft"] == pytest.approx(1, abs=0.01)
-    assert weights(mouthStretch=-0.081)["mouthPucker"] == pytest.approx(1, abs=0.01)
-    assert weights(mouthStretch=0.072)["mouthStretchLeft"] == pytest.approx(0.5)
-    smile = weights(mouthStretch=0.125, mouthSmileLeft=0.075, mouthSmileRight=0.075)
+    assert weights(mouthSmileLeft=-arkit.FROWN_DROP)["mouthFrownLeft"] == pytest.approx(1, abs=0.01)
+    assert weights(mouthStretch=-arkit.PUCKER_WIDTH)["mouthPucker"] == pytest.approx(1, abs=0.01)
+    assert weights(mouthStretch=arkit.STRETCH_WIDTH / 2)["mouthStretchLeft"] == pytest.approx(0.5)
+    rise = arkit.SMILE_RISE / 2
+    smile = weights(mouthStretch=arkit.SMILE_WIDTH / 2, mouthSmileLeft=rise, mouthSmileRight=rise)
     assert smile["mouthStretchLeft"] < 0.01  # the smile's own width
 
 
@@ -97,7 +98,7 @@ def test_brows():
     made = weights(browInnerUp=arkit.OUTER_INNER, browOuterUp=arkit.OUTER_OUTER)
     assert made["browOuterUpRight"] == pytest.approx(1, abs=1e-5)
     assert made["browInnerUp"] == pytest.approx(0, abs=1e-5)
-    assert weights(browInnerUp=-0.031)["browDownLeft"] == pytest.approx(1, abs=0.01)
+    assert weights(browInnerUp=-arkit.BROW_DOWN)["browDownLeft"] == pytest.approx(1, abs=0.01)
 
 
 def test_left_is_the_persons_own():
