@@ -15,6 +15,7 @@ from train.corpora import EMOTIONS, Clip, noise, sound_of, training_speech
 from train.shards import read_shards
 
 Batch = dict[str, torch.Tensor]
+MOTION_WEIGHT = {"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}  # pictures, or the labeller's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A clip in memory; see train/prepare.py for the arrays."""
+    """A clip in memory; see train/prepare.py for the arrays. NaN in motion or components: nobody could tell."""
 
     clip: Clip
     sound: np.ndarray
@@ -165,14 +166,15 @@ class Batches(torch.utils.data.IterableDataset):
         presence = place(item.presence, 0)
         known = bool((item.phones >= 0).all())
         phones = place(item.phones, 0) if known else np.full(codes, -1, np.float32)
-        motion = place(item.motion, 0)
-        components_known = np.zeros(codes, np.float32)
-        components_known[before : before + len(at)] = 1
         muted = heard.muted
+        inside = place(np.ones(have, np.float32), 0)
+        motion, components = place(item.motion, 0), place(item.components, 0)
+        taught = float(np.isfinite(item.motion).all()), float(np.isfinite(item.components).all())
+        motion, components = np.nan_to_num(motion), np.nan_to_num(components)
         if muted.any():
             presence[muted] = 0
             phones[muted] = 0
-            components_known[muted] = 0
+            inside[muted] = 0
             keep = np.convolve(np.pad(1.0 - muted, 3, mode="edge"), np.ones(7) / 7, "valid")
             motion = motion * np.minimum(keep, 1)[:, None]
         return {
@@ -180,9 +182,10 @@ class Batches(torch.utils.data.IterableDataset):
             "phones": phones.astype(np.int64),
             "presence": presence.astype(np.float32),
             "motion": motion.astype(np.float32),
-            "motion_weight": np.float32({"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}[name]),
-            "components": place(item.components, 0),
-            "components_known": components_known,
+            "motion_weight": np.float32(MOTION_WEIGHT[name] * taught[0]),
+            "components": components.astype(np.float32),
+            "components_known": inside * np.float32(taught[1]),
+            "heard": inside,
             "mood": item.mood.astype(np.float32),
             "emotion": np.int64(EMOTIONS.index(item.clip.emotion) if item.clip.emotion else -1),
             "speaker": np.int64(self.speaker_index.get(item.clip.speaker, -1)),
@@ -203,6 +206,7 @@ class Batches(torch.utils.data.IterableDataset):
             "motion_weight": np.float32(1.0),
             "components": np.zeros((codes, 64), np.float32),
             "components_known": np.zeros(codes, np.float32),
+            "heard": np.zeros(codes, np.float32),
             "mood": np.zeros(len(EMOTIONS), np.float32),
             "emotion": np.int64(-1),
             "speaker": np.int64(-1),

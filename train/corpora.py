@@ -126,7 +126,8 @@ GRID_WOMEN = {4, 7, 11, 15, 16, 18, 20, 21, 22, 23, 24, 25, 29, 31, 33, 34}
 def grid(root: Path) -> list[Clip]:
     """GRID: the shared set {train,val}/TALKER/CLIP.mkv, or the official sN/*.mpg with align/*.align beside it.
 
-    Official layout: talkers 1, 2, 20, 22 are val, as in the literature (Assael et al. 2016); the shared set has its own.
+    Official layout: talkers 1, 2, 20, 22 are val, as in the literature (Assael et al. 2016); the shared set
+    has its own.
     """
     _need(root)
     shared = (root / "train").is_dir()
@@ -217,7 +218,7 @@ def crema_d(root: Path) -> list[Clip]:
 
 
 def lrs3(root: Path) -> list[Clip]:
-    """LRS3: {pretrain,trainval,test}/SPEAKER/NNNNN.mp4 with NNNNN.txt beside it. test is val; its speakers are others."""
+    """LRS3: {pretrain,trainval,test}/SPEAKER/NNNNN.mp4 with NNNNN.txt beside it. test, of other speakers, is val."""
     _need(root, "trainval/*/*.mp4")
     clips = []
     for part in ("pretrain", "trainval", "test"):
@@ -375,7 +376,7 @@ def noise(root: Path) -> list[Clip]:
 
 
 def wavs(root: Path) -> list[Clip]:
-    """A plain folder of sounds with clips.csv: file, split, speaker and, where known, gender, emotion, valence, arousal."""
+    """A plain folder of sounds with clips.csv: file, split, speaker; gender, emotion, valence, arousal where known."""
     clips = []
     for row in _table(root / "clips.csv"):
         lacking = {"file", "split", "speaker"} - set(row)

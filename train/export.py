@@ -21,6 +21,7 @@ from engines.session import open_session
 from engines.spec import SPEC
 from train import checkpoint
 from train.config import build
+from train.corpora import noise, sound_of, tts
 from train.vae import Encoder, EncoderConfig
 
 OUTPUTS = ("content", "emotion", "noise", "speaker", "motion", "phone_logits", "presence", "emotion_logits", "snr_db")
@@ -103,6 +104,15 @@ def golden_stream(encoder: Encoder, samples: np.ndarray) -> Golden:
     return Golden({"samples": chunks}, {name: np.stack(values) for name, values in rows.items()})
 
 
+def golden_sound(data_root: Path) -> np.ndarray:
+    """Five seconds for the golden stream: a synthetic val voice, clean, then under noise, then nothing."""
+    clips = [clip for clip in tts(data_root / "speech" / "tts") if clip.split == "val"]
+    speech = np.resize(sound_of(clips[0].sound), 4 * SPEC.sample_rate_hz)
+    background = np.resize(sound_of(noise(data_root / "noise")[0].sound), 2 * SPEC.sample_rate_hz)
+    speech[2 * SPEC.sample_rate_hz :] += 0.5 * background
+    return np.concatenate([speech, np.zeros(SPEC.sample_rate_hz)]).astype(np.float32)
+
+
 def macs(encoder: Encoder) -> int:
     """Multiply-adds of one step, counted from the layers' shapes."""
     c = encoder.config
@@ -169,7 +179,7 @@ def export(
     )
     write_atomically(out / f"{name}.onnx", model)
     card.write(out / f"{name}.card.json")
-    with open_session(out / f"{name}.card.json", "onnxruntime", "fp32", threads=1) as session:
+    with open_session(out / f"{name}.card.json", backend="onnxruntime", precision="fp32", threads=1) as session:
         compared = verify(session, golden)
     if not compared.passed:
         raise EngineMismatch(f"ONNX differs from PyTorch: {compared.refusal()}", "this is a bug in train/export.py")

@@ -183,7 +183,7 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     if len(pairs):
         copies = torch.arange(len(pairs), device=pairs.device) + speech_rows(batch)
         same = (batch["phones"][pairs] == batch["phones"][copies]).float()[:, :, None, None] * there[..., None]
-        same = same * (batch["components_known"][pairs] * batch["components_known"][copies])[:, :, None, None]
+        same = same * (batch["heard"][pairs] * batch["heard"][copies])[:, :, None, None]
         gap = (content[pairs] - content[copies]) ** 2
         losses["consistency"] = (gap * same).sum() / (same.sum() * gap.shape[-1]).clamp_min(1)
         swapped = heads.decoder(

@@ -7,14 +7,18 @@ lips and one with small lips teach the same thing.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 
 from engines.errors import InputError
 from engines.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import Clip
+from train.shards import write_whole
 
 PICTURE_S = 0.04
 OPEN = SPEECH_CHANNELS.index("jawOpen")
@@ -65,6 +69,35 @@ def landmarks_of(clip: Clip, landmarks_root: Path) -> np.ndarray | None:
     """The cached landmarks of a GRID clip, or None where there are none."""
     path = landmarks_root / f"{clip.key}.npy"
     return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def find_landmarks(
+    clips: Sequence[Clip],
+    landmarks_root: Path,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+) -> None:
+    """Find the landmarks of every picture of clips that have none cached; a picture without a face is NaN."""
+    missing = [clip for clip in clips if clip.pictures and not (landmarks_root / f"{clip.key}.npy").is_file()]
+    if not missing:
+        return
+    from engines.landmarker import Landmarker, largest_face
+
+    with Landmarker() as landmarker:
+        for number, clip in enumerate(missing):
+            found = []
+            with av.open(str(clip.pictures)) as container:
+                for picture in container.decode(video=0):
+                    rgb = picture.to_ndarray(format="rgb24")
+                    faces = landmarker.find_faces(rgb)
+                    found.append(
+                        landmarker.landmarks(rgb, largest_face(faces)[0]).points if faces else np.full((478, 3), np.nan)
+                    )
+            buffer = io.BytesIO()
+            np.save(buffer, np.stack(found).astype(np.float32), allow_pickle=False)
+            path = landmarks_root / f"{clip.key}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, buffer.getvalue())
+            progress("landmarks", number + 1, len(missing))
 
 
 def talker_scales(labels: dict[str, np.ndarray], talker_of: dict[str, str]) -> tuple[dict[str, np.ndarray], np.ndarray]:

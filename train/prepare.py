@@ -27,6 +27,7 @@ from train.corpora import EMOTIONS, Clip, sound_of, training_speech
 from train.labeller import LabellerConfig, amplitude_gain, finish, label, teach
 from train.motion_labels import (
     clip_motion,
+    find_landmarks,
     landmarks_of,
     measure_offsets,
     picture_measures,
@@ -82,8 +83,15 @@ def prepare(
     teacher_folder: Path | None = None,
     threads: int = 1,
     progress: Progress = lambda _what, _done, _of: None,
+    use_teacher: bool = True,
 ) -> dict:
-    """Prepare all speech under `data_root`; returns what speech.json holds."""
+    """Prepare all speech under `data_root`; returns what speech.json holds.
+
+    Without the teacher only GRID has motion, nothing has components, and no offset is corrected.
+    """
+    done = cache / "speech.json"  # written last
+    if done.is_file():
+        return json.loads(done.read_text())
     clips = {clip.key: clip for clip in training_speech(data_root)}
     groups = groups_of(sorted(clips))
 
@@ -93,6 +101,7 @@ def prepare(
     write_shards(cache / "sound", groups, read, SOUND_VERSION, lambda a, b: progress("sound", a, b))
     sounds = {key: arrays["sound"] for key, arrays in read_shards(cache / "sound", SOUND_VERSION)}
 
+    find_landmarks([clip for clip in clips.values() if clip.corpus == "grid"], landmarks_root, progress)
     heard: list[Teacher] = []
 
     def hear(keys) -> dict[str, Arrays]:
@@ -100,22 +109,29 @@ def prepare(
             heard.append(Teacher(teacher_folder, threads))
         return heard[0].features({key: sounds[key].astype(np.float32) / 32767 for key in keys})
 
-    write_shards(cache / "teacher", groups, hear, TEACHER_VERSION, lambda a, b: progress("teacher", a, b))
-    features = {key: arrays["features"] for key, arrays in read_shards(cache / "teacher", TEACHER_VERSION)}
+    features: dict[str, np.ndarray] = {}
+    if use_teacher:
+        write_shards(cache / "teacher", groups, hear, TEACHER_VERSION, lambda a, b: progress("teacher", a, b))
+        features = {key: arrays["features"] for key, arrays in read_shards(cache / "teacher", TEACHER_VERSION)}
+    codes = {key: len(sound) // SPEC.chunk_samples for key, sound in sounds.items()}
+    motion, facts = label_motion(clips, codes, features, landmarks_root, progress)
+    basis = principal_components(features, clips) if use_teacher else np.zeros((0, COMPONENTS), np.float32)
 
-    motion, facts = label_motion(clips, features, landmarks_root, progress)
-    basis, mean = principal_components(features, clips)
+    def components(key: str) -> np.ndarray:
+        if not use_teacher:
+            return np.full((codes[key], COMPONENTS), np.nan)
+        heard = features[key].astype(np.float32)
+        return (heard - heard.mean(0)) @ basis
 
     def describe(keys) -> dict[str, Arrays]:
         rows = {}
         for key in keys:
-            phones = phones_at_codes(clips[key], len(features[key]))
-            centred = features[key].astype(np.float32)
+            phones = phones_at_codes(clips[key], codes[key])
             rows[key] = {
                 "phones": phones,
                 "presence": presence_at_codes(phones, sounds[key]),
                 "motion": motion[key].astype(np.float16),
-                "components": ((centred - centred.mean(0)) @ basis).astype(np.float16),
+                "components": components(key).astype(np.float16),
             }
         return rows
 
@@ -124,17 +140,24 @@ def prepare(
     write_shards(
         cache / "labels", groups, describe, LABELS_VERSION | {"motion": mark}, lambda a, b: progress("labels", a, b)
     )
-    np.savez(cache / "components.npz", basis=basis, mean=mean)
-    opinion = moods(features, clips)
+    np.savez(cache / "components.npz", basis=basis)
+    opinion = moods(features, clips) if use_teacher else {next(iter(clips)): np.zeros(len(EMOTIONS), np.float32)}
     np.savez(cache / "moods.npz", keys=np.array(list(opinion)), values=np.stack(list(opinion.values())))
-    write_whole(cache / "speech.json", json.dumps(facts, indent=1).encode())
+    write_whole(done, json.dumps(facts, indent=1).encode())
     return facts
 
 
 def label_motion(
-    clips: dict[str, Clip], features: dict[str, np.ndarray], landmarks_root: Path, progress: Progress
+    clips: dict[str, Clip],
+    codes: dict[str, int],
+    features: dict[str, np.ndarray],
+    landmarks_root: Path,
+    progress: Progress,
 ) -> tuple[dict[str, np.ndarray], dict]:
-    """Motion of every clip in units of the typical deviation, and what was measured on the way."""
+    """Motion of every clip in units of the typical deviation, and what was measured on the way.
+
+    Without the teacher's features only GRID's clips have one; the others' is NaN.
+    """
     landmarks = {
         key: found
         for key, clip in clips.items()
@@ -142,8 +165,10 @@ def label_motion(
     }
     talker_of = {key: clip.speaker for key, clip in clips.items()}
     pictures = {key: smooth(picture_measures(points), 1.0) for key, points in landmarks.items()}
-    offsets = measure_offsets({k: features[k] for k in pictures}, pictures, {k: talker_of[k] for k in pictures})
-    truth = {key: clip_motion(points, len(features[key]), offsets[talker_of[key]]) for key, points in landmarks.items()}
+    offsets = dict.fromkeys(talker_of.values(), 0.0)
+    if features:
+        offsets |= measure_offsets({k: features[k] for k in pictures}, pictures, {k: talker_of[k] for k in pictures})
+    truth = {key: clip_motion(points, codes[key], offsets[talker_of[key]]) for key, points in landmarks.items()}
     scales, typical = talker_scales(
         {key: value for key, value in truth.items() if clips[key].split == "train"}, talker_of
     )
@@ -152,26 +177,30 @@ def label_motion(
         for key, value in truth.items()
         if clips[key].split == "train"
     }
+    facts: dict = {
+        "channels": list(SPEECH_CHANNELS),
+        "typical": typical.tolist(),
+        "scales": {talker: value.tolist() for talker, value in scales.items()},
+        "offsets_s": {talker: offset for talker, offset in offsets.items() if offset},
+    }
+    motion = {
+        key: truth[key] / scales.get(talker_of[key], typical)
+        if key in truth
+        else np.full((codes[key], len(typical)), np.nan)
+        for key in clips
+    }
+    if not features:
+        return motion, facts
     config = LabellerConfig()
     gain, r_left_out = amplitude_gain(features, targets, talker_of, config, CALIBRATION_TALKERS)
     total = config.nets * config.steps
     nets, standard = teach(features, targets, talker_of, config, lambda step: progress("labeller", step, total))
-    motion = {}
     for key in clips:
-        if key in truth:  # val talkers, too, get their own scale: the report undoes it
-            spread = scales.get(talker_of[key], typical)
-            motion[key] = truth[key] / spread
-        else:
+        if key not in truth:
             motion[key] = finish(label(nets, standard, features[key]) * gain)
-    facts = {
-        "channels": list(SPEECH_CHANNELS),
-        "typical": typical.tolist(),
-        "scales": {talker: value.tolist() for talker, value in scales.items()},
-        "offsets_s": offsets,
-        "labeller": asdict(config),
-        "labeller_gain": gain.tolist(),
-        "labeller_r_talkers_left_out": r_left_out,
-    }
+    facts["labeller"] = asdict(config)
+    facts["labeller_gain"] = gain.tolist()
+    facts["labeller_r_talkers_left_out"] = r_left_out
     facts["labeller_r_val"] = {
         talker: {
             name: float(
@@ -185,8 +214,8 @@ def label_motion(
     return motion, facts
 
 
-def principal_components(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> tuple[np.ndarray, np.ndarray]:
-    """Projection (384, 64) of clip-centred features of training clips, scaled to a mean variance of 1, and their mean.
+def principal_components(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> np.ndarray:
+    """Projection (384, 64) of clip-centred features of training clips, scaled to a mean variance of 1.
 
     Each clip's own mean is taken off first: it tells who speaks and in what mood, which content shall not.
     """
@@ -195,7 +224,7 @@ def principal_components(features: dict[str, np.ndarray], clips: dict[str, Clip]
     covariance = centred.T @ centred / len(centred)
     values, vectors = np.linalg.eigh(covariance)
     basis = vectors[:, ::-1][:, :COMPONENTS] / np.sqrt(values[::-1][:COMPONENTS].mean())
-    return basis.astype(np.float32), np.concatenate(parts).mean(0)
+    return basis.astype(np.float32)
 
 
 def moods(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> dict[str, np.ndarray]:

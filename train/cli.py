@@ -1,0 +1,176 @@
+"""`voxcam train`: prepare data, train, judge, export. Each command loads what it needs when it is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train the models: prepare, vae, motion, probe, score, export.", no_args_is_help=True)
+corpus_app = typer.Typer(help="Look at a corpus before training on it.", no_args_is_help=True)
+score_app = typer.Typer(help="Measure a trained model and write the report.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(score_app, name="score")
+
+DataRoot = Annotated[Path, typer.Option("--data-root", envvar="VOXCAM_DATA", help="Folder of grid/, speech/, noise/.")]
+Cache = Annotated[Path, typer.Option("--cache", envvar="VOXCAM_CACHE", help="Folder of prepared shards.")]
+Landmarks = Annotated[
+    Path | None, typer.Option("--landmarks", help="Folder of cached landmarks; CACHE/landmarks when not given.")
+]
+Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A training run's .safetensors.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML; the shipped one when not given.")]
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@corpus_app.command("check")
+def corpus_check(name: str, path: Path) -> None:
+    """Print a table of what was found of corpus NAME under PATH."""
+    from train.corpora import load_corpus
+    from train.corpus_check import table
+
+    typer.echo(table(name, load_corpus(name, path)))
+
+
+@app.command()
+def prepare(
+    data_root: DataRoot,
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Folder of the teacher's weights; its package's otherwise.")
+    ] = None,
+    no_teacher: Annotated[
+        bool, typer.Option("--no-teacher", help="Labels only: GRID's motion, phones, no teacher.")
+    ] = False,
+    threads: int = 1,
+) -> None:
+    """Landmarks, the teacher's features, motion labels: everything that training reads. Goes on where it stopped."""
+    from train.prepare import prepare as run
+    from train.progress import Bars
+
+    with Bars() as bars:
+        run(data_root, landmarks or cache / "landmarks", cache, teacher, threads, bars.update, not no_teacher)
+
+
+@app.command()
+def vae(
+    data_root: DataRoot,
+    cache: Cache = Path("cache"),
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, log.csv and curves.png.")] = Path("runs/vae"),
+    config: Config = None,
+    devices: Annotated[int, typer.Option(help="Processes, or GPUs, of each node.")] = 1,
+    nodes: int = 1,
+    accelerator: str = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that make batches.")] = 1,
+) -> None:
+    """Train the encoder and decoder, motion included; goes on from OUT/last.safetensors where there is one."""
+    import torch
+    from lightning.fabric import Fabric
+
+    from train.config import load_config
+    from train.curves import draw
+    from train.progress import Bars
+    from train.train_vae import VaeConfig, train_vae
+
+    torch.set_num_threads(threads)
+    settings = load_config(VaeConfig, config or CONFIGS / "vae.toml")
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
+    with Bars() as bars:
+        train_vae(settings, data_root, cache, out, fabric, workers, progress=bars.losses)
+    if fabric.is_global_zero:
+        draw(out / "log.csv", out / "curves.png")
+
+
+@app.command()
+def motion(
+    data_root: DataRoot,
+    checkpoint: Checkpoint,
+    cache: Cache = Path("cache"),
+    out: Path = Path("runs/motion"),
+    config: Config = None,
+    workers: int = 1,
+) -> None:
+    """Teach the motion head alone, on frozen codes. `vae` already trains it together with them."""
+    import torch
+
+    from train.config import load_config
+    from train.progress import Bars
+    from train.train_motion import MotionConfig, train_motion
+
+    torch.set_num_threads(1)
+    settings = load_config(MotionConfig, config or CONFIGS / "motion.toml")
+    with Bars() as bars:
+        train_motion(settings, data_root, cache, checkpoint, out, workers, progress=bars.losses)
+
+
+@app.command()
+def probe(
+    data_root: DataRoot,
+    checkpoint: Checkpoint,
+    cache: Cache = Path("cache"),
+    out: Path = Path("docs/reports/stage1"),
+    other: Annotated[list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")] = None,
+) -> None:
+    """The disentanglement report."""
+    import torch
+
+    from engines.errors import ConfigError
+    from train.probe import probe as run
+    from train.reports import write_stage1
+
+    torch.set_num_threads(1)
+    others = {}
+    for pair in other or ():
+        name, equals, path = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--other {pair} has no =", "write NAME=CHECKPOINT")
+        others[name] = Path(path)
+    write_stage1(run(checkpoint, data_root, cache, others), out)
+    typer.echo(out / "README.md")
+
+
+@score_app.command("motion")
+def score_motion(
+    data_root: DataRoot,
+    checkpoint: Checkpoint,
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    out: Path = Path("docs/reports/motion"),
+) -> None:
+    """How well the lips follow, on people and in noises that were never trained on."""
+    import torch
+
+    from train.reports import write_motion
+    from train.score_motion import score
+
+    torch.set_num_threads(1)
+    write_motion(score(checkpoint, data_root, landmarks or cache / "landmarks", cache), out)
+    typer.echo(out / "README.md")
+
+
+@app.command()
+def export(
+    data_root: DataRoot,
+    checkpoint: Checkpoint,
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    out: Path = Path("engines/weights"),
+    metrics: Annotated[Path | None, typer.Option(help="JSON of figures for the card, e.g. a report's.")] = None,
+) -> None:
+    """A checkpoint becomes encoder.onnx, its card and its golden stream; the motion's amplitude is set on the way."""
+    import json
+
+    import torch
+
+    from train.export import export as run
+    from train.export import golden_sound
+    from train.score_motion import amplitude_gain
+
+    torch.set_num_threads(1)
+    gain = amplitude_gain(checkpoint, data_root, landmarks or cache / "landmarks", cache)
+    figures = json.loads(metrics.read_text()) if metrics else {}
+    card = run(checkpoint, out, golden_sound(data_root), figures, gain)
+    typer.echo(f"{out / card.file}  sha256 {card.sha256}")

@@ -1,0 +1,37 @@
+"""What `voxcam train corpus check` prints: a table of the clips that a loader found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from train.corpora import Clip
+
+
+def table(name: str, clips: Sequence[Clip]) -> str:
+    """Counts by split: clips, speakers, and how many clips have phones, words, emotion, pictures or a noise class."""
+    columns = ("split", "clips", "speakers", "women", "phones", "words", "emotion", "pictures", "noise classes")
+    rows = [columns]
+    for split in ("train", "val"):
+        part = [clip for clip in clips if clip.split == split]
+        rows.append(
+            (
+                split,
+                str(len(part)),
+                str(len({clip.speaker for clip in part if clip.speaker})),
+                str(len({clip.speaker for clip in part if clip.gender == "f"})),
+                *(
+                    str(sum(getattr(clip, what) is not None for clip in part))
+                    for what in ("phones", "words", "emotion", "pictures")
+                ),
+                str(len({clip.noise_class for clip in part if clip.noise_class})),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(columns))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    shared = {clip.speaker for clip in clips if clip.split == "train" and clip.speaker} & {
+        clip.speaker for clip in clips if clip.split == "val"
+    }
+    lines.insert(0, f"{name}: {len(clips)} clips")
+    if shared:
+        lines.append(f"speakers on both sides: {', '.join(sorted(shared))}")
+    return "\n".join(lines)
