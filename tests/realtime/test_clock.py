@@ -1,0 +1,86 @@
+"""The map from samples to time follows drift and survives jumps; days pass without an overflow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from realtime.clock import NS, CaptureClock, Doorbell, FakeClock, SystemClock
+
+
+def stream(clock: CaptureClock, seconds: float, ppm: float, seed: int = 0, begin: int = 0, start_ns: int = 0) -> int:
+    """10 ms blocks of a device that is `ppm` fast, each late by 0 to 30 ms; gives the last count."""
+    random = np.random.default_rng(seed)
+    count = begin
+    for i in range(round(seconds * 100)):
+        count += 160
+        true_ns = start_ns + round((i + 1) * NS / 100 / (1 + ppm * 1e-6))
+        clock.observe(count, true_ns + int(random.exponential(3e6)))
+    return count
+
+
+@pytest.mark.parametrize("ppm", [-300.0, 0.0, 200.0])
+def test_follows_a_device_that_drifts(ppm: float) -> None:
+    clock = CaptureClock(16_000)
+    count = stream(clock, 300, ppm)
+    assert clock.drift_ppm == pytest.approx(ppm, abs=15)
+    true_ns = 300 * NS / (1 + ppm * 1e-6)
+    assert abs(clock.captured_ns(count) - true_ns) < 2_000_000
+
+
+def test_bursts_do_not_look_like_drift() -> None:
+    clock = CaptureClock(16_000)
+    for i in range(1_500):  # four blocks at once, each 40 ms
+        clock.observe((i + 1) * 160, (i // 4 + 1) * 40_000_000)
+    assert abs(clock.drift_ppm) < 30
+
+
+def test_there_and_back() -> None:
+    clock = CaptureClock(16_000)
+    count = stream(clock, 100, 150.0)
+    for sample in (count, count + 16_000, count - 8_000):
+        assert abs(clock.count_at(clock.captured_ns(sample)) - sample) <= 1
+
+
+def test_a_sleeping_computer_is_no_drift() -> None:
+    clock = CaptureClock(16_000)
+    count = stream(clock, 60, 50.0)
+    drift = clock.drift_ppm
+    later_ns = 60 * NS + 3600 * NS
+    clock.observe(count + 160, later_ns)
+    assert abs(clock.captured_ns(count + 160) - later_ns) < 1_000_000
+    assert clock.drift_ppm == drift
+
+
+def test_after_forty_days() -> None:
+    clock = CaptureClock(16_000)
+    begin, start_ns = 16_000 * 86_400 * 40, 86_400 * 40 * NS
+    count = stream(clock, 120, -100.0, begin=begin, start_ns=start_ns)
+    assert count > 2**31
+    assert abs(clock.captured_ns(count) - (start_ns + 120 * NS / (1 - 100e-6))) < 3_000_000
+
+
+def test_asking_before_anything_was_heard() -> None:
+    with pytest.raises(ValueError, match="nothing observed"):
+        CaptureClock(16_000).captured_ns(1)
+
+
+def test_doorbell_rings_once_and_never_blocks() -> None:
+    bell = Doorbell()
+    assert not bell.wait(0)
+    bell.ring()
+    bell.ring()
+    assert bell.wait(0)
+    assert not bell.wait(1_000)
+
+
+def test_clocks_sleep_to_absolute_times() -> None:
+    fake = FakeClock(5)
+    fake.sleep_until(3)
+    assert fake.now_ns() == 5
+    fake.sleep_until(10**18)
+    assert fake.now_ns() == 10**18
+    real = SystemClock()
+    due_ns = real.now_ns() + 2_000_000
+    real.sleep_until(due_ns)
+    assert real.now_ns() >= due_ns

@@ -1,0 +1,108 @@
+"""The delayed microphone: each sample leaves at its due time, on clocks that drift, without gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from realtime.audio_out import DelayLine
+from realtime.clock import NS
+
+RATE = 48_000
+
+
+@dataclass
+class Simulation:
+    """A microphone and an output, each with a clock of its own, and blocks in bursts."""
+
+    line: DelayLine
+    out_ppm: float = 0.0
+    burst: int = 1
+    errors_ms: list[float] = field(default_factory=list)
+    heard: list[np.ndarray] = field(default_factory=list)
+
+    def run(self, seconds: float, tone_hz: float = 400.0, start_s: float = 0.0) -> None:
+        block = RATE // 100
+        in_block, out_block, out_s = 0, 0, start_s
+        latency_ns = 10_000_000
+        for step in range(round(seconds * 100)):
+            now_s = start_s + (step + 1) * 0.01
+            if (step + 1) % self.burst == 0:
+                for _ in range(self.burst):
+                    at = (start_s + in_block * 0.01) + np.arange(block) / RATE
+                    in_block += 1
+                    sound = np.sin(2 * np.pi * tone_hz * at).astype(np.float32)[:, None]
+                    self.line.push(sound, round((start_s + in_block * 0.01) * NS))
+            while out_s < now_s:
+                out = np.empty(block, np.float32)
+                self.line.pull(out, round(out_s * NS) + latency_ns)
+                self.heard.append(out)
+                out_block += 1
+                out_s = start_s + out_block * 0.01 / (1 + self.out_ppm * 1e-6)
+            self.errors_ms.append(self.line.error_ns / 1e6)
+
+
+@pytest.mark.parametrize("out_ppm", [0.0, 200.0, -200.0])
+def test_stays_in_step_on_drifting_clocks(out_ppm: float) -> None:
+    line = DelayLine(RATE, RATE, 80_000_000)
+    simulation = Simulation(line, out_ppm)
+    simulation.run(90)
+    settled = np.array(simulation.errors_ms[4_000:])
+    assert np.abs(settled).max() < 5
+    assert line.correction * 1e6 == pytest.approx(-out_ppm, abs=120)
+    silent, skipped = line.silent_samples, line.skipped_samples
+    simulation.run(30, start_s=90)
+    assert (line.silent_samples - silent, line.skipped_samples - skipped) == (0, 0) or out_ppm != 0
+
+
+def test_the_tone_comes_out_whole_and_delayed() -> None:
+    line = DelayLine(RATE, RATE, 60_000_000)
+    simulation = Simulation(line)
+    simulation.run(12)
+    heard = np.concatenate(simulation.heard)[8 * RATE : 11 * RATE]
+    # Sample i leaves at i / RATE + 10 ms and must be the sound of 60 ms before.
+    times = (8 * RATE + np.arange(len(heard))) / RATE + 0.010 - 0.060
+    inphase = np.mean(heard * np.exp(-2j * np.pi * 400.0 * times)) * 2j
+    assert abs(inphase) == pytest.approx(1.0, abs=0.01)
+    late_ms = -np.angle(inphase) / (2 * np.pi * 400.0) * 1000
+    assert abs(late_ms) < 1.0
+    assert np.abs(np.diff(heard, 2)).max() < 0.01  # no click
+
+
+def test_bursts_from_the_sound_server_do_not_tear_it() -> None:
+    line = DelayLine(RATE, RATE, 90_000_000)
+    simulation = Simulation(line, burst=4)
+    simulation.run(30)
+    heard = np.concatenate(simulation.heard)[-10 * RATE :]
+    assert np.abs(np.diff(heard, 2)).max() < 0.01
+
+
+def test_another_lookahead_moves_the_sound_at_once() -> None:
+    line = DelayLine(RATE, RATE, 60_000_000)
+    simulation = Simulation(line)
+    simulation.run(10)
+    line.delay_ns = 140_000_000
+    simulation.run(3, start_s=10)
+    assert abs(line.error_ns) < 5_000_000
+    line.delay_ns = 60_000_000
+    simulation.run(3, start_s=13)
+    assert abs(line.error_ns) < 5_000_000
+
+
+def test_too_short_a_delay_plays_as_early_as_can_be_and_never_tears() -> None:
+    line = DelayLine(RATE, RATE, 5_000_000)  # less than the output's own latency
+    simulation = Simulation(line)
+    simulation.run(20)
+    heard = np.concatenate(simulation.heard)[-5 * RATE :]
+    assert np.abs(np.diff(heard, 2)).max() < 0.02
+
+
+def test_muted_is_silence_at_the_same_pace() -> None:
+    line = DelayLine(RATE, RATE, 60_000_000)
+    simulation = Simulation(line)
+    simulation.run(5)
+    line.muted = True
+    simulation.run(5, start_s=5)
+    assert np.abs(np.concatenate(simulation.heard)[-RATE:]).max() == 0

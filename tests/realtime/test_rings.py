@@ -1,0 +1,148 @@
+"""The two rings: nothing is lost, doubled or reordered, and reading changes nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.spec import SPEC
+from realtime.clock import FakeClock
+from realtime.latent_ring import LatentRing
+from realtime.messages import AudioCode, Stop
+from realtime.sample_ring import SampleRing
+
+CHUNK = SPEC.chunk_samples
+CHANNELS = len(SPEC.motion_channels)
+
+
+@given(
+    capacity=st.integers(1, 50),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=60),
+    begin=st.sampled_from([0, 2**31 - 7, 2**40]),
+)
+def test_sample_ring_is_a_bounded_queue(capacity: int, steps: list[tuple[bool, int]], begin: int) -> None:
+    ring = SampleRing(capacity)
+    ring.written = ring.read_count = begin
+    expected: list[float] = []
+    next_value, lost = 0, 0
+    for writes, count in steps:
+        if writes:
+            block = np.arange(next_value, next_value + count, dtype=np.float32)[:, None]
+            next_value += count
+            room = capacity - len(expected)
+            assert ring.write(block) == min(count, room)
+            expected += block[:room, 0].tolist()
+            lost += max(0, count - room)
+        else:
+            assert ring.read(count)[:, 0].tolist() == expected[:count]
+            expected = expected[count:]
+        assert len(ring) == len(expected)
+        assert ring.lost == lost
+
+
+def test_sample_ring_between_two_threads() -> None:
+    ring = SampleRing(997, channels=2)
+    total, got = 200_000, []
+
+    def write() -> None:
+        at = 0
+        while at < total:
+            block = np.arange(at, min(at + 113, total), dtype=np.float32)
+            at += ring.write(np.stack([block, -block], 1)[: ring.capacity - len(ring)])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while sum(map(len, got)) < total:
+        ring.doorbell.wait(10_000_000)
+        got.append(ring.read(101))
+    writer.join()
+    whole = np.concatenate(got)
+    assert ring.lost == 0
+    assert np.array_equal(whole[:, 0], np.arange(total, dtype=np.float32))
+    assert np.array_equal(whole[:, 1], -whole[:, 0])
+
+
+def test_sample_ring_keeps_the_times_of_its_blocks() -> None:
+    ring = SampleRing(100)
+    ring.write(np.zeros((30, 1), np.float32), 5)
+    ring.write(np.zeros((90, 1), np.float32), 7)
+    assert ring.stamps() == [(30, 5), (100, 7)]
+    assert ring.stamps() == []
+    assert ring.lost == 20
+
+
+def filled(codes: int, capacity: int = 64) -> LatentRing:
+    ring = LatentRing(capacity=capacity)
+    for k in range(codes):
+        ring.write(AudioCode(k, np.full(CHANNELS, float(k), np.float32), captured_ns=1000 + k))
+    return ring
+
+
+def oracle(end_samples: int, codes: int) -> float:
+    """Code k holds the value k and speaks of chunk k's middle; the picture shows the motion 20 ms before its end."""
+    complete = min(end_samples // CHUNK, codes)
+    times = np.arange(complete) * CHUNK + CHUNK / 2
+    return float(np.interp(end_samples - CHUNK, times, np.arange(complete)))
+
+
+@given(end=st.integers(CHUNK, 60 * CHUNK), codes=st.integers(1, 60))
+def test_latent_ring_interpolates_between_complete_codes(end: int, codes: int) -> None:
+    value = filled(codes, capacity=128).at(end)
+    assert value == pytest.approx(np.full(CHANNELS, oracle(end, codes)), abs=1e-5)
+
+
+@given(end=st.integers(20 * CHUNK, 59 * CHUNK), codes=st.integers(20, 60), later=st.integers(1, 6))
+def test_more_sound_never_changes_a_picture(end: int, codes: int, later: int) -> None:
+    end = min(end, codes * CHUNK)
+    before = filled(codes).at(end)
+    assert np.array_equal(filled(codes + later).at(end), before)
+
+
+def test_latent_ring_reads_change_nothing_and_orders_are_kept() -> None:
+    ring = filled(10)
+    first = ring.at(8 * CHUNK + 11).copy()
+    for end in (3, 10 * CHUNK, 5 * CHUNK, 8 * CHUNK + 11):
+        ring.at(end)
+    assert np.array_equal(ring.at(8 * CHUNK + 11), first)
+    assert ring.at(0).tolist() == [0.0] * CHANNELS
+    with pytest.raises(ValueError, match="where 10 was due"):
+        ring.write(AudioCode(12, np.zeros(CHANNELS, np.float32), 0))
+
+
+def test_latent_ring_after_many_days() -> None:
+    ring = LatentRing(capacity=64)
+    ring.codes = 2**31 // CHUNK * 40
+    for k in range(ring.codes, ring.codes + 40):
+        ring.write(AudioCode(k, np.full(CHANNELS, float(k % 1000), np.float32), captured_ns=k))
+    end = (ring.codes - 2) * CHUNK
+    assert ring.at(end)[0] == pytest.approx((ring.codes - 3 - 0.5) % 1000)
+    assert ring.captured_ns(end) == ring.codes - 3
+
+
+def test_waiting_ends_with_the_code_the_time_or_the_stream() -> None:
+    ring, clock = filled(5), FakeClock(0)
+    assert ring.wait_for(5 * CHUNK, until_ns=0, clock=clock)
+    assert not ring.wait_for(6 * CHUNK, until_ns=0, clock=clock)
+    ring.close(Stop(3, RuntimeError("cause")))
+    ring.close(Stop(4))
+    assert not ring.wait_for(6 * CHUNK)
+    assert str(ring.stop and ring.stop.error) == "cause"
+
+
+@settings(deadline=None)
+@given(st.integers(2, 40))
+def test_waiting_writer_is_let_on_by_the_reader(ahead: int) -> None:
+    ring = filled(ahead)
+    done = threading.Event()
+
+    def wait() -> None:
+        ring.wait_for_space(ahead)
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    ring.release(CHUNK * 6)
+    assert done.wait(5) == (ahead - 3 < ahead)
