@@ -1,0 +1,147 @@
+"""Counts instead of times: what one picture costs in engine calls, bytes copied, allocations and arithmetic.
+
+The guard in CI holds these against bench/budgets.toml. Counts are the same on every machine, so a breach is a change
+in the code, not a busy computer.
+"""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.graph_cost import graph_cost
+from bench.rig import HOP, Rig, shipped_speech
+from engines.build import models
+from engines.card import card_path
+from realtime.latent_ring import LatentRing
+from realtime.messages import AudioHop
+from realtime.meters import Meters
+from realtime.pacer import Pacer
+from realtime.pipeline import FaceStage, VoiceStage
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BUDGETS = Path(__file__).parent / "budgets.toml"
+PICTURE_RATE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Allocations:
+    kept_bytes: int  # still held after the run
+    peak_bytes: int  # largest sum at any moment above what is held
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of one picture at 25 pictures/s, unless said otherwise."""
+
+    engine_calls: float
+    engine_bytes_copied: float  # into the engines' input buffers
+    kept_bytes: float
+    largest_passing_bytes: int
+    graph_mflop: dict[str, float]  # by model, one call
+    parameter_bytes: dict[str, int]
+    weight_file_bytes: int  # all that is shipped
+
+
+class _Stream:
+    """The path of sound to pictures, stepped by hand in one thread."""
+
+    def __init__(self, rig: Rig, engines: Any) -> None:
+        self.ring = LatentRing()
+        self.engines = engines
+        self.pacer = Pacer(PICTURE_RATE, 0)
+        meters = Meters()
+        self.voice = VoiceStage(engines.encoder, engines.shaper, self.ring, meters)
+        self.face = FaceStage(engines.generator, rig.portrait, self.ring, self.pacer, meters, size=rig.portrait.size)
+        self.out = np.empty_like(rig.portrait.photo)
+        self.sound = shipped_speech()
+        self.hop = 0
+        self.pictures = 0
+
+    def picture(self) -> None:
+        """Hear what the next picture needs, and draw it."""
+        end = self.pacer.end_sample(self.pictures)
+        while self.ring.end_sample < end:
+            at = self.hop * HOP % (len(self.sound) - HOP)
+            self.voice.hear(AudioHop(self.hop, self.sound[at : at + HOP], 0))
+            self.hop += 1
+        self.face.draw(self.pictures, self.out)
+        self.pictures += 1
+
+
+def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
+    """What Python and NumPy allocate over some pictures, after the first 25 have filled every cache."""
+    with rig.engines() as engines:
+        stream = _Stream(rig, engines)
+        for _ in range(25):
+            stream.picture()
+        tracemalloc.start()
+        try:
+            for _ in range(10):  # tracing itself fills caches first
+                stream.picture()
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in range(pictures):
+                stream.picture()
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    return Allocations(max(0, after - before), peak - before)
+
+
+def count(rig: Rig, pictures: int = 50) -> Counts:
+    """All counts, on the shipped engines."""
+    allocations = count_allocations(rig, pictures)
+    with rig.engines() as engines:
+        stream = _Stream(rig, engines)
+        stream.picture()
+        sessions = [part.session for part in (engines.encoder, engines.generator) if getattr(part, "session", None)]
+        calls, copied = sum(s.calls for s in sessions), sum(s.bytes_copied for s in sessions)
+        for _ in range(pictures):
+            stream.picture()
+        calls = sum(s.calls for s in sessions) - calls
+        copied = sum(s.bytes_copied for s in sessions) - copied
+    costs = {name: graph_cost(card_path(name).with_name(f"{name}.onnx")) for name in models()}
+    weights = card_path("encoder").parent
+    return Counts(
+        engine_calls=calls / pictures,
+        engine_bytes_copied=copied / pictures,
+        kept_bytes=allocations.kept_bytes / pictures,
+        largest_passing_bytes=allocations.peak_bytes,
+        graph_mflop={name: round(cost.mflop, 3) for name, cost in costs.items()},
+        parameter_bytes={name: cost.parameter_bytes for name, cost in costs.items()},
+        weight_file_bytes=sum(file.stat().st_size for file in weights.iterdir() if file.is_file()),
+    )
+
+
+def read_budgets(path: Path = BUDGETS) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def breaches(counts: Counts, budgets: dict[str, Any]) -> list[str]:
+    """What is over budget, in words; empty where all is within."""
+    found = []
+    for name, limit in budgets["picture"].items():
+        value = getattr(counts, name)
+        if value > limit:
+            found.append(f"{name} is {value:,.0f}, the budget {limit:,}")
+    for table, values in (("graph_mflop", counts.graph_mflop), ("parameter_bytes", counts.parameter_bytes)):
+        for model, value in values.items():
+            limit = budgets[table].get(model)
+            if limit is None:
+                found.append(f"{model} has no budget for {table}")
+            elif value > limit:
+                found.append(f"{table} of {model} is {value:,.1f}, the budget {limit:,}")
+    if counts.weight_file_bytes > budgets["shipped"]["weight_file_bytes"]:
+        limit = budgets["shipped"]["weight_file_bytes"]
+        found.append(f"shipped weights are {counts.weight_file_bytes:,} bytes, the budget {limit:,}")
+    return found

@@ -1,0 +1,188 @@
+"""`voxcam bench throughput`: pictures and codes a second, for each engine and thread count, beside the yardstick.
+
+Everything that is compared runs in one process, in turns, so that load on the machine falls on all alike.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bench.latency import Progress
+from bench.rig import Rig, hops_of, shipped_speech
+from bench.rows import Row, value_row
+from bench.yardstick import yardstick_card
+from engines.backends import BACKENDS, find_backend
+from engines.build import models, open_engine
+from engines.card import card_path, read_card
+from engines.errors import ConfigError, EngineMismatch, VoxcamError
+from engines.golden import golden_path, read_golden
+from engines.spec import SPEC
+from realtime.latent_ring import LatentRing
+from realtime.messages import AudioHop
+from realtime.meters import Meters
+from realtime.pipeline import VoiceStage
+
+TURN_S = 0.4  # of each contestant in each round
+
+
+class Contestant:
+    """Something that can be called again and again, and counted."""
+
+    def __init__(self, call: Callable[[], None], **about: Any) -> None:
+        self.call, self.about = call, about
+        self.rates: list[float] = []
+
+    def take_turn(self, seconds: float) -> None:
+        self.call()
+        calls, began = 0, time.perf_counter()
+        while (now := time.perf_counter()) - began < seconds or calls < 3:
+            self.call()
+            calls += 1
+        self.rates.append(calls / (now - began))
+
+
+def measure_throughput(
+    rig: Rig,
+    backend: str = "all",
+    threads: tuple[int, ...] = (1,),
+    repeats: int = 5,
+    yardstick: bool = True,
+    progress: Progress = lambda text: None,
+) -> list[Row]:
+    """Pictures (generator, yardstick) and codes (encoder) a second; and offline render against real time."""
+    with ExitStack() as stack:
+        contestants = [drawing(rig)]
+        cards = [card_path(name) for name in models()] + ([yardstick_card()] if yardstick else [])
+        for card in cards:
+            for count in threads:
+                contestants += list(engine_contestants(card, backend, count, stack, progress))
+        for turn in range(repeats):
+            progress(f"throughput: round {turn + 1} of {repeats}, {len(contestants)} contestants")
+            for contestant in contestants:
+                contestant.take_turn(TURN_S)
+    rows = [value_row("calls_per_second", c.rates, "1/s", **c.about) for c in contestants]
+    return rows + _against_yardstick(contestants) + render_rows(rig, repeats=min(repeats, 3))
+
+
+def drawing(rig: Rig) -> Contestant:
+    """The shipped generator on one core, over the codes of real speech."""
+    codes = motion_course(rig, shipped_speech()[: 16_000 * 4])
+    engines = rig.engines()
+    out = np.empty_like(rig.portrait.photo)
+    order = iter(range(10**9))
+
+    def draw() -> None:
+        cv2.setNumThreads(1)
+        engines.generator.draw(codes[next(order) % len(codes)], rig.portrait, out=out)
+
+    height, width = rig.portrait.size
+    return Contestant(draw, model=f"generator {width}x{height}", engine="opencv, numba", precision="-", threads=1)
+
+
+def motion_course(rig: Rig, samples: np.ndarray, lookahead_ms: int = 0) -> np.ndarray:
+    """The motion codes of a sound, (codes, 25)."""
+    course = []
+    with rig.engines(lookahead_ms) as engines:
+        stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), Meters(), lookahead_ms=lookahead_ms)
+        stage.on_code.append(lambda code: course.append(code.motion.copy()))
+        for index, hop in enumerate(hops_of(samples)):
+            stage.hear(AudioHop(index, hop[:, 0], 0))
+    return np.array(course)
+
+
+def engine_contestants(
+    card: Path, backend: str, threads: int, stack: ExitStack, progress: Progress
+) -> list[Contestant]:
+    """Every engine of a model that can be opened here without building, or was built."""
+    if backend != "all" and backend not in BACKENDS:
+        raise ConfigError(f"no engine {backend!r}", f"choose all or one of {', '.join(BACKENDS)}")
+    found = read_card(card)
+    inputs = _inputs(card)
+    contestants = []
+    for name in BACKENDS if backend == "all" else (backend,):
+        module = find_backend(name)
+        try:
+            options = [(device, precision) for device in module.devices() for precision in module.precisions(device)]
+        except EngineMismatch as error:
+            if backend != "all":
+                raise
+            progress(f"left out: {error.what}")
+            continue
+        for device, precision in options:
+            try:
+                session = stack.enter_context(open_engine(card, name, device, precision, threads))
+            except VoxcamError:
+                continue  # not built: `voxcam bench engines` builds all, this measures what is there
+            about = {"model": found.name, "engine": f"{name} {device}", "precision": precision, "threads": threads}
+            contestants.append(Contestant(stepper(session, inputs), **about))
+    return contestants
+
+
+def stepper(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
+    """One call after another on a session, over inputs (steps, *shape)."""
+    steps = len(next(iter(inputs.values())))
+    state = [session.init_state() if session.state_tensors else None]
+    k = [0]
+
+    def step() -> None:
+        chunk = {name: array[k[0] % steps] for name, array in inputs.items()}
+        k[0] += 1
+        if state[0] is None:
+            session.run(chunk)
+        else:
+            _, state[0] = session.step(chunk, state[0])
+
+    return step
+
+
+def _inputs(card: Path) -> dict[str, np.ndarray]:
+    found = read_card(card)
+    golden = golden_path(found, card.parent)
+    if golden.exists():
+        return dict(read_golden(golden, found).inputs)
+    random = np.random.default_rng(0)
+    return {name: random.random((4, *tensor.shape), np.float32) for name, tensor in found.inputs.items()}
+
+
+def _against_yardstick(contestants: list[Contestant]) -> list[Row]:
+    """How many times faster the shipped generator draws than the yardstick, round by round."""
+    own = contestants[0]
+    rows = []
+    for other in contestants[1:]:
+        if other.about["model"] != "yardstick":
+            continue
+        ratios = [a / b for a, b in zip(own.rates, other.rates, strict=True)]
+        about = {key: other.about[key] for key in ("engine", "precision", "threads")}
+        rows.append(value_row("generator_against_yardstick", ratios, "times faster", **about))
+    return rows
+
+
+def render_rows(rig: Rig, seconds: float = 8.0, repeats: int = 3) -> list[Row]:
+    """Seconds of work for a second of talking video, file and all; below 1 is faster than time."""
+    import soundfile
+
+    from realtime.render import render_file
+
+    factors, times = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "speech.wav"
+        speech = shipped_speech()
+        soundfile.write(sound, np.resize(speech, round(seconds * SPEC.sample_rate_hz)), SPEC.sample_rate_hz)
+        for turn in range(repeats):
+            with rig.engines(80) as engines:
+                made = render_file(rig.portrait, engines, sound, Path(folder) / f"{turn}.mp4", lookahead_ms=80)
+            factors.append(made.real_time_factor)
+            times.append(made.first_picture_s)
+    about = {"picture_rate": 25, "lookahead_ms": 80, "size": f"{rig.portrait.size[1]}x{rig.portrait.size[0]}"}
+    return [
+        value_row("render_real_time_factor", factors, "s/s", **about),
+        value_row("render_first_picture", times, "s", **about),
+    ]
