@@ -248,7 +248,7 @@ class Shaper:
             code.phone_logits[self.row],
             float(code.presence[self.row, 0]),
             code.emotion_logits,
-            chunk_rms,
+            float(chunk_rms),  # one type: another would compile a second kernel within the stream
             self._out,
         )
         if not whole:
