@@ -235,7 +235,7 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
     """
     if state[STARTED] == 0:
         state[STARTED] = 1
-        state[BLINK_WAIT] = _between(state, 0.6, 2.0 * c[C_BLINK_S])
+        state[BLINK_WAIT] = _wait(state, 0.85 * c[C_BLINK_S], 0.2)  # as if the face had been there before
         state[BLINK_AGE] = -1
         state[FIX_WAIT] = _between(state, 0.3, 1.0)
         state[BREATH_S] = _between(state, 3.4, 5.2)

@@ -102,6 +102,12 @@ def test_blinks_are_as_often_and_as_deep_as_grids(speaks):
     assert np.abs(np.array(own["blink_course"])[5:10] - truth[5:10]).max() < 0.12
 
 
+def test_a_short_clip_blinks_as_often_as_a_long_one():
+    """Three seconds from the start, as GRID's clips are."""
+    own = measure_motion(as_clips(np.concatenate([course(seed, 0.05) for seed in range(900)])))
+    assert 0.8 < own["blinks_per_minute"] / load_figures()["blinks_per_minute"] < 1.2
+
+
 def test_lids_shut_faster_than_they_open():
     lid = course(9, 5)[:, BLINKS[0]]
     peaks = [k for k in range(20, len(lid) - 20) if lid[k] > 0.8 and lid[k] == lid[k - 3 : k + 4].max() > lid[k - 1]]
