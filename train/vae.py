@@ -302,7 +302,6 @@ class Heads(nn.Module):
         self.speaker = nn.Linear(SPEC.speaker_size, speakers)
         self.gender = nn.Linear(SPEC.speaker_size, 2)
         self.noise = nn.Linear(SPEC.noise_size, noises)
-        self.pooled = nn.Linear(SPEC.emotion_size, 64)  # the teacher's features pooled over the clip
         against = lambda size, classes: nn.Sequential(nn.Linear(size, 128), nn.SiLU(), nn.Linear(128, classes))  # noqa: E731
         self.against_emotion = against(2 * content, len(EMOTIONS))
         self.against_speaker = against(2 * content, speakers)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from train.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone
+
+CODES = 100
+NOTHING = AugmentConfig(
+    noise=0,
+    room=0,
+    gain_low_db=0,
+    gain_high_db=0,
+    band_limit=0,
+    codec=0,
+    clipping=0,
+    mute=0,
+    floor_low_db=-200,
+    floor_high_db=-199,
+)
+
+
+def make(config: AugmentConfig | None = None) -> Augment:
+    draw = np.random.default_rng(0)
+    noises = {
+        "hum": [draw.standard_normal(9000).astype(np.float32) * 0.05],
+        "hiss": [draw.standard_normal(90_000).astype(np.float32)],
+    }
+    room = np.zeros((2, 400), np.float32)
+    room[:, 0], room[:, 200] = 1, 0.5
+    voices = [tone(220), tone(300)]
+    return Augment(noises, room, voices, config)
+
+
+def tone(hz: float) -> np.ndarray:
+    time = np.arange(CODES * 320) / 16_000
+    return (0.1 * np.sin(2 * np.pi * hz * time) * (np.sin(2 * np.pi * 3 * time) > -0.5)).astype(np.float32)
+
+
+def test_a_seed_gives_the_same_sound_in_any_order() -> None:
+    augment, clean = make(), tone(200)
+    first = [augment.speech(clean, np.random.default_rng((1, row))) for row in range(8)]
+    again = [augment.speech(clean, np.random.default_rng((1, row))) for row in reversed(range(8))][::-1]
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a.samples, b.samples)
+        assert (a.snr_db, a.noise_class) == (b.snr_db, b.noise_class)
+    assert len({a.samples.tobytes() for a in first}) == 8
+
+
+def test_nothing_done_is_nothing_changed() -> None:
+    heard = make(NOTHING).speech(tone(200), np.random.default_rng(0))
+    np.testing.assert_allclose(heard.samples, tone(200), atol=1e-6)
+    assert heard.snr_db == SNR_RANGE_DB[1]
+    assert not heard.muted.any()
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 10.0])
+def test_noise_has_the_level_that_is_said(snr_db: float) -> None:
+    config = AugmentConfig(
+        **{**{f: getattr(NOTHING, f) for f in NOTHING.__slots__}, "noise": 1.0, "babble": 0, "synthetic": 0}
+    )
+    object.__setattr__(config, "snr_low_db", snr_db)
+    object.__setattr__(config, "snr_high_db", snr_db)
+    clean = tone(200)
+    heard = make(config).speech(clean, np.random.default_rng(3))
+    found = 20 * np.log10(active_rms(clean) / rms(heard.samples - clean))
+    assert found == pytest.approx(snr_db, abs=0.1)
+    assert heard.snr_db == pytest.approx(snr_db, abs=0.1)
+    assert heard.noise_class in ("hum", "hiss")
+
+
+def test_alone_is_never_louder_than_full_scale_and_says_so() -> None:
+    augment = make()
+    classes = set()
+    for row in range(60):
+        heard = augment.alone(CODES * 320, np.random.default_rng(row))
+        assert heard.samples.shape == (CODES * 320,)
+        assert np.abs(heard.samples).max() <= 1
+        assert heard.snr_db == SNR_RANGE_DB[0]
+        assert heard.muted.all()
+        classes.add(heard.noise_class)
+    assert {"", "babble", "hum", "hiss"} <= classes
+
+
+def test_muted_codes_are_silent() -> None:
+    config = AugmentConfig(**{**{f: getattr(NOTHING, f) for f in NOTHING.__slots__}, "mute": 1.0})
+    heard = make(config).speech(tone(200), np.random.default_rng(1))
+    assert heard.muted.any()
+    inside = heard.samples.reshape(CODES, 320)[heard.muted][1:-1]
+    assert np.abs(inside).max() < 1e-3
+
+
+def test_telephone_takes_what_a_telephone_takes() -> None:
+    time = np.arange(16_000) / 16_000
+    for hz, kept in ((100, 0.1), (1000, 0.9), (6000, 0.1)):
+        sine = np.sin(2 * np.pi * hz * time).astype(np.float32)
+        ratio = rms(telephone(sine)) / rms(sine)
+        assert ratio > kept if kept > 0.5 else ratio < kept

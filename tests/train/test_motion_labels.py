@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.measure import canonical_face
+from engines.spec import SPEECH_CHANNELS
+from train.labeller import LabellerConfig, label, teach
+from train.motion_labels import OPEN, at_codes, clip_motion, measure_offsets, picture_measures, smooth, talker_scales
+from train.teacher import FEATURES
+
+
+def talking(pictures: int = 75, px: float = 45.0) -> np.ndarray:
+    """The mean face in px, its lower lip moving by a sine of 0.1 eye distances."""
+    points = np.repeat(canonical_face()[None], pictures, 0)
+    opening = 0.1 * np.clip(np.sin(np.arange(pictures) / 4), 0, None)
+    for lower in (14, 87, 317, 178, 402, 88, 318):
+        points[:, lower, 1] += opening
+    return (points * px + [128, 128, 0]).astype(np.float32)
+
+
+def test_opening_is_in_eye_distances_from_rest() -> None:
+    motion = picture_measures(talking())
+    assert motion[:, OPEN].max() == pytest.approx(0.1, abs=0.005)
+    assert motion[:, OPEN].min() == pytest.approx(0, abs=0.005)
+    np.testing.assert_allclose(picture_measures(talking(px=90)), motion, atol=1e-4)
+
+
+def test_codes_lie_between_pictures() -> None:
+    """Picture i is at (i + .5) * 40 ms, code k at 0.02 k + 0.01 s."""
+    ramp = np.arange(75.0)[:, None].repeat(14, 1)
+    codes = at_codes(ramp, 150)
+    np.testing.assert_allclose(codes[1:149, 0], (np.arange(1, 149) * 0.02 + 0.01) / 0.04 - 0.5)
+    late = at_codes(ramp, 150, offset_s=0.04)  # pictures that come 40 ms late tell of one picture earlier
+    np.testing.assert_allclose(late[1:140, 0], codes[1:140, 0] + 1)
+
+
+def test_lost_faces_are_filled_from_their_neighbours() -> None:
+    whole = clip_motion(talking(), 150)
+    points = talking()
+    points[30:32] = np.nan
+    holed = clip_motion(points, 150)
+    assert np.isfinite(holed).all()
+    assert np.abs(holed - whole).max() < 0.06
+    np.testing.assert_allclose(holed[:50], whole[:50], atol=0.01)
+
+
+def test_smoothing_keeps_the_mean() -> None:
+    course = np.random.default_rng(0).standard_normal((200, 3))
+    smoothed = smooth(course, 1.0)
+    assert smoothed.std() < 0.7 * course.std()
+    np.testing.assert_allclose(smoothed.mean(0), course.mean(0), atol=0.05)
+
+
+def fake_corpus(offset_pictures: dict[str, int], clips: int = 8) -> tuple[dict, dict, dict]:
+    """Features that say the opening in a few of their numbers, and pictures that come too late by whole pictures."""
+    draw = np.random.default_rng(1)
+    mix = draw.standard_normal(FEATURES)
+    features, pictures, talker_of = {}, {}, {}
+    for talker, late in offset_pictures.items():
+        for number in range(clips):
+            course = np.convolve(draw.standard_normal(300), np.hanning(12), "same")[:150]
+            key = f"{talker}/{number}"
+            features[key] = (course[:, None] * mix + draw.standard_normal((150, FEATURES))).astype(np.float32)
+            seen = np.interp((np.arange(75) + 0.5 - late) * 0.04, (np.arange(150) + 0.5) * 0.02, course)
+            pictures[key] = seen[:, None].repeat(14, 1)
+            talker_of[key] = talker
+    return features, pictures, talker_of
+
+
+def test_offsets_are_found() -> None:
+    found = measure_offsets(*fake_corpus({"a": 0, "b": 0, "c": 1, "d": -1, "e": 0}))
+    assert found["c"] == pytest.approx(0.04, abs=0.012)
+    assert found["d"] == pytest.approx(-0.04, abs=0.012)
+    assert found["a"] == pytest.approx(0, abs=0.012)
+
+
+def test_scales_of_talkers() -> None:
+    labels = {
+        f"{t}/{i}": np.random.default_rng(i).standard_normal((150, 14)) * s
+        for t, s in (("a", 1), ("b", 3))
+        for i in range(10)
+    }
+    labels["c/0"] = np.random.default_rng(0).standard_normal((150, 14)) * 9
+    scales, typical = talker_scales(labels, {key: key[0] for key in labels})
+    assert scales["a"] == pytest.approx(np.ones(14), rel=0.05)
+    assert typical == pytest.approx(np.full(14, 2), rel=0.05)
+    assert (scales["c"] < 4).all()  # one clip is not believed
+
+
+def test_labeller_learns_what_features_tell() -> None:
+    features, pictures, talker_of = fake_corpus({"a": 0, "b": 0}, 6)
+    targets = {key: at_codes(value, 150).astype(np.float32) for key, value in pictures.items()}
+    config = LabellerConfig(nets=1, steps=60, batch=6, size=16, dropout=0.1, learning_rate=0.01)
+    nets, standard = teach(features, {k: v for k, v in targets.items() if not k.endswith("5")}, talker_of, config)
+    guess = label(nets, standard, features["a/5"])
+    assert guess.shape == (150, len(SPEECH_CHANNELS))
+    assert np.corrcoef(guess[:, 0], targets["a/5"][:, 0])[0, 1] > 0.8

@@ -1,0 +1,215 @@
+"""The loop on a corpus of noise: resumed equals uninterrupted, two processes equal one, batches hang on seeds alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engines.errors import ConfigError, InputError, OutputError
+from train import checkpoint
+from train.batches import BatchConfig, Batches, Corpus, Item
+from train.corpora import Clip
+from train.train_motion import MotionConfig, train_motion
+from train.train_vae import VaeConfig, rate_at, train_vae
+from train.vae import EncoderConfig
+
+SMALL = EncoderConfig(conv1=16, conv2=16, gru=16, slow=16, motion_gru=8, decoder=16)
+BATCH = BatchConfig(grid=2, tts=1, librispeech=1, emodb=2, again=1, alone=1, codes=60)
+CONFIG = VaeConfig(steps=6, encoder=SMALL, batch=BATCH, checkpoint_every=2, bf16=False)
+
+
+def make_corpus() -> Corpus:
+    draw = np.random.default_rng(0)
+    items: dict[str, list[Item]] = {}
+    for name in ("grid", "tts", "librispeech", "emodb"):
+        for number in range(4):
+            codes = 70 if number else 40
+            clip = Clip(
+                f"{name}/{number}",
+                name,
+                Path(),
+                "train",
+                f"{name}/{number % 2}",
+                "f",
+                emotion="anger" if name == "emodb" else None,
+            )
+            motion = draw.standard_normal((codes, 14))
+            if name == "librispeech" and number == 3:
+                motion = np.full((codes, 14), np.nan)
+            items.setdefault(name, []).append(
+                Item(
+                    clip=clip,
+                    sound=(3000 * draw.standard_normal(codes * 320)).astype(np.int16),
+                    phones=draw.integers(0, 40, codes).astype(np.int8),
+                    presence=np.ones(codes, np.uint8),
+                    motion=motion.astype(np.float16),
+                    components=draw.standard_normal((codes, 64)).astype(np.float16),
+                    mood=np.full(7, 1 / 7, np.float32),
+                )
+            )
+    speakers = tuple(sorted({item.clip.speaker for found in items.values() for item in found}))
+    noises = {"hiss": [draw.standard_normal(16_000).astype(np.float32)]}
+    rooms = np.zeros((1, 50))
+    rooms[0, 0] = 1
+    return Corpus(items, speakers, ("", "babble", "breath", "hiss", "music"), noises, rooms)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    (tmp_path / "speech.json").write_text(json.dumps({"typical": [0.05] * 14}))
+    return tmp_path
+
+
+def run(cache: Path, out: Path, config: VaeConfig = CONFIG, **more) -> dict[str, torch.Tensor]:
+    return checkpoint.load(train_vae(config, cache, cache, out, workers=0, corpus=make_corpus(), **more))[0]
+
+
+def test_batches_hang_on_seed_and_step_alone() -> None:
+    corpus = make_corpus()
+    whole = [Batches(corpus, BATCH, 3).batch(step) for step in (5, 6)]
+    resumed = iter(Batches(corpus, BATCH, 3, first=6))
+    for name, value in next(resumed).items():
+        torch.testing.assert_close(value, whole[1][name], equal_nan=True)
+    assert not torch.equal(whole[0]["samples"], whole[1]["samples"])
+
+
+def test_rows_of_a_batch() -> None:
+    batch = Batches(make_corpus(), BATCH, 1).batch(0)
+    assert batch["samples"].shape == (8, 60 * 320)
+    assert batch["speech"].tolist() == [1] * 7 + [0]
+    for name, value in batch.items():
+        assert torch.isfinite(value.float()).all(), name
+    pair = int(batch["pairs"][0])
+    assert batch["speaker"][6] == batch["speaker"][pair]
+    assert not torch.equal(batch["samples"][6], batch["samples"][pair])
+    assert (batch["phones"][7] == 0).all()
+    assert batch["presence"][7].sum() == 0
+    assert batch["motion"][7].abs().sum() == 0
+
+
+def test_clips_without_motion_teach_none() -> None:
+    batches = Batches(make_corpus(), BATCH, 1)
+    weights = torch.cat([batches.batch(step)["motion_weight"][3:4] for step in range(30)])  # the row of librispeech
+    assert set(weights.tolist()) == {0.0, 0.5}
+
+
+def test_resumed_equals_uninterrupted(cache: Path, tmp_path: Path) -> None:
+    whole = run(cache, tmp_path / "whole")
+    run(cache, tmp_path / "cut", stop_at=3)
+    resumed = run(cache, tmp_path / "cut")
+    assert set(whole) == set(resumed)
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_training_changes_the_weights_and_lowers_the_loss(cache: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+    config = replace(CONFIG, steps=30, learning_rate=5e-3)
+    run(cache, tmp_path / "run", config, progress=lambda _step, _of, found: losses.append(found["reconstruction"]))
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    assert (tmp_path / "run" / "log.csv").read_text().startswith("step,seconds,rate,")
+
+
+def test_a_checkpoint_of_another_net_is_refused(cache: Path, tmp_path: Path) -> None:
+    run(cache, tmp_path / "run", stop_at=2)
+    with pytest.raises(ConfigError, match="encoder"):
+        run(cache, tmp_path / "run", replace(CONFIG, encoder=replace(SMALL, gru=24)))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(cache, tmp_path / "run", stop_at=2)
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+
+    def full(_tensors, path, _metadata):
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OutputError, match="last checkpoint is kept"):
+        run(cache, tmp_path / "run")
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "last.safetensors"
+    with pytest.raises(InputError, match="no checkpoint"):
+        checkpoint.load(path)
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(path)
+
+
+def test_rate_rises_and_falls() -> None:
+    config = replace(CONFIG, steps=100)
+    rates = [rate_at(step, config) for step in range(100)]
+    assert np.argmax(rates) in (4, 5)
+    assert rates[0] < rates[4]
+    assert rates[-1] < 0.02 * max(rates)
+
+
+def test_motion_head_is_taught_on_frozen_codes(cache: Path, tmp_path: Path) -> None:
+    run(cache, tmp_path / "run", stop_at=2)
+    path = tmp_path / "run" / "last.safetensors"
+    out = train_motion(
+        MotionConfig(steps=3, batch=BATCH), cache, cache, path, tmp_path / "motion", 0, corpus=make_corpus()
+    )
+    before, after = checkpoint.load(path)[0], checkpoint.load(out)[0]
+    changed = {name for name in before if name.startswith("average.") and not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("motion_" in name for name in changed)
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(cache: Path, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from dataclasses import replace
+        from pathlib import Path
+        import torch
+        from lightning.fabric import Fabric
+        from tests.train.test_train_vae import CONFIG, make_corpus
+        from train.train_vae import train_vae
+        if __name__ == "__main__":
+            torch.set_num_threads(1)
+            cache, out, devices = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+            fabric = Fabric(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto")
+            train_vae(replace(CONFIG, micro_batches=2), cache, cache, out, fabric, workers=0, corpus=make_corpus())
+        """)
+    )
+    found = []
+    for devices in (1, 2):
+        out = tmp_path / f"run{devices}"
+        command = [sys.executable, "-W", "ignore", str(script), str(cache), str(out), str(devices)]
+        root = Path(__file__).parents[2]
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(checkpoint.load(out / "last.safetensors")[0])
+    for name, value in found[0].items():
+        if name.startswith("model."):
+            torch.testing.assert_close(found[1][name], value, atol=2e-5, rtol=1e-3, msg=name)
