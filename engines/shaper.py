@@ -4,18 +4,17 @@ Order, and why:
 
 1. Presence opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, breath, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter.
-2. Jitter: what stays within a few thousandths of an eye distance is smoothed, what moves passes whole (`_steady`). A
-   movement is never delayed by it.
-3. Emotion and the idle process are added. Neither changes the gap between the lips.
-4. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
+2. Emotion and the idle process are added. Neither changes the gap between the lips.
+3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
    lowered, the lower lip comes up, the upper one comes down a little.
-5. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+4. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
     motion, state = shaper.step(code, state, chunk_rms)      # (25,) float32; the old state is spent
 
+Nothing is smoothed: the encoder's own jitter is half of a real mouth's, and smoothing what is small cost correlation.
 All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
 than the encoder's row did.
 """
@@ -45,41 +44,29 @@ WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.
 
 ON, OFF = 0.55, 0.35  # presence that opens the gate, and below which it shuts
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
-CLOSE_FROM, CLOSE_FULL = 0.30, 0.60  # posterior of p, b or m between which the lips shut
+CLOSE_FROM, CLOSE_FULL = 0.20, 0.45  # posterior of p, b or m between which the lips shut
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.34  # a code: shut within 40 ms, open again within 60
 SHUT_GAP = 0.002  # median gap that FaceMesh reads on shut lips: a hair line is no opening
 TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
 TOUCH_UPPER = 0.008  # upper lip raised off the teeth in f and v
-STEADY = 0.35  # share of a small difference that is taken over a code
 NO_NUMBERS = ("the encoder gave values that are not numbers", "voxcam engines verify")
 IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 
-# Jitter below this much (eye distances) is smoothed: a quarter of each channel's deviation over GRID.
-SMALL = 0.25 * np.array(
-    [0.072, 0.035, 0.053, 0.031, 0.015, 0.019, 0.059, 0.021, 0.021, 0.013, 0.015, 0.011, 0.011, 0.011]
-)
 LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1])
 HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1])
 
 _LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
 _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 
-# State of the laws: gate open or shut, its course, closure, touch, idle's share, then the steadied channels.
-OPEN, GATE, CLOSURE, TOUCH, LIFE, STEADIED = 0, 1, 2, 3, 4, 5
-LAW_STATE = STEADIED + SPEECH
+# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share.
+OPEN, GATE, CLOSURE, TOUCH, LIFE = range(5)
+LAW_STATE = 5
 
 
 @numba.njit(cache=True)
 def _towards(value: float, target: float, rise: float, fall: float) -> float:
     """One code on the way to the target, at most this far."""
     return value + min(rise, max(-fall, target - value))
-
-
-@numba.njit(cache=True)
-def _steady(value: float, before: float, small: float) -> float:
-    """A difference far below `small` is smoothed, one above it passes whole."""
-    difference = value - before
-    return before + difference * min(1.0, STEADY + (1 - STEADY) * abs(difference) / small)
 
 
 @numba.njit(cache=True)
@@ -116,9 +103,7 @@ def _step(
 
     out[:] = 0.0
     for c in range(SPEECH):
-        steadied = _steady(speech[c] * gate, laws[STEADIED + c], SMALL[c])
-        laws[STEADIED + c] = steadied
-        out[c] = steadied
+        out[c] = speech[c] * gate
 
     step_expression(mood, emotion, emotion_logits, presence, out)
     if with_life or laws[LIFE] > 0.001:

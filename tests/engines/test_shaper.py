@@ -175,7 +175,7 @@ def test_f_and_v_leave_a_sliver(phone):
 
 def test_a_doubtful_p_does_not_shut():
     course = vowel(120)
-    course["phone_logits"][60:66, PHONE["P"]] = 6.8  # against 8: a quarter
+    course["phone_logits"][60:66, PHONE["P"]] = 6.5  # against 8: a fifth
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     assert out[60:66, JAW].min() > 0.15
 
@@ -212,15 +212,12 @@ def test_release_is_soft_and_the_start_is_quick():
     assert jaw[130] == 0
 
 
-def test_jitter_is_smoothed_and_movement_is_not_delayed():
-    random = np.random.default_rng(0)
+def test_what_is_heard_passes_whole_and_at_once():
     course = vowel(300)
-    course["speech"][:, JAW] += (0.004 * random.standard_normal(300)).astype(np.float32)
+    course["speech"][:, JAW] += (0.004 * np.random.default_rng(0).standard_normal(300)).astype(np.float32)
     course["speech"][150:, JAW] += 0.08
-    jaw = Shaper(idle=False, emotion="off").run(**course)[0][:, JAW]
-    raw = course["speech"][:, JAW]
-    assert np.abs(np.diff(jaw[20:150], 2)).mean() < 0.6 * np.abs(np.diff(raw[20:150], 2)).mean()
-    assert abs(jaw[150] - raw[150]) < 1e-6
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    assert np.array_equal(out[20:, :11], course["speech"][20:, :11])
 
 
 @given(seed=st.integers(0, 2**31 - 1), wild=st.floats(0, 20))
