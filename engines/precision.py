@@ -38,10 +38,14 @@ def convert_precision(
     precision: str,
     calibration: Mapping[str, np.ndarray] | None = None,
     beside_int8: str = "fp32",
+    float_products: bool = True,
+    quantise_results: bool = False,
 ) -> Built:
     """A model's bytes in another precision. int8 needs calibration inputs, (steps, *shape) by name.
 
-    `beside_int8` types what an int8 engine does not quantise.
+    `beside_int8` types what an int8 engine does not quantise. Without `float_products` the matrix products that stay in
+    float32 are written as sums of products, for targets that multiply no float32 matrices. With `quantise_results` what
+    an int8 layer gives is quantised too: ONNX Runtime has int8 kernels for such layers only.
     """
     if precision == "fp32":
         return Built(content, {"types": "float32"})
@@ -51,6 +55,8 @@ def convert_precision(
     if any(attribute.type == onnx.AttributeProto.GRAPH for node in model.graph.node for attribute in node.attribute):
         what = f"{card.name} has graphs inside its graph, which cannot be retyped"
         raise EngineMismatch(what, "use --precision fp32")
+    if not float_products:
+        _spell_out_products(model)
     if precision in ("fp16", "bf16"):
         kept = _retype(model, TensorProto.FLOAT16 if precision == "fp16" else TensorProto.BFLOAT16)
         return Built(model.SerializeToString(), {"types": precision, "kept_float32": sorted(kept)})
@@ -59,12 +65,34 @@ def convert_precision(
             raise ConfigError("an int8 engine needs calibration inputs", "ship NAME.calibration.npz or a golden stream")
         if beside_int8 == "fp16" and _opset(model) < 19:  # float16 scales came with opset 19
             model = onnx.version_converter.convert_version(model, 19)
-        layers = _quantise(model, card, calibration)
+        layers = _quantise(model, card, calibration, quantise_results)
         note = f"{len(layers)} layers in int8, {len(next(iter(calibration.values())))} calibration steps"
         if beside_int8 == "fp16":
             _retype(model, TensorProto.FLOAT16)
         return Built(model.SerializeToString(), {"types": "int8 QDQ, symmetric", "layers": layers}, note)
     raise ConfigError(f"no precision {precision!r}", "choose fp32, bf16, fp16 or int8")
+
+
+def _spell_out_products(model: Any) -> None:
+    """x . W -> ReduceSum(x[..., None] * W, -2) for the products of the float32 front end with constant weights."""
+    graph = model.graph
+    _constants_to_initialisers(graph)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    kept = _nodes_in_float32(graph)
+    for name, value in (("products/last", [-1]), ("products/reduced", [-2])):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    nodes = []
+    for index, node in enumerate(graph.node):
+        if node.op_type != "MatMul" or index not in kept or node.input[1] not in weights:
+            nodes.append(node)
+            continue
+        wide, product = f"{node.output[0]}/wide", f"{node.output[0]}/products"
+        nodes.append(helper.make_node("Unsqueeze", [node.input[0], "products/last"], [wide]))
+        nodes.append(helper.make_node("Mul", [wide, node.input[1]], [product]))
+        nodes.append(helper.make_node("ReduceSum", [product, "products/reduced"], [node.output[0]], keepdims=0))
+    rebuilt = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(rebuilt)
 
 
 def _retype(model: Any, to: int) -> set[str]:
@@ -182,7 +210,7 @@ def bfloat16_bits(values: np.ndarray) -> np.ndarray:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
 
 
-def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray]) -> list[str]:
+def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray], quantise_results: bool) -> list[str]:
     """Put symmetric quantise-dequantise pairs around convolutions and products with constant weights, in place.
 
     Weights by output channel, activations by tensor, biases left in float32 (TensorRT refuses quantised ones). The
@@ -217,7 +245,8 @@ def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray
     ]
     if not chosen:
         raise EngineMismatch(f"{card.name} has no layer that int8 would help", "use --precision bf16 or fp32")
-    ranges = measure_ranges(model, card, sorted({node.input[0] for node in chosen}), calibration)
+    measured = {node.input[0] for node in chosen} | ({node.output[0] for node in chosen} if quantise_results else set())
+    ranges = measure_ranges(model, card, sorted(measured), calibration)
     pairs: dict[str, str] = {}
     before: dict[int, list[Any]] = {}
 
@@ -251,9 +280,21 @@ def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray
         activation = np.array(max(ranges[node.input[0]], 1e-6) / 127, np.float32)
         node.input[0] = quantised(node.input[0], activation, None, node)
         node.input[1] = quantised(node.input[1], by_channel, axis, node)
+    after: dict[int, list[Any]] = {}
+    for node in chosen if quantise_results else ():
+        result = node.output[0]
+        node.output[0] = f"{result}/raw"
+        scale = np.array(max(ranges[result], 1e-6) / 127, np.float32)
+        graph.initializer.append(numpy_helper.from_array(scale, f"{result}/result scale"))
+        graph.initializer.append(numpy_helper.from_array(np.zeros((), np.int8), f"{result}/result zero"))
+        parts = [f"{result}/result scale", f"{result}/result zero"]
+        after[id(node)] = [
+            helper.make_node("QuantizeLinear", [f"{result}/raw", *parts], [f"{result}/raw q"]),
+            helper.make_node("DequantizeLinear", [f"{result}/raw q", *parts], [result]),
+        ]
     nodes = []
     for node in graph.node:
-        nodes += [*before.get(id(node), []), node]
+        nodes += [*before.get(id(node), []), node, *after.get(id(node), [])]
     rebuilt = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(rebuilt)
@@ -261,7 +302,7 @@ def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
-    return [node.name or node.output[0] for node in chosen]
+    return [node.name or node.output[0].removesuffix("/raw") for node in chosen]
 
 
 def _output_axis(node: Any) -> int:

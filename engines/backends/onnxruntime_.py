@@ -44,7 +44,7 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     """The engine is an ONNX file with the precision in its own types."""
     from engines.precision import convert_precision
 
-    return convert_precision(content, card, precision, options.calibration)
+    return convert_precision(content, card, precision, options.calibration, quantise_results=True)
 
 
 def load(content: bytes, card: EngineCard, precision: str, device: str, threads: int) -> Session:
@@ -56,7 +56,7 @@ def layer_times(
 ) -> list[tuple[str, str, float]]:
     """(layer, kind and kernel, ms a call) of a model, on the same inputs again and again."""
     feed = {**{name: card.inputs[name].empty() for name in card.state_names}, **inputs}
-    total: dict[tuple[str, str], float] = {}
+    times: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         options = _options(threads)
         options.enable_profiling = True
@@ -68,8 +68,8 @@ def layer_times(
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             key = (event["name"].removesuffix("_kernel_time"), event["args"]["op_name"])
-            total[key] = total.get(key, 0.0) + event["dur"] / 1e3 / repeats
-    return [(layer, kind, ms) for (layer, kind), ms in total.items()]
+            times.setdefault(key, []).append(event["dur"] / 1e3)
+    return [(layer, kind, float(np.median(ms))) for (layer, kind), ms in times.items()]
 
 
 class OnnxRuntimeSession(Session):

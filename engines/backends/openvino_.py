@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
+
 from engines.backends import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
@@ -82,13 +84,14 @@ def layer_times(
     request = state.handle if isinstance(state, BoundState) and session.state_tensors else session._plain
     for name, array in inputs.items():
         session.inputs[name][...] = array
-    total: dict[tuple[str, str], float] = {}
+    times: dict[tuple[str, str], list[float]] = {}
     for _ in range(repeats):
         request.infer()
         for entry in request.profiling_info:
             key = (entry.node_name, f"{entry.node_type} {entry.exec_type}")
-            total[key] = total.get(key, 0.0) + entry.real_time.total_seconds() * 1e3 / repeats
-    return [(layer, kind, ms) for (layer, kind), ms in total.items() if ms > 0]
+            times.setdefault(key, []).append(entry.real_time.total_seconds() * 1e3)
+    found = [(layer, kind, float(np.median(ms))) for (layer, kind), ms in times.items()]
+    return [(layer, kind, ms) for layer, kind, ms in found if ms > 0]
 
 
 def _config(precision: str, threads: int, **more: Any) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def describe(device: str) -> dict[str, Any]:
 def build(content: bytes, card: EngineCard, precision: str, device: str, options: BuildOptions) -> Built:
     """For the compute capabilities asked for, all in one file; without any, for the GPU that is here."""
     version()
-    typed = convert_precision(content, card, precision, options.calibration, beside_int8="fp16")
+    turing = "7.5" in options.compute_capability
+    typed = convert_precision(content, card, precision, options.calibration, "fp16", float_products=not turing)
     builder, network, _kept = parse_typed(trt, typed.content, card.name)
     config = builder.create_builder_config()
     names = [COMPUTE_CAPABILITIES[capability] for capability in options.compute_capability] or ["CURRENT"]
@@ -61,8 +62,7 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     for index, name in enumerate(names):
         if not config.set_compute_capability(getattr(trt.ComputeCapability, name), index):
             raise EngineMismatch(f"TensorRT-RTX {version()} does not build for {name}", "leave it out")
-    turing = "7.5" in options.compute_capability and precision in ("fp32", "bf16")
-    fix = "use --precision fp16 or leave out 7.5, which has no other float type" if turing else "use --precision fp16"
+    fix = "use --precision fp16 or int8, or leave out 7.5" if turing else "use another precision"
     engine = serialise(trt, builder, network, config, card.name, fix)
     return Built(engine, {**typed.flags, "strongly_typed": True, "targets": names}, typed.note)
 

@@ -1,0 +1,300 @@
+"""`voxcam bench`: numbers that a sceptic would accept, as tables, JSON and figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.rows import Row, about, as_report, compare, read_report, write_report
+from engines.errors import ConfigError
+from engines.spec import SPEC
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Json = Annotated[Path | None, typer.Option("--json", help="write rows and machine to this file")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="draw the figure into this file (png, svg, pdf)")]
+Portrait = Annotated[
+    Path | None, typer.Option("--portrait", "-p", help="a photo; the one that comes along if left out")
+]
+Size = Annotated[str, typer.Option(help="camera picture, such as 1280x720")]
+Quick = Annotated[bool, typer.Option("--quick", help="shorter and fewer")]
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    compared: Annotated[
+        tuple[Path, Path] | None, typer.Option("--compare", help="two files that --json wrote, side by side")
+    ] = None,
+) -> None:
+    """Measure delay, speed, resources, robustness and scale on this machine."""
+    if compared is not None:
+        print_comparison(*compared)
+        return
+    if context.invoked_subcommand is None:
+        raise ConfigError("nothing to measure was named", "try: voxcam bench all --quick, or voxcam bench --help")
+
+
+@app.command()
+def latency(
+    lookahead_ms: Annotated[str, typer.Option(help="one or several of 0,40,80")] = "0,40,80",
+    fps: Annotated[str, typer.Option(help="pictures a second, one or several")] = "25,30,60",
+    seconds: Annotated[float, typer.Option(min=4, help="of live stream for each combination")] = 20,
+    portrait: Portrait = None,
+    size: Size = "1280x720",
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Newest-sample age, event to picture, and every stage, through the real live path."""
+    from bench.latency import measure_latency
+    from bench.rig import Rig
+    from realtime.pacer import checked_lookahead, checked_rate
+
+    lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
+    rates = tuple(checked_rate(value) for value in _integers(fps, "--fps"))
+    rows = measure_latency(Rig.open(portrait, _size(size)), lookaheads, rates, seconds, _say)
+    _finish("latency", rows, json, plot)
+
+
+@app.command()
+def throughput(
+    engine: Annotated[str, typer.Option(help="all, or onnxruntime, openvino, tensorrt, tensorrt-rtx")] = "all",
+    threads: Annotated[str, typer.Option(help="one or several thread counts, such as 1,2")] = "1",
+    repeats: Annotated[int, typer.Option(min=2, help="rounds")] = 5,
+    yardstick: Annotated[bool, typer.Option(help="measure a Wav2Lip-sized generator beside ours")] = True,
+    portrait: Portrait = None,
+    size: Size = "1280x720",
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Pictures and codes a second by engine and threads, beside the yardstick; offline render against real time."""
+    from bench.rig import Rig
+    from bench.throughput import measure_throughput
+
+    counts = _integers(threads, "--threads")
+    rows = measure_throughput(Rig.open(portrait, _size(size)), engine, counts, repeats, yardstick, _say)
+    _finish("throughput", rows, json, plot)
+
+
+@app.command()
+def resources(
+    seconds: Annotated[float, typer.Option(min=2, help="of live stream")] = 20,
+    fps: Annotated[int, typer.Option(help="pictures a second")] = 25,
+    repeats: Annotated[int, typer.Option(min=1, help="fresh processes")] = 3,
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Processor time, memory over time, wake-ups, allocations, and what a start is made of."""
+    from bench.resources import measure_resources
+    from bench.rig import Rig
+    from realtime.pacer import checked_rate
+
+    rows = measure_resources(Rig.open(), seconds, checked_rate(fps), repeats, progress=_say)
+    _finish("resources", rows, json, plot)
+
+
+@app.command()
+def robustness(
+    clips: Annotated[Path, typer.Option(help="folder of clips with pictures: TALKER/CLIP.mkv, CLIP.align beside it")],
+    most: Annotated[int, typer.Option("--most", min=0, help="clips at most, evenly over talkers; 0: all")] = 0,
+    noise: Annotated[
+        Path | None, typer.Option(help="folder of recordings KIND/NAME.wav; made noises if left out")
+    ] = None,
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="encoder cards to compare; the shipped one if left out")
+    ] = None,
+    lookahead_ms: Annotated[str, typer.Option(help="one or several of 0,40,80")] = "0,40,80",
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Mouth against SNR, openness on noise alone, beside baselines."""
+    from bench.clips import load_clips
+    from bench.robustness import measure_robustness
+    from realtime.pacer import checked_lookahead
+
+    lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
+    loaded = load_clips(clips, most, _say)
+    rows = measure_robustness(loaded, lookaheads, tuple(encoder or ("encoder",)), noise, progress=_say)
+    _finish("robustness", rows, json, plot)
+
+
+@app.command()
+def scale(
+    minutes: Annotated[str, typer.Option(help="session lengths")] = "1,5,20",
+    megapixels: Annotated[str, typer.Option(help="photo sizes")] = "0.3,1,3,8,24",
+    fps: Annotated[str, typer.Option(help="picture rates")] = "10,25,30,60",
+    portrait: Portrait = None,
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Cost against session length, photo size and picture rate."""
+    from bench.rig import Rig
+    from bench.scale import measure_scale
+
+    rows = measure_scale(
+        Rig.open(portrait),
+        _numbers(minutes, "--minutes"),
+        _numbers(megapixels, "--megapixels"),
+        _integers(fps, "--fps"),
+        portrait,
+        _say,
+    )
+    _finish("scale", rows, json, plot)
+
+
+@app.command("all")
+def everything(
+    quick: Quick = False,
+    clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
+    json: Json = None,
+) -> None:
+    """All of it, one after another; with --quick in under three minutes."""
+    from bench.report import measure_all
+
+    parts = measure_all(quick, clips, None, _say)
+    rows = [row for part in parts.values() for row in part]
+    for name, part in parts.items():
+        Console().print(f"[bold]{name}[/bold]")
+        Console().print(table(part))
+    if json is not None:
+        write_report(as_report(rows), json)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="folder for Markdown, JSON and figures")] = Path("docs/reports/bench"),
+    quick: Quick = False,
+    clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
+    noise: Annotated[Path | None, typer.Option(help="recordings for robustness: KIND/NAME.wav")] = None,
+    only: Annotated[str, typer.Option(help="make again only these parts, such as latency,scale")] = "",
+) -> None:
+    """Write the report: tables, figures, machine, spread, and the command under each figure."""
+    from bench.report import write_bench_report
+
+    write_bench_report(out, quick, clips, noise, tuple(part for part in only.split(",") if part), _say)
+    print(out / "README.md")
+
+
+@app.command()
+def engines(
+    out: Annotated[Path | None, typer.Option(help="folder for Markdown, JSON and figure")] = None,
+    backend: Annotated[str, typer.Option(help="all, or one backend")] = "all",
+    repeats: Annotated[int, typer.Option(min=2, help="rounds")] = 5,
+    json: Json = None,
+    plot: Plot = None,
+) -> None:
+    """Build every engine of every model and measure it: ms, pictures a second on one core, error, size, build time."""
+    from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
+
+    rows = measure_engines(backend, repeats, _say)
+    Console().print(table(rows, ENGINE_COLUMNS[:-1]))
+    if out is not None:
+        write_engines_report(rows, out)
+        print(out / "README.md")
+    if json is not None:
+        write_report(as_report(rows), json)
+    if plot is not None:
+        from bench.figures import draw_engines
+
+        draw_engines(rows, plot)
+
+
+@app.command()
+def budgets() -> None:
+    """Count what a picture costs and hold it against the budgets; exit 1 where one is broken."""
+    from dataclasses import asdict
+
+    from bench.counting import breaches, count, read_budgets
+    from bench.rig import Rig
+
+    counted = count(Rig.open())
+    for name, value in asdict(counted).items():
+        print(f"{name}: {value}")
+    found = breaches(counted, read_budgets())
+    for breach in found:
+        print(f"over budget: {breach}")
+    if found:
+        raise typer.Exit(1)
+
+
+def print_comparison(first: Path, second: Path) -> None:
+    """Two files side by side; a change is clear where it is larger than what repeats alone vary by."""
+    rows = compare(read_report(first), read_report(second))
+    if not rows:
+        raise ConfigError(
+            f"{first.name} and {second.name} have no row in common", "compare results of the same command"
+        )
+    shown = Table(
+        "measure", "about", first.name, second.name, "change", "noise band", "", box=None, header_style="bold"
+    )
+    for row in rows:
+        verdict = "" if not row["clear"] else "more" if row["change"] > 0 else "less"
+        cells = (row["measure"], row["about"], f"{row['before']:.4g}", f"{row['after']:.4g}")
+        shown.add_row(*map(Text, (*cells, f"{row['change']:+.1%}", f"±{row['band']:.1%}", verdict)))
+    Console().print(shown)
+
+
+def table(rows: list[Row], columns: tuple[str, ...] = ()) -> Table:
+    """Rows as a table that can be pasted; percentiles where there are any, else value, unit and spread."""
+    if not columns:
+        numbers = ("p50_ms", "p95_ms", "p99_ms", "max_ms") if any("p50_ms" in row for row in rows) else ()
+        numbers += ("r_all", "r_in_words", "lip_distance") if any("r_in_words" in row for row in rows) else ()
+        numbers += (
+            ("value", "unit", "spread") if any("value" in row and "r_in_words" not in row for row in rows) else ()
+        )
+        columns = ("measure", "about", *numbers)
+    shown = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        whole: dict[str, Any] = {**row, "about": about(row)}
+        shown.add_row(*(Text(_cell(whole.get(column, ""))) for column in columns))
+    return shown
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _finish(name: str, rows: list[Row], json: Path | None, plot: Path | None) -> None:
+    Console().print(table(rows))
+    if json is not None:
+        write_report(as_report(rows), json)
+    if plot is not None:
+        from bench.figures import DRAW
+
+        DRAW[name](rows, plot)
+
+
+def _integers(text: str, option: str) -> tuple[int, ...]:
+    numbers = _numbers(text, option)
+    if any(number != int(number) for number in numbers):
+        raise ConfigError(f"{option} takes whole numbers, not {text!r}", f"such as {option} {SPEC.lookaheads_ms[0]}")
+    return tuple(int(number) for number in numbers)
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} takes numbers, not {text!r}", f"such as {option} 1,2") from error
+    if any(number < 0 for number in numbers):
+        raise ConfigError(f"{option} takes no negative numbers", f"such as {option} 1,2")
+    return numbers
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts) or not all(64 <= int(p) <= 4096 for p in parts):
+        raise ConfigError(f"--size is no picture size: {text!r}", "such as --size 1280x720")
+    return int(parts[0]), int(parts[1])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

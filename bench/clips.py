@@ -1,0 +1,188 @@
+"""Clips with pictures and sound in GRID's layout, and the true course of their mouths.
+
+    FOLDER/TALKER/CLIP.mkv (or mp4, mpg, avi, flv, mov, webm)     FOLDER/TALKER/CLIP.align beside it: start end word
+
+Times in .align are in 25,000 units a second, as GRID has them. A folder of clips without talkers counts as one talker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from engines.card import write_atomically
+from engines.errors import InputError
+from engines.landmarker import Landmarker
+from engines.machine import default_engines_dir
+from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.spec import SPEC
+
+VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
+ALIGN_UNITS_S = 25_000
+LIPS = (*OUTER_LIPS, *INNER_LIPS)
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    talker: str
+    name: str
+    sound: np.ndarray  # (samples,) float32, 16 kHz
+    picture_rate: float
+    motion: np.ndarray  # (pictures, 14) SPEECH_CHANNELS, eye distances from rest; NaN where no face was found
+    lips: np.ndarray  # (pictures, 40, 3) pose removed, eye distances
+    rest_lips: np.ndarray  # (40, 3)
+    words_s: tuple[float, float] | None  # from the first word's start to the last word's end
+    emotion: str = ""
+
+    @property
+    def in_words(self) -> np.ndarray:
+        """Pictures whose middle lies between the first word and the last; all where words are not known."""
+        middle = (np.arange(len(self.motion)) + 0.5) / self.picture_rate
+        if self.words_s is None:
+            return np.ones(len(middle), bool)
+        return (middle >= self.words_s[0]) & (middle <= self.words_s[1])
+
+
+def find_clips(folder: Path, most: int = 0) -> list[tuple[str, Path]]:
+    """(talker, path) of each clip, evenly over talkers where `most` limits them; InputError where there are none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}", "name a folder of clips in GRID's layout: TALKER/CLIP.mkv")
+    by_talker: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO and path.is_file():
+            talker = path.parent.name if path.parent != folder else folder.name
+            by_talker.setdefault(talker, []).append(path)
+    if not by_talker:
+        raise InputError(
+            f"{folder} holds no clips with pictures ({', '.join(VIDEO)})",
+            "name a folder of clips in GRID's layout: TALKER/CLIP.mkv, and TALKER/CLIP.align beside it",
+        )
+    chosen = []
+    depth = max(len(paths) for paths in by_talker.values())
+    for k in range(depth):
+        chosen += [(talker, paths[k]) for talker, paths in by_talker.items() if k < len(paths)]
+    return sorted(chosen[:most] if most else chosen)
+
+
+def load_clip(talker: str, path: Path, landmarker: Landmarker) -> Clip | None:
+    """Sound, and the mouth's true course by our own landmarker (kept in the cache); None where no face is seen."""
+    sound, pictures, picture_rate = read_clip(path)
+    landmarks = _landmarks(path, pictures, landmarker)
+    seen = np.isfinite(landmarks).all((1, 2))
+    if seen.sum() < 10:
+        return None
+    aligned, *_ = remove_pose(landmarks, canonical_face())
+    measures = mouth_measures(aligned)
+    rest = rest_measures(measures[seen])
+    motion = measures - rest
+    opening = motion[:, 0]
+    closed = seen & (opening <= np.nanquantile(opening, 0.25))
+    lips = aligned[:, LIPS, :]
+    tag = next((EMOTIONS[part] for part in path.stem.split("_") if part in EMOTIONS), "")
+    return Clip(
+        talker,
+        path.stem,
+        sound,
+        picture_rate,
+        motion,
+        lips,
+        lips[closed].mean(0),
+        read_words(path.with_suffix(".align")),
+        tag,
+    )
+
+
+def read_words(path: Path) -> tuple[float, float] | None:
+    """First word's start and last word's end in s; None where there is no file. InputError where it is none."""
+    if not path.exists():
+        return None
+    spans = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"\s*(\d+)\s+(\d+)\s+(\S+)\s*", line)
+        if match is None:
+            if line.strip():
+                raise InputError(
+                    f"{path} has a line that is not `start end word`: {line[:40]!r}", "repair or delete it"
+                )
+            continue
+        if match.group(3).lower() not in ("sil", "sp"):
+            spans.append((int(match.group(1)) / ALIGN_UNITS_S, int(match.group(2)) / ALIGN_UNITS_S))
+    return (spans[0][0], spans[-1][1]) if spans else None
+
+
+def read_clip(path: Path) -> tuple[np.ndarray, list[np.ndarray], float]:
+    """Sound (samples,) float32 16 kHz, pictures (H, W, 3) uint8, and pictures a second; InputError if unreadable."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video or not container.streams.audio:
+                raise InputError(f"{path.name} has no pictures or no sound", "use clips that have both")
+            rate = float(container.streams.video[0].average_rate or 25)
+            resampler = av.AudioResampler("flt", "mono", SPEC.sample_rate_hz)
+            pictures, sound = [], []
+            for frame in container.decode(video=0, audio=0):
+                if isinstance(frame, av.VideoFrame):
+                    pictures.append(frame.to_ndarray(format="rgb24"))
+                else:
+                    sound += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+            sound += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "repair or delete it") from error
+    return np.concatenate(sound).astype(np.float32), pictures, rate
+
+
+def _landmarks(path: Path, pictures: list[np.ndarray], landmarker: Landmarker) -> np.ndarray:
+    """(pictures, 478, 3) px, NaN where there is no face; the face of the last picture is looked for first."""
+    key = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+    kept = default_engines_dir().parent / "landmarks" / f"{key}.npz"
+    if kept.exists():
+        with kept.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return stored["landmarks"]
+    found = np.full((len(pictures), 478, 3), np.nan, np.float32)
+    face = None
+    for k, picture in enumerate(pictures):
+        if face is None:
+            faces = landmarker.find_faces(picture)
+            face = max(faces, key=lambda candidate: candidate.size_px) if faces else None
+        if face is not None:
+            reading = landmarker.landmarks(picture, face)
+            if reading.is_face:
+                found[k] = reading.points
+            else:
+                face = None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, landmarks=found)
+    write_atomically(kept, buffer.getvalue())
+    return found
+
+
+def load_clips(folder: Path, most: int, progress: Callable[[str], None] = lambda text: None) -> list[Clip]:
+    """Clips with a face, in order; InputError where fewer than two have one."""
+    clips = []
+    paths = find_clips(folder, most)
+    with Landmarker() as landmarker:
+        for k, (talker, path) in enumerate(paths):
+            progress(f"clips: {k + 1} of {len(paths)}, {talker}/{path.stem}")
+            clip = load_clip(talker, path, landmarker)
+            if clip is not None:
+                clips.append(clip)
+    if len(clips) < 2:
+        raise InputError(
+            f"a face is seen in {len(clips)} of the {len(paths)} clips in {folder}", "use clips with faces"
+        )
+    return clips
