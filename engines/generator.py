@@ -110,7 +110,8 @@ class Generator:
                 draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
         box = draw_mouth(portrait, moved, skull, code, learned.interior * portrait.light, scratch, out)
         if learned.skin.size:
-            draw_skin(portrait, moved, learned.skin, scratch, out)
+            mask = portrait.skin_mask[..., None] * np.float32(1 / 255)
+            draw_skin(portrait, moved, learned.skin * mask, scratch, out)
         scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.dentition import Teeth, lift_teeth, plain_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.geometry import (
     EYES,
@@ -27,7 +28,7 @@ from engines.geometry import (
     load_geometry,
     mesh_triangles,
 )
-from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
+from engines.layers import TEETH_PX
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
 from engines.spec import MOTION_CHANNELS, SPEC
 
@@ -74,6 +75,7 @@ class Portrait:
     eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
     irises: np.ndarray  # (2, 3) centre and radius, px of the crop
     crop: np.ndarray  # (96, 120, 3) uint8: the lower face at rest, for the network
+    skin_mask: np.ndarray  # (96, 120) uint8: where the network may shade the crop
     tones: np.ndarray  # (12,) float32: skin, lips, eye white, cavity, 0..1
     shape: np.ndarray  # (478, 3) float32: the face at rest away from the canonical one
     features: np.ndarray  # what the network's encoder made of the three; empty where there is none
@@ -175,7 +177,26 @@ def make_portrait(
         visible = np.clip(landmarks[:, :2], 0, (width, height))
         if np.abs(visible - landmarks[:, :2]).max() > margin:
             raise InputError("the face is cut by the picture's edge", "give a photo that shows the whole face")
-    return analyse(photo, landmarks)
+    return analyse(photo, landmarks, None if teeth_photo is None else borrow_teeth(photo, landmarks, *teeth_photo))
+
+
+def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, smile_landmarks: np.ndarray) -> Teeth:
+    """The teeth of a second photo of the same person, in the first one's light; InputError where it shows none."""
+    smile_landmarks = np.asarray(smile_landmarks, np.float32)
+    canonical = canonical_face()
+    if not np.isfinite(smile_landmarks).all():
+        raise InputError("no face was found in the photo for the teeth", "give one with an open smile, or leave it out")
+    aligned, rotation, scales, _ = (part[0] for part in remove_pose(smile_landmarks[None], canonical))
+    points = smile_landmarks - np.array([0.5, 0.5, 0], np.float32)
+    teeth = lift_teeth(smile, points, aligned, rotation, float(scales))
+    if teeth is None:
+        raise InputError("the photo for the teeth shows none", "give one with an open smile, or leave it out")
+    there, here = measure_tones(smile, points), measure_tones(photo, landmarks)
+    light = np.clip(here["skin"] / np.maximum(there["skin"], 1), 0.3, 3)
+    texture = teeth.texture.copy()
+    texture[..., :3] = np.minimum(texture[..., :3] * light, 250 * texture[..., 3:])
+    # The place is the second photo's; the first one's nose and eyes say where the skull is.
+    return Teeth(texture, teeth.place)
 
 
 def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -221,7 +242,7 @@ def to_face(rgb: np.ndarray, landmarks: np.ndarray, _: int) -> tuple[np.ndarray,
     return photo, moved
 
 
-def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
+def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = None) -> Portrait:
     """Everything that follows from a photo in its final frame and its landmarks."""
     canonical = canonical_face()
     channel_basis, surface = load_geometry()
@@ -258,11 +279,19 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
 
     blur_px = photo_blur(photo, landmarks)
     tones = measure_tones(photo, landmarks)
-    upper_teeth, lower_teeth, teeth_px = fit_teeth(tones, scale, blur_px)
-    seam = rest[list(UPPER_SEAM)][5], rest[list(LOWER_SEAM)][5]
-    line = (seam[0] + seam[1]) / 2
+    teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
+    upper_teeth, lower_teeth = plain_teeth()
+    teeth_px = min(TEETH_PX, 2.0 * scale)
+    blur_teeth_px = blur_px * teeth_px / scale
+    lower_teeth = tint_teeth(lower_teeth, tones["white"], teeth_px, blur_teeth_px)
+    line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
-    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.030, line[2] + 0.12]])
+    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.03, line[2] + 0.12]])
+    if teeth is None:
+        upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, blur_teeth_px)
+    else:
+        upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
+        place[0] = teeth.place
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(
@@ -297,6 +326,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray) -> Portrait:
         eyeball_corner=corners,
         irises=irises,
         crop=crop,
+        skin_mask=mask_skin(rest),
         tones=colours,
         shape=shape,
         features=np.zeros(0, np.float32),
@@ -418,6 +448,15 @@ def blink(aligned: np.ndarray, eye) -> np.ndarray:
     return motion
 
 
+def mask_skin(rest: np.ndarray) -> np.ndarray:
+    """The lower face inside its outline, fading towards it: (96, 120) uint8 in the network's crop."""
+    mask = np.zeros(CROP_SIZE_PX, np.uint8)
+    outline = (rest[list(FACE_OVAL), :2] - (CROP_LEFT, CROP_TOP)) * CROP_PX - 0.5
+    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, shift=4)
+    inner = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11)), borderValue=0)
+    return cv2.GaussianBlur(inner, (0, 0), 2.5)
+
+
 def photo_blur(photo: np.ndarray, landmarks: np.ndarray) -> float:
     """Sigma of the photo's own blur, px, from how much a second blur weakens its strongest edges (Zhuo & Sim 2011)."""
     low = np.floor(landmarks[:, :2].min(0)).astype(int).clip(0)
@@ -452,13 +491,13 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     lip = np.median(photo[middles[:, 1], middles[:, 0]].astype(np.float64), 0)
     light = float(skin @ (0.3, 0.59, 0.11)) / 255
     white = white_of_eyes(photo, landmarks)
-    level = 215 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
+    level = 238 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
     tint = np.clip(white / white.mean(), 0.85, 1.15) ** 0.6
     flesh = np.array([165.0, 88, 84]) * (0.45 + 0.55 * light / 0.62)
     return {
         "skin": skin.astype(np.float32),
         "lip": lip.astype(np.float32),
-        "white": (np.clip(level, 110, 245) / 245 * tint).astype(np.float32),
+        "white": (np.clip(level, 110, 255) / 245 * tint).astype(np.float32),
         "cavity": (np.array([50.0, 20, 18]) * (0.35 + 0.65 * min(1.0, light / 0.62))).astype(np.float32),
         "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
     }
@@ -480,62 +519,6 @@ def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         return np.array([200.0, 195, 190])
     bright = pixels.sum(1)
     return pixels[bright >= np.quantile(bright, 0.7)].mean(0)
-
-
-def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
-    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths, heights from the midline out.
-
-    `up`: crowns hang from the top of the texture with their edge at y = 0 (upper teeth); otherwise they stand.
-    """
-    height, width = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
-    y, x = np.mgrid[:height, :width]
-    x = (x + 0.5) / TEETH_PX + TEETH_LEFT
-    y = (y + 0.5) / TEETH_PX + TEETH_TOP
-    if not up:
-        y = -y
-    light = np.zeros((height, width))
-    cover = np.zeros((height, width))
-    left = 0.0
-    for tooth, (tooth_width, tooth_height) in enumerate(zip(widths, heights, strict=True)):
-        middle = left + tooth_width / 2
-        left += tooth_width
-        for sign in (-1, 1):
-            # A crown: straight sides, rounded edge; slightly narrower at the neck.
-            along = (sign * x - middle) / (tooth_width / 2)
-            edge = -tooth_height * 0.10 * tooth / len(widths)
-            depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
-            squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
-            corner = np.clip(1 - depth / 0.16, 0, 1)
-            side = np.abs(along) / squeeze + 0.13 * corner**2
-            body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
-            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - 1.5 * np.abs(along) ** 3, 0, 1)
-            body *= np.clip((1.25 - depth) * 6, 0, 1)
-            relief = (
-                1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
-            )
-            relief *= 1.0 - 0.06 * tooth
-            light = np.where(body > cover, relief, light)
-            cover = np.maximum(cover, body)
-    colour = np.array([232.0, 222, 202])
-    return np.dstack([light[..., None] * colour * cover[..., None], cover]).astype(np.float32)
-
-
-def fit_teeth(tones: dict[str, np.ndarray], scale: float, blur_px: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Upper and lower teeth in this photo's light, at its resolution and sharpness, and their px per eye distance."""
-    upper = draw_teeth((0.125, 0.100, 0.105, 0.07, 0.05), (0.155, 0.14, 0.15, 0.13, 0.12), up=True)
-    lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
-    teeth_px = min(TEETH_PX, 2.0 * scale)
-    sigma = blur_px * teeth_px / scale
-    fitted = []
-    for teeth in (upper, lower):
-        tinted = teeth.copy()
-        tinted[..., :3] *= tones["white"]
-        if teeth_px < TEETH_PX:
-            tinted = cv2.resize(
-                tinted, None, fx=teeth_px / TEETH_PX, fy=teeth_px / TEETH_PX, interpolation=cv2.INTER_AREA
-            )
-        fitted.append(cv2.GaussianBlur(tinted, (0, 0), sigma))
-    return fitted[0], fitted[1], float(teeth_px)
 
 
 def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

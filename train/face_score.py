@@ -22,6 +22,7 @@ from engines.measure import (
     RIGID,
     canonical_face,
     eye_distance,
+    head_angles,
     lid_opening,
     mouth_measures,
     remove_pose,
@@ -32,6 +33,7 @@ from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 
 LIPS = OUTER_LIPS + INNER_LIPS
 BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
+HEAD = MOTION_CHANNELS.index("headPitch")
 
 
 @dataclass
@@ -65,17 +67,50 @@ def true_codes(landmarks: np.ndarray) -> np.ndarray:
     return codes
 
 
-def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """2D similarity (T, 2, 3) that brings points (T, n, 2) to target (n, 2), least squares, smoothed over pictures."""
-    mean, target_mean = points.mean(1, keepdims=True), target.mean(0)
-    z = (points - mean) @ np.array([1, 1j])
-    w = (target - target_mean) @ np.array([1, 1j])
+def bring_to_pose(
+    pictures: np.ndarray, landmarks: np.ndarray, codes: np.ndarray, portrait: Portrait, first: int, smooth: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put head angles into the codes and bring every picture to where that code draws the head.
+
+    pictures (T, H, W, 3), landmarks (T, 478, 3) of them, picture `first` being the portrait. Returns the pictures in the
+    portrait's place and size, and their landmarks. `codes` (T, 25) is changed in place.
+    """
+    canonical = canonical_face()
+    _, rotation, _, _ = remove_pose(landmarks, canonical)
+    angles = head_angles(np.einsum("ij,tjk->tik", rotation[first].T, rotation))
+    if smooth:
+        angles = gaussian_filter1d(angles, 1.0, axis=0, mode="nearest") - angles[first]
+    codes[:, HEAD : HEAD + 3] = angles
+    generator, rigid = Generator(), list(RIGID)
+    still = np.zeros(codes.shape[1], np.float32)
+    targets = []
+    for angle in angles:
+        still[HEAD : HEAD + 3] = angle
+        targets.append(generator._move(still, portrait, generator._buffers(portrait))[0][rigid].copy())
+    corner = np.array([0.5, 0.5], np.float32)
+    points = landmarks[..., :2] - corner
+    matrices = similarity(points[:, rigid], np.stack(targets), 1.0 if smooth else 0.0)
+    height, width = portrait.size
+    placed = [
+        cv2.warpAffine(picture, matrix, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        for picture, matrix in zip(pictures, matrices, strict=True)
+    ]
+    moved = landmarks.copy()
+    moved[..., :2] = np.einsum("tij,tpj->tpi", matrices[:, :, :2], points) + matrices[:, None, :, 2]
+    return np.stack(placed), moved
+
+
+def similarity(points: np.ndarray, target: np.ndarray, smoothing: float) -> np.ndarray:
+    """2D similarity (T, 2, 3) that brings points (T, n, 2) to target (T, n, 2), least squares, smoothed in time."""
+    mean, target_mean = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
+    z, w = (points - mean) @ np.array([1, 1j]), (target - target_mean) @ np.array([1, 1j])
     factor = (z.conj() * w).sum(1) / (np.abs(z) ** 2).sum(1)
-    parts = np.stack([factor.real, factor.imag, mean[:, 0, 0], mean[:, 0, 1]], 1)
-    real, imaginary, x, y = gaussian_filter1d(parts, 1.0, axis=0, mode="nearest").T
-    linear = np.stack([np.stack([real, -imaginary], -1), np.stack([imaginary, real], -1)], 1)
-    offset = target_mean - np.einsum("tij,tj->ti", linear, np.stack([x, y], -1))
-    return np.concatenate([linear, offset[..., None]], -1)
+    shift = target_mean[:, 0] @ np.array([1, 1j]) - factor * (mean[:, 0] @ np.array([1, 1j]))
+    parts = np.stack([factor.real, factor.imag, shift.real, shift.imag], 1)
+    if smoothing:
+        parts = gaussian_filter1d(parts, smoothing, axis=0, mode="nearest")
+    real, imaginary, x, y = parts.T
+    return np.stack([np.stack([real, -imaginary, x], -1), np.stack([imaginary, real, y], -1)], 1)
 
 
 def drive(clip: Path, landmarks_file: Path) -> Driven | None:
@@ -89,22 +124,8 @@ def drive(clip: Path, landmarks_file: Path) -> Driven | None:
         return None
     first = int(shut[0])
     portrait = make_portrait(pictures[first], landmarks[first])
-    corners = np.array([0.5, 0.5], np.float32)
-    rigid = landmarks[:, list(RIGID), :2] - corners
-    matrices = similarity(rigid, rigid[first])
-    truth = np.stack(
-        [
-            cv2.warpAffine(
-                picture, matrix, picture.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-            )
-            for picture, matrix in zip(pictures, matrices, strict=True)
-        ]
-    )
-    moved = landmarks.copy()
-    moved[..., :2] = (
-        np.einsum("tij,tpj->tpi", matrices[:, :, :2], landmarks[..., :2] - corners) + matrices[:, None, :, 2]
-    )
     codes = codes - np.where(np.arange(codes.shape[1]) < len(SPEECH_CHANNELS), codes[first], 0)
+    truth, moved = bring_to_pose(pictures, landmarks, codes, portrait, first, smooth=True)
     return Driven(f"{clip.parent.name}/{clip.stem}", portrait, codes, truth, moved, first)
 
 

@@ -1,0 +1,155 @@
+"""Teeth as textures: drawn ones for who shows none; a person's own, lifted from a photo where they are seen.
+
+A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline, y = 0
+their edge (engines/layers.py, TEETH_*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
+from engines.measure import INNER_LIPS
+
+HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
+LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
+LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """Upper teeth as a photo shows them."""
+
+    texture: np.ndarray  # (77, 230, 4)
+    place: np.ndarray  # (3,) canonical place of the incisors' edge at the midline
+
+
+def texture_places() -> tuple[np.ndarray, np.ndarray]:
+    """x and y of every texture pixel, eye distances, (77, 230) each."""
+    y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
+    return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + TEETH_TOP
+
+
+def plain_teeth() -> tuple[np.ndarray, np.ndarray]:
+    """Nobody's teeth: drawn upper and lower rows."""
+    upper = draw_teeth((0.125, 0.100, 0.105, 0.07, 0.05), (0.155, 0.14, 0.15, 0.13, 0.12), up=True)
+    lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
+    return upper, lower
+
+
+def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
+    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths, heights from the midline out.
+
+    `up`: crowns hang from the top of the texture with their edge at y = 0 (upper teeth); otherwise they stand.
+    """
+    x, y = texture_places()
+    if not up:
+        y = -y
+    light = np.zeros(x.shape)
+    cover = np.zeros(x.shape)
+    left = 0.0
+    for tooth, (tooth_width, tooth_height) in enumerate(zip(widths, heights, strict=True)):
+        middle = left + tooth_width / 2
+        left += tooth_width
+        for sign in (-1, 1):
+            # A crown: straight sides, rounded edge; slightly narrower at the neck.
+            along = (sign * x - middle) / (tooth_width / 2)
+            edge = -tooth_height * 0.10 * tooth / len(widths)
+            depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
+            squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
+            corner = np.clip(1 - depth / 0.16, 0, 1)
+            side = np.abs(along) / squeeze + 0.13 * corner**2
+            body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
+            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - 1.5 * np.abs(along) ** 3, 0, 1)
+            body *= np.clip((1.25 - depth) * 6, 0, 1)
+            relief = (
+                1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
+            )
+            relief *= 1.0 - 0.06 * tooth
+            light = np.where(body > cover, relief, light)
+            cover = np.maximum(cover, body)
+    colour = np.array([232.0, 225, 211])
+    return np.dstack([light[..., None] * colour * cover[..., None], cover]).astype(np.float32)
+
+
+def tint_teeth(texture: np.ndarray, tint: np.ndarray, teeth_px: float, sigma_px: float) -> np.ndarray:
+    """A texture in a photo's light (tint (3,)), at `teeth_px` for one eye distance, blurred by `sigma_px` of those."""
+    tinted = texture.copy()
+    tinted[..., :3] *= tint
+    if teeth_px < TEETH_PX:
+        ratio = teeth_px / TEETH_PX
+        tinted = cv2.resize(tinted, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(tinted, (0, 0), sigma_px) if sigma_px > 0.2 else tinted
+
+
+def lift_teeth(
+    photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
+) -> Teeth | None:
+    """The upper teeth between the lips of a smiling or open mouth; None where too little of them is seen.
+
+    landmarks (478, 3) px, aligned: the same in the canonical frame. Teeth are the bright, pale part that hangs from the
+    upper lip; their necks, which the lip hides, are continued upwards.
+    """
+    lips = aligned[list(INNER_LIPS)].astype(np.float64)
+    if np.median(lips[12:19, 1] - lips[2:9, 1][::-1]) < LEAST_GAP:
+        return None
+    middle_x = float(lips[[0, 10], 0].mean())
+    top_y, bottom_y = float(lips[:, 1].min()) - 0.02, float(lips[:, 1].max()) + 0.02
+    depth = float(lips[5, 2]) + 0.06
+    width, height = WIDTH_PX, int((bottom_y - top_y) * TEETH_PX)
+    y, x = np.mgrid[:height, :width]
+    flat_x, flat_y = (x + 0.5) / TEETH_PX + TEETH_LEFT + middle_x, (y + 0.5) / TEETH_PX + top_y
+    centre = landmarks[list(INNER_LIPS), :2].mean(0) - scale * (rotation[:2] @ lips.mean(0))
+    places = np.stack([flat_x, flat_y, np.full_like(flat_x, depth)], -1)
+    px = (scale * places @ rotation[:2].T + centre).astype(np.float32)
+    seen = cv2.remap(photo, px[..., 0], px[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    polygon = (lips[:, :2] - (TEETH_LEFT + middle_x, top_y)) * TEETH_PX
+    opening = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(opening, [np.round(polygon * 16).astype(np.int32)], 1, shift=4)
+    opening = cv2.erode(opening, np.ones((3, 3), np.uint8))
+    if opening.sum() < 400:
+        return None
+    lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
+    score = np.clip(cv2.GaussianBlur(lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0), (0, 0), 2), 0, 255)
+    threshold, _ = cv2.threshold(score[opening > 0].astype(np.uint8).reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
+    teeth = ((score > threshold) & (opening > 0)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(teeth, cv2.MORPH_CLOSE, np.ones((5, 5)))
+    )
+    if count < 2:
+        return None
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    row = labels == largest
+    columns = np.flatnonzero(row.any(0))
+    if row.sum() < LEAST_SHARE * opening.sum() or len(columns) < LEAST_WIDTH * TEETH_PX:
+        return None
+    bottom = np.array([np.flatnonzero(row[:, k]).max() for k in columns])
+    first = np.array([np.flatnonzero(row[:, k]).min() for k in columns])
+    central = np.abs(columns - polygon[[0, 10], 0].mean()) < 0.08 * TEETH_PX
+    if central.sum() < 5:
+        return None
+    edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
+
+    # Column by column: the row as seen, and above it its own upper end, softer and darker with height.
+    bottom = bottom - 3  # the lip's light tinges the rim
+    start = np.minimum(cv2.blur(first.astype(np.float32)[None], (9, 1))[0].astype(int) + 6, bottom)
+    texture = np.zeros((HEIGHT_PX, WIDTH_PX, 4), np.float32)
+    offset = round((edge_y - top_y) * TEETH_PX) + round(TEETH_TOP * TEETH_PX)
+    rows = np.arange(HEIGHT_PX) + offset
+    for k, upper, lower in zip(columns, start, bottom, strict=True):
+        inside = rows <= lower
+        texture[inside, k, :3] = seen[np.clip(rows, upper, height - 1), k][inside]
+        texture[inside, k, 3] = 1
+    above = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
+    above[:, columns] = np.clip(start[None] - rows[:, None], 0, None) / TEETH_PX
+    soft = cv2.GaussianBlur(texture, (0, 0), sigmaX=7, sigmaY=2)
+    soft[..., :3] /= np.maximum(soft[..., 3:], 1e-3)
+    share = np.clip(above / 0.03, 0, 1)[..., None]
+    texture[..., :3] += share * (soft[..., :3] * (1 - 1.5 * above[..., None]).clip(0.55, 1) - texture[..., :3])
+    texture[..., :3] *= texture[..., 3:]
+    texture = cv2.GaussianBlur(texture, (0, 0), 1.2)
+    return Teeth(texture, np.array([middle_x, edge_y, depth]))
