@@ -13,52 +13,6 @@ SETTLE_WINDOWS, FIT_POINTS = 4, 30
 PRIOR_PPM = 100.0
 
 
-class Clock(Protocol):
-    """What paces a stream: a real clock, or a fake one in tests."""
-
-    def now_ns(self) -> int: ...
-
-    def sleep_until(self, due_ns: int) -> None: ...
-
-
-class SystemClock:
-    """The computer's monotonic clock."""
-
-    def now_ns(self) -> int:
-        return time.perf_counter_ns()
-
-    def sleep_until(self, due_ns: int) -> None:
-        """Sleep to an absolute time; returns at once when that is past."""
-        while (left_ns := due_ns - time.perf_counter_ns()) > 0:
-            time.sleep(left_ns / NS)
-
-
-class FakeClock:
-    """A clock that moves only when it is told to, or slept on: days pass in milliseconds."""
-
-    def __init__(self, start_ns: int = 0) -> None:
-        self._now_ns = start_ns
-
-    def now_ns(self) -> int:
-        return self._now_ns
-
-    def sleep_until(self, due_ns: int) -> None:
-        self._now_ns = max(self._now_ns, due_ns)
-
-    def advance(self, step_ns: int) -> None:
-        self._now_ns += step_ns
-
-
-def cpu_s() -> float:
-    """CPU seconds that this process has used, all threads."""
-    return time.process_time()
-
-
-def today() -> str:
-    """Date and time for file names, such as 20250131-142530 (the only use of wall time)."""
-    return time.strftime("%Y%m%d-%H%M%S")
-
-
 class Doorbell:
     """Wakes one waiting thread. Ringing never blocks, so an audio callback may do it.
 
@@ -80,6 +34,65 @@ class Doorbell:
     def wait(self, timeout_ns: int) -> bool:
         """True when it rang (now or since the last wait), False after the timeout."""
         return self._lock.acquire(timeout=max(0.0, timeout_ns / NS))
+
+
+class Clock(Protocol):
+    """What paces a stream: a real clock, or a fake one in tests."""
+
+    def now_ns(self) -> int: ...
+
+    def sleep_until(self, due_ns: int) -> None: ...
+
+    def wait(self, bell: Doorbell, timeout_ns: int) -> bool: ...
+
+
+class SystemClock:
+    """The computer's monotonic clock."""
+
+    def now_ns(self) -> int:
+        return time.perf_counter_ns()
+
+    def sleep_until(self, due_ns: int) -> None:
+        """Sleep to an absolute time; returns at once when that is past."""
+        while (left_ns := due_ns - time.perf_counter_ns()) > 0:
+            time.sleep(left_ns / NS)
+
+    def wait(self, bell: Doorbell, timeout_ns: int) -> bool:
+        """True when the bell rang within the timeout."""
+        return bell.wait(timeout_ns)
+
+
+class FakeClock:
+    """A clock that moves only when it is told to, or slept on: days pass in milliseconds."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def sleep_until(self, due_ns: int) -> None:
+        self._now_ns = max(self._now_ns, due_ns)
+
+    def wait(self, bell: Doorbell, timeout_ns: int) -> bool:
+        """A bell that has not rung yet lets all of the timeout pass."""
+        rang = bell.wait(0)
+        if not rang:
+            self._now_ns += max(0, timeout_ns)
+        return rang
+
+    def advance(self, step_ns: int) -> None:
+        self._now_ns += step_ns
+
+
+def cpu_s() -> float:
+    """CPU seconds that this process has used, all threads."""
+    return time.process_time()
+
+
+def today() -> str:
+    """Date and time for file names, such as 20250131-142530 (the only use of wall time)."""
+    return time.strftime("%Y%m%d-%H%M%S")
 
 
 class CaptureClock:

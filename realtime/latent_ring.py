@@ -104,7 +104,7 @@ class LatentRing:
             left_ns = NS // 4 if until_ns is None else until_ns - clock.now_ns()
             if left_ns <= 0:
                 return False
-            self.doorbell.wait(min(left_ns, NS // 4))
+            clock.wait(self.doorbell, min(left_ns, NS // 4))
         return True
 
     def wait_for_space(self, ahead: int) -> None:

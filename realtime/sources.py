@@ -277,7 +277,7 @@ class DeviceSource(Source):
                     return hop
             if self._clock.now_ns() >= until_ns:
                 return None
-            self.ring.doorbell.wait(min(HOP_NS, until_ns - self._clock.now_ns()))
+            self._clock.wait(self.ring.doorbell, min(HOP_NS, until_ns - self._clock.now_ns()))
         samples = self._ready.pop(0)
         index, self._index = self._index, self._index + 1
         return AudioHop(index, samples, self.captured_ns((index + 1) * HOP))

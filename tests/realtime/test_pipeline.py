@@ -1,0 +1,289 @@
+"""One path: offline equals streaming, live draws what offline draws, and every end carries its cause."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.errors import OutputError, StreamError
+from engines.spec import SPEC
+from realtime.messages import Picture
+from realtime.pipeline import Pipeline, run
+from realtime.sinks import Sink
+from realtime.sources import BlockSource
+from tests.fakes import JAW, FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
+
+RATE = SPEC.sample_rate_hz
+
+
+def speech_like(seconds: float, rate: int = RATE, seed: int = 3) -> np.ndarray:
+    """Noise in syllables: (samples,) float32."""
+    random = np.random.default_rng(seed)
+    envelope = np.repeat(random.uniform(0, 1, round(seconds * 12) + 1), rate // 12)[: round(seconds * rate)]
+    return (0.3 * envelope * random.normal(0, 1, len(envelope))).clip(-1, 1).astype(np.float32)
+
+
+def blocks(samples: np.ndarray, cuts: list[int]) -> Iterator[np.ndarray]:
+    edges = [0, *sorted(min(cut, len(samples)) for cut in cuts), len(samples)]
+    for begin, end in pairwise(edges):
+        yield samples[begin:end, None]
+
+
+class Album(Sink):
+    """Keeps what it is sent: index -> grey."""
+
+    def __init__(self, name: str = "album", delay_s: float = 0.0, fail_at: int = -1) -> None:
+        self.name, self.delay_s, self.fail_at = name, delay_s, fail_at
+        self.greys: dict[int, int] = {}
+        self.pictures: list[Picture] = []
+
+    def send(self, picture: Picture) -> None:
+        if picture.index == self.fail_at:
+            raise OutputError("the album is full", "buy another")
+        time.sleep(self.delay_s)
+        self.greys[picture.index] = int(picture.pixels[0, 0, 0])
+        assert (picture.pixels == picture.pixels[0, 0, 0]).all(), "a buffer was drawn into while it was sent"
+        self.pictures.append(picture)
+
+
+def make(
+    samples: np.ndarray,
+    sinks: list[Sink],
+    *,
+    cuts: list[int] | None = None,
+    rate: int = RATE,
+    paced: bool = False,
+    fps: int = 25,
+    lookahead_ms: int = 0,
+    encoder: FakeEncoder | None = None,
+    limit: int | None = None,
+) -> Pipeline:
+    source = BlockSource(blocks(samples, cuts or []), rate, 1, paced=paced)
+    portrait = FakePortrait()
+    return Pipeline(
+        source,
+        encoder or FakeEncoder(),
+        FakeShaper(),
+        FakeGenerator(),
+        portrait,
+        sinks,
+        size=portrait.size,
+        picture_rate=fps,
+        lookahead_ms=lookahead_ms,
+        samples_limit=limit,
+    )
+
+
+def render(samples: np.ndarray, **options: object) -> tuple[dict[int, int], np.ndarray]:
+    """Pictures by index, and all codes (n, 25)."""
+    album = Album()
+    codes: list[np.ndarray] = []
+    pipeline = make(samples, [album], **options)  # type: ignore[arg-type]
+    pipeline.voice.on_code.append(lambda code: codes.append(code.motion))
+    run(pipeline, every_s=0.01)
+    return album.greys, np.array(codes)
+
+
+@pytest.mark.parametrize("step_ms", [1, 10, 37])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_chunks_of_any_size_give_equal_codes_and_pictures(step_ms: int, rate: int) -> None:
+    samples = speech_like(1.3, rate)
+    whole_pictures, whole_codes = render(samples, rate=rate)
+    step = rate * step_ms // 1000
+    pictures, codes = render(samples, rate=rate, cuts=list(range(step, len(samples), step)))
+    assert np.array_equal(codes, whole_codes)
+    assert pictures == whole_pictures
+    assert len(whole_pictures) == 33
+
+
+@given(
+    seconds=st.floats(0.05, 0.6),
+    more=st.floats(0.02, 0.4),
+    fps=st.sampled_from((25, 30, 60)),
+    lookahead_ms=st.sampled_from(SPEC.lookaheads_ms),
+)
+def test_more_sound_never_changes_what_was(seconds: float, more: float, fps: int, lookahead_ms: int) -> None:
+    samples = speech_like(seconds + more)
+    count = round(seconds * RATE)
+    first, first_codes = render(samples[:count], fps=fps, lookahead_ms=lookahead_ms)
+    later, later_codes = render(samples, fps=fps, lookahead_ms=lookahead_ms)
+    heard = count // SPEC.chunk_samples
+    assert np.array_equal(first_codes[:heard], later_codes[:heard])
+    # Pictures whose end lies within the first sound have heard nothing else.
+    safe = [i for i in first if (i + 1) * RATE // fps + lookahead_ms * 16 <= count]
+    assert all(first[i] == later[i] for i in safe)
+
+
+@pytest.mark.parametrize("lookahead_ms", SPEC.lookaheads_ms)
+def test_offline_pictures_are_in_step_with_their_sound(lookahead_ms: int) -> None:
+    samples = np.zeros(RATE, np.float32)
+    samples[RATE // 2 :] = 0.5
+    pictures, _ = render(samples, lookahead_ms=lookahead_ms)
+    loud = [pictures[i] > 100 for i in range(25)]
+    # The sound begins at 0.5 s: picture 12 shows 0.48 to 0.52 s, half of it.
+    assert loud == [False] * 12 + [pictures[12] > 100] + [True] * 12
+    assert 60 <= pictures[12] <= 140
+
+
+@pytest.mark.parametrize("fps", [25, 30])
+def test_live_draws_the_pictures_that_offline_draws(fps: int) -> None:
+    samples = speech_like(1.0)
+    offline, _ = render(samples, fps=fps)
+    album = Album()
+    pipeline = make(samples, [album], paced=True, fps=fps)
+    run(pipeline, every_s=0.02)
+    assert pipeline.meters.codes >= 50
+    assert album.greys, "no picture was drawn"
+    if pipeline.meters.starved_pictures == 0:  # a busy machine may hold a code once
+        assert all(offline[i] == grey for i, grey in album.greys.items())
+    missing = len(offline) - len(album.greys)
+    assert missing == pipeline.meters.late_pictures + pipeline.workers[0].dropped
+
+
+def test_live_pictures_carry_the_age_of_their_sound() -> None:
+    album = Album()
+    pipeline = make(speech_like(0.6), [album], paced=True)
+    run(pipeline, every_s=0.02)
+    first = album.pictures[-1]
+    assert first.captured_ns <= first.due_ns
+    assert pipeline.meters.newest_sample_age.count == len(album.pictures)
+    assert pipeline.sound_delay_ns > 20_000_000
+
+
+def test_a_slow_sink_holds_nobody_up() -> None:
+    slow, fast = Album("slow", delay_s=0.2), Album("fast")
+    pipeline = make(speech_like(1.2), [slow, fast], paced=True)
+    run(pipeline, every_s=0.02)
+    assert len(fast.greys) >= 25 - pipeline.meters.late_pictures
+    assert pipeline.workers[0].dropped > 10
+    assert list(slow.greys) == sorted(slow.greys)
+
+
+def test_offline_a_slow_sink_loses_nothing() -> None:
+    album = Album(delay_s=0.004)
+    run(make(speech_like(1.0), [album]), every_s=0.02)
+    assert list(album.greys) == list(range(25))
+
+
+def test_a_failing_sink_ends_offline_and_is_left_out_live() -> None:
+    broken = Album("broken", fail_at=3)
+    with pytest.raises(OutputError, match="the album is full"):
+        run(make(speech_like(1.0), [broken]), every_s=0.02)
+    told: list[str] = []
+    healthy, broken = Album("healthy"), Album("broken", fail_at=3)
+    pipeline = make(speech_like(1.0), [broken, healthy], paced=True)
+    pipeline.warn = told.append
+    with pytest.raises(OutputError):  # said again at the end, when the other sink is done
+        run(pipeline, every_s=0.02)
+    assert max(healthy.greys) == 24
+    assert told == ["broken stopped: the album is full: buy another"]
+
+
+def test_an_encoder_that_fails_ends_the_stream_with_its_cause() -> None:
+    encoder = FakeEncoder()
+    encoder.fail_at = 20
+    album = Album()
+    pipeline = make(speech_like(2.0), [album], encoder=encoder)
+    with pytest.raises(RuntimeError, match="the fake encoder fails"):
+        run(pipeline, every_s=0.01)
+    assert not any(thread.is_alive() for thread in pipeline._threads)
+
+
+def test_numbers_that_are_none_are_not_drawn() -> None:
+    encoder = FakeEncoder()
+    encoder.nan_at = 10
+    album = Album()
+    with pytest.raises(StreamError, match="not numbers"):
+        run(make(speech_like(1.0), [album], encoder=encoder), every_s=0.01)
+
+
+def test_stop_ends_all_threads_within_a_second() -> None:
+    pipeline = make(speech_like(30.0), [Album()], paced=True)
+    with pipeline:
+        assert pipeline.wait(0.3) is None
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 2
+    assert pipeline.wait(0) is not None
+    assert pipeline.error is None
+    assert [t.name for t in threading.enumerate() if t.name in ("voice", "face")] == []
+
+
+def test_the_first_cause_of_an_end_counts() -> None:
+    pipeline = make(speech_like(1.0), [Album()])
+    pipeline.stop(StreamError("first"))
+    pipeline.stop(StreamError("second"))
+    with pytest.raises(StreamError, match="first"):
+        pipeline.raise_if_error()
+
+
+def test_a_limit_ends_the_stream_there() -> None:
+    album = Album()
+    run(make(speech_like(2.0), [album], limit=RATE // 2), every_s=0.01)
+    assert len(album.greys) == 13
+
+
+def test_mute_shuts_the_mouth() -> None:
+    album = Album()
+    pipeline = make(speech_like(0.5), [album])
+    pipeline.controls.mute = True
+    run(pipeline, every_s=0.01)
+    assert set(album.greys.values()) == {0}
+
+
+def test_another_lookahead_while_live() -> None:
+    album = Album()
+    pipeline = make(speech_like(1.2), [album], paced=True)
+    with pipeline:
+        pipeline.wait(0.4)
+        pipeline.controls.lookahead_ms = 80
+        while pipeline.wait(0.05) is None:
+            pass
+    assert pipeline.face.pacer.lookahead_samples == 80 * 16
+    assert list(album.greys) == sorted(set(album.greys))
+    assert max(album.greys) == 29
+
+
+def test_a_new_portrait_fades_in() -> None:
+    album = Album()
+    pipeline = make(np.zeros(RATE, np.float32), [album], paced=True)
+    with pipeline:
+        pipeline.wait(0.2)
+        pipeline.face.swap(FakePortrait(grey=200))
+        while pipeline.wait(0.05) is None:
+            pass
+    greys = [album.greys[i] for i in sorted(album.greys)]
+    assert greys == sorted(greys)
+    assert (greys[0], greys[-1]) == (0, 200)
+    assert any(0 < grey < 200 for grey in greys)
+
+
+def test_every_second_picture_when_the_machine_is_too_slow() -> None:
+    album = Album()
+    pipeline = make(speech_like(1.0), [album], paced=True)
+    pipeline.controls.rate_divisor = 2
+    run(pipeline, every_s=0.02)
+    assert len(album.greys) <= 14
+    assert pipeline.meters.codes >= 50  # sound is never dropped
+
+
+def test_snapshots_are_copies() -> None:
+    taken: list[np.ndarray] = []
+    pipeline = make(speech_like(0.5), [Album()])
+    pipeline.controls.snapshot.append(taken.append)
+    run(pipeline, every_s=0.01)
+    assert len(taken) == 1
+    assert all(taken[0] is not buffer for buffer in pipeline.pool.buffers)
+
+
+def test_the_jaw_follows_loudness_in_the_fakes_themselves() -> None:
+    encoder, state = FakeEncoder(), FakeEncoder().init_state()
+    for level in (0.5, 0.0, 0.0):
+        code, state = encoder.step(np.full(320, level, np.float32), state)
+    assert code.motion[:, JAW].tolist() == [0.0, 0.5, 0.0]

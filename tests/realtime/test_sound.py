@@ -1,0 +1,119 @@
+"""Sounds of any kind, and the words for those that will not do."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from engines.errors import InputError
+from realtime.sound import SoundFile, to_mono
+
+
+def tone(seconds: float, rate: int, channels: int = 1, level: float = 0.5) -> np.ndarray:
+    one = level * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+    return np.repeat(one[:, None], channels, 1).astype(np.float32)
+
+
+def read_all(path: Path) -> tuple[np.ndarray, SoundFile]:
+    with SoundFile(path) as sound:
+        return np.concatenate(list(sound.blocks())), sound
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 1), (96_000, 2)])
+def test_formats_rates_and_channels(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
+    if suffix == "mp3" and rate == 96_000:
+        pytest.skip("mp3 has no such rate")
+    path = tmp_path / f"tone.{suffix}"
+    soundfile.write(path, tone(0.5, rate, channels), rate)
+    samples, sound = read_all(path)
+    assert (sound.rate_hz, sound.channels) == (rate, channels)
+    assert len(samples) / rate == pytest.approx(0.5, abs=0.06)
+    middle = samples[len(samples) // 4 : len(samples) // 2]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+def test_m4a_and_video_through_pyav(tmp_path: Path) -> None:
+    path = tmp_path / "talk.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44_100)
+        stream.layout = "stereo"
+        sound = av.AudioFrame.from_ndarray(tone(1.0, 44_100, 2).reshape(1, -1), format="flt", layout="stereo")
+        sound.sample_rate = 44_100
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=44_100, frame_size=1024)
+        for part in [*resampler.resample(sound), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    samples, opened = read_all(path)
+    assert (opened.rate_hz, opened.channels) == (44_100, 2)
+    assert len(samples) / 44_100 == pytest.approx(1.0, abs=0.08)
+
+
+def test_blocks_are_small_however_long_the_sound(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(60):
+            file.write(tone(1.0, 16_000))
+    with SoundFile(path) as sound:
+        assert sound.seconds == 60
+        assert max(len(block) for block in sound.blocks()) <= 1_600
+
+
+def test_mono_is_the_mean() -> None:
+    block = np.array([[1.0, 0.0], [0.5, -0.5]], np.float32)
+    assert to_mono(block).tolist() == [0.5, 0.0]
+
+
+def test_what_will_not_do(tmp_path: Path) -> None:
+    empty_file, no_samples = tmp_path / "empty.wav", tmp_path / "none.wav"
+    empty_file.touch()
+    soundfile.write(no_samples, np.zeros((0, 1), np.float32), 16_000)
+    text = tmp_path / "text.wav"
+    text.write_text("this is no sound")
+    not_numbers = tmp_path / "nan.wav"
+    samples = tone(1.0, 16_000)
+    samples[9_000] = np.nan
+    soundfile.write(not_numbers, samples, 16_000, subtype="FLOAT")
+    for path, words in (
+        (tmp_path / "missing.wav", "there is no sound"),
+        (tmp_path, "is a folder"),
+        (empty_file, "is empty"),
+        (no_samples, "is empty"),
+        (text, "cannot read"),
+        (not_numbers, "not numbers"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            read_all(path)
+        assert caught.value.fix
+        assert caught.value.exit_code == 1
+
+
+def test_a_sound_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, tone(2.0, 16_000), 16_000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    got: list[np.ndarray] = []
+    with contextlib.suppress(InputError), SoundFile(path) as sound:
+        got.extend(sound.blocks())
+    assert 0 < sum(map(len, got)) < 2 * 16_000
+
+
+def test_silent_and_clipped_are_told(tmp_path: Path) -> None:
+    silent, clipped, fine = (tmp_path / f"{name}.wav" for name in ("silent", "clipped", "fine"))
+    soundfile.write(silent, np.zeros((8_000, 1), np.float32), 16_000)
+    soundfile.write(clipped, np.clip(tone(0.5, 16_000, level=3.0), -1, 1), 16_000, subtype="FLOAT")
+    soundfile.write(fine, tone(0.5, 16_000), 16_000)
+    assert "silent" in read_all(silent)[1].warnings()[0]
+    assert "clipped" in read_all(clipped)[1].warnings()[0]
+    assert read_all(fine)[1].warnings() == []
+
+
+def test_values_beyond_full_scale_are_held(tmp_path: Path) -> None:
+    path = tmp_path / "hot.wav"
+    soundfile.write(path, tone(0.2, 16_000, level=4.0), 16_000, subtype="FLOAT")
+    assert np.abs(read_all(path)[0]).max() == 1.0

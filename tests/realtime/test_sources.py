@@ -1,0 +1,164 @@
+"""Microphones that come and go, files, and pipes: hops without holes in their numbers."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.errors import ConfigError, DeviceError
+from realtime.clock import NS, FakeClock
+from realtime.messages import AudioHop, Stop
+from realtime.sound import SoundFile
+from realtime.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
+
+
+class FakeDevice(DeviceSource):
+    """A microphone on a fake clock: `give` is its callback."""
+
+    name = "fake"
+
+    def __init__(self, clock: FakeClock, rate_hz: int = 48_000, channels: int = 2) -> None:
+        super().__init__(rate_hz, channels, clock)
+        self.clock = clock
+        self.opened = 0
+        self.away = False
+
+    def _open_device(self) -> None:
+        if self.away:
+            raise DeviceError("gone")
+        self.opened += 1
+
+    def _close_device(self) -> None:
+        return
+
+    def give(self, seconds: float, level: float = 0.25) -> None:
+        """10 ms blocks at the pace of the fake clock."""
+        for _ in range(round(seconds * 100)):
+            self.clock.advance(10_000_000)
+            self._on_block(np.full((self.rate_hz // 100, self.channels), level, np.float32), False)
+
+    def hops(self, count: int) -> list[AudioHop]:
+        found = []
+        while len(found) < count:
+            hop = self.read_hop(NS // 10)
+            if isinstance(hop, AudioHop):
+                found.append(hop)
+            else:
+                self.clock.advance(10_000_000)
+        return found
+
+
+def test_hops_are_numbered_timed_and_whole() -> None:
+    device = FakeDevice(FakeClock(NS))
+    with device:
+        device.give(0.5)
+        hops = device.hops(48)
+    assert [hop.index for hop in hops] == list(range(48))
+    assert not any(hop.gap for hop in hops)
+    assert hops[10].samples == pytest.approx(np.full(HOP, 0.25), abs=1e-3)
+    spacing = np.diff([hop.captured_ns for hop in hops])
+    assert np.abs(spacing - 10_000_000).max() <= 1_000_000
+
+
+def test_a_microphone_that_vanishes_leaves_gap_hops_and_comes_back() -> None:
+    clock = FakeClock(NS)
+    device = FakeDevice(clock)
+    with device:
+        device.give(0.5)
+        first = device.hops(49)
+        device.away = True
+        clock.advance(NS)
+        lost = device.hops(100)
+        assert device.lost
+        assert device.opened == 1
+        device.away = False
+        clock.advance(NS)
+        lost += device.hops(60)
+        assert device.opened > 1
+        back = []
+        for _ in range(40):
+            device.give(0.01, level=0.5)
+            message = device.read_hop(0)
+            if isinstance(message, AudioHop):
+                back.append(message)
+    every = [*first, *lost, *back]
+    assert [hop.index for hop in every] == list(range(len(every)))
+    assert all(hop.gap and not hop.samples.any() for hop in lost[5:])
+    assert not any(hop.gap for hop in back[-10:])
+    assert back[-1].samples == pytest.approx(np.full(HOP, 0.5), abs=1e-3)
+    assert not device.lost
+    assert device.losses == 1
+    times = [hop.captured_ns for hop in every]
+    assert all(a <= b + 60_000_000 for a, b in pairwise(times))
+
+
+def test_overflows_are_counted_and_nothing_blocks() -> None:
+    device = FakeDevice(FakeClock(NS))
+    with device:
+        device._on_block(np.zeros((480, 2), np.float32), True)
+        for _ in range(300):
+            device._on_block(np.zeros((480, 2), np.float32), False)
+        assert device.overflows == 1
+        assert device.ring.lost == 301 * 480 - device.ring.capacity
+
+
+@given(sizes=st.lists(st.integers(1, 700), min_size=1, max_size=20), rate=st.sampled_from([16_000, 44_100, 48_000]))
+def test_cutter_gives_all_sound_in_whole_hops(sizes: list[int], rate: int) -> None:
+    cutter = HopCutter(rate)
+    hops = [hop for size in sizes for hop in cutter.push(np.ones((size, 1), np.float32))]
+    hops += list(cutter.finish())
+    samples = -(-sum(sizes) * 16_000 // rate)
+    assert len(hops) == cutter.hops == -(-samples // HOP)
+    assert all(len(hop) == HOP for hop in hops)
+
+
+def test_a_file_at_real_time_pace_is_paced_by_the_clock(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    soundfile.write(path, np.full((48_000, 1), 0.1, np.float32), 48_000)
+    clock = FakeClock(7 * NS)
+    heard: list[int] = []
+    with FileSource(SoundFile(path), paced=True, clock=clock) as source:
+        source.taps.append(lambda block, captured_ns: heard.append(len(block)))
+        messages = []
+        while not isinstance(message := source.read_hop(NS), Stop):
+            messages.append(message)
+            assert isinstance(message, AudioHop)
+            assert clock.now_ns() >= message.captured_ns
+    assert len(messages) == 100
+    assert sum(heard) == 48_000
+    assert 0 <= clock.now_ns() - 8 * NS < 20_000_000
+
+
+def test_an_unpaced_source_runs_ahead_of_time() -> None:
+    clock = FakeClock(0)
+    source = BlockSource(iter([np.ones((1_600, 1), np.float32)]), 16_000, 1, paced=False, clock=clock)
+    count = 0
+    while not isinstance(source.read_hop(NS), Stop):
+        count += 1
+    assert (count, clock.now_ns()) == (10, 0)
+
+
+@pytest.mark.parametrize(
+    ("sample_format", "dtype", "scale"), [("s16le", "<i2", 16_384), ("s32le", "<i4", 2**30), ("f32le", "<f4", 0.5)]
+)
+def test_raw_samples_from_a_pipe(sample_format: str, dtype: str, scale: float) -> None:
+    raw = np.full((16_000, 2), scale, dtype).tobytes() + b"\1"  # half a sample too much
+    with PipeSource(io.BytesIO(raw), 16_000, 2, sample_format) as source:
+        hops = []
+        while not isinstance(message := source.read_hop(NS // 10), Stop):
+            if message is not None and not message.gap:
+                hops.append(message)
+    assert len(hops) == 100
+    assert hops[50].samples == pytest.approx(np.full(HOP, 0.5), abs=1e-4)
+
+
+def test_an_unknown_sample_format_is_named() -> None:
+    with pytest.raises(ConfigError, match="no sample format 'mp3'"):
+        PipeSource(io.BytesIO(b""), 16_000, 1, "mp3")

@@ -1,0 +1,132 @@
+"""Files that play, say that they are synthetic, and are never half there."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from engines.errors import ConfigError, OutputError
+from realtime.messages import Picture
+from realtime.video_file import SOURCE_TYPE, XMP_UUID, VideoFile, checked_video_path
+
+
+def write(path: Path, pictures: int = 25, seconds: float = 1.0, rate: int = 48_000, channels: int = 2) -> VideoFile:
+    file = VideoFile(path, rate, channels)
+    with file:
+        file.open(121, 161, 25)
+        for i in range(pictures):
+            pixels = np.full((121, 161, 3), (i * 9 % 256, 90, 200), np.uint8)
+            file.send(Picture(i, pixels, 0, 0, 0))
+        tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
+        for begin in range(0, len(tone), rate // 10):
+            file.hear(np.repeat(tone[begin : begin + rate // 10, None], channels, 1).astype(np.float32))
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (96_000, 6)])
+def test_pictures_and_sound_come_back(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
+    path = tmp_path / f"out{suffix}"
+    write(path, rate=rate, channels=channels)
+    with av.open(str(path)) as container:
+        pictures = list(container.decode(video=0))
+        assert len(pictures) == 25
+        assert pictures[24].time == pytest.approx(0.96, abs=0.002)
+        assert (pictures[0].width, pictures[0].height) == (160, 120)
+        colour = pictures[10].to_ndarray(format="rgb24")[60, 80].astype(int)
+        assert np.abs(colour - (90, 90, 200)).max() <= 6
+    with av.open(str(path)) as container:
+        sound = list(container.decode(audio=0))
+        assert sum(part.samples for part in sound) / sound[0].sample_rate == pytest.approx(1.0, abs=0.07)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_says_that_it_is_synthetic(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    write(path)
+    with av.open(str(path)) as container:
+        tags = {name.lower(): value for name, value in container.metadata.items()}
+    assert tags["digitalsourcetype"] == SOURCE_TYPE
+    assert "AI-generated" in tags["comment"]
+    if suffix == ".mp4":
+        data = path.read_bytes()
+        at = data.index(b"uuid" + XMP_UUID)
+        size = int.from_bytes(data[at - 4 : at], "big")
+        assert SOURCE_TYPE.encode() in data[at : at - 4 + size]
+        assert at - 4 + size == len(data)
+
+
+def test_gaps_in_the_pictures_stay_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "out.mkv"
+    with VideoFile(path, 16_000, 1) as file:
+        file.open(120, 160, 25)
+        for i in (0, 1, 10, 30):
+            file.send(Picture(i, np.zeros((120, 160, 3), np.uint8), 0, 0, 0))
+        file.hear(np.zeros((16_000, 1), np.float32))
+    with av.open(str(path)) as container:
+        assert [round(picture.time * 25) for picture in container.decode(video=0)] == [0, 1, 10, 30]
+
+
+def test_nothing_is_there_until_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    file = VideoFile(path, 16_000, 1)
+    file.open(120, 160, 25)
+    file.send(Picture(0, np.zeros((120, 160, 3), np.uint8), 0, 0, 0))
+    assert not path.exists()
+    file.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_picture_no_file(tmp_path: Path) -> None:
+    file = VideoFile(tmp_path / "out.mp4", 16_000, 1)
+    file.open(120, 160, 25)
+    file.close()
+    file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.mp4"
+    file = VideoFile(path, 16_000, 1)
+    file.open(120, 160, 25)
+
+    class FullDisk:
+        def __init__(self, container: object) -> None:
+            self.container = container
+
+        def mux(self, packet: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            self.container.close()  # type: ignore[attr-defined]
+
+    file._container = FullDisk(file._container)
+
+    def fill() -> None:
+        for i in range(200):
+            file.send(Picture(i, np.random.default_rng(i).integers(0, 255, (120, 160, 3), np.uint8), 0, 0, 0))
+
+    with pytest.raises(OutputError, match="free some space"):
+        fill()
+    file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    there = tmp_path / "there.mp4"
+    there.touch()
+    assert checked_video_path(there, True) == there
+    for path, kind, words in (
+        (there, ConfigError, "add --overwrite"),
+        (tmp_path / "out.avi", ConfigError, "no known ending"),
+        (tmp_path / "no" / "out.mp4", OutputError, "there is no folder"),
+    ):
+        with pytest.raises(kind, match=words):
+            checked_video_path(path, False)
+    (tmp_path / "dir.mp4").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        checked_video_path(tmp_path / "dir.mp4", True)
