@@ -2,8 +2,10 @@
 
 Order, and why:
 
-1. Presence opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, breath, music and
-   noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter.
+1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
+   noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
+   is the encoder's presence; where the sound is loud and yet its phone is silence, it is noise, and counts for nothing.
+   (A quiet sound may be the breath before a word, for which real mouths open half a second ahead.)
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
 3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
@@ -42,7 +44,9 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
-ON, OFF = 0.55, 0.35  # presence that opens the gate, and below which it shuts
+ON, OFF = 0.50, 0.30  # evidence that opens the gate, and below which it shuts
+QUIET_DB, LOUD_DB = -40.0, -25.0  # level at which a silent phone begins to tell of noise, and is sure to
+LEVEL_SHARE = 0.2  # of the way a code: the level is a mean over 0.1 s
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
 CLOSE_FROM, CLOSE_FULL = 0.20, 0.45  # posterior of p, b or m between which the lips shut
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.34  # a code: shut within 40 ms, open again within 60
@@ -56,11 +60,12 @@ LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -
 HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1])
 
 _LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
+_SILENCE = SPEC.phones.index("SIL")
 _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 
-# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share.
-OPEN, GATE, CLOSURE, TOUCH, LIFE = range(5)
-LAW_STATE = 5
+# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above -80 dB.
+OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL = range(6)
+LAW_STATE = 6
 
 
 @numba.njit(cache=True)
@@ -94,6 +99,22 @@ def _step(
         total += emotion_logits[i]
     if not np.isfinite(total):
         return False
+    most = phone_logits[0]
+    for i in range(1, len(phone_logits)):
+        most = max(most, phone_logits[i])
+    total = 0.0
+    for i in range(len(phone_logits)):
+        total += np.exp(phone_logits[i] - most)
+    lips = teeth = 0.0
+    for i in _LIPS:
+        lips += np.exp(phone_logits[i] - most) / total
+    for i in _TEETH:
+        teeth += np.exp(phone_logits[i] - most) / total
+    silent = np.exp(phone_logits[_SILENCE] - most) / total
+
+    laws[LEVEL] += LEVEL_SHARE * (20 * np.log10(max(rms, 1e-4)) + 80 - laws[LEVEL])
+    loud = min(1.0, max(0.0, (laws[LEVEL] - 80 - QUIET_DB) / (LOUD_DB - QUIET_DB)))
+    presence *= 1 - loud * silent
     if presence > ON:
         laws[OPEN] = 1.0
     elif presence < OFF:
@@ -114,17 +135,6 @@ def _step(
         for c in range(len(out)):
             out[c] += share * alive[c]
 
-    most = phone_logits[0]
-    for i in range(1, len(phone_logits)):
-        most = max(most, phone_logits[i])
-    total = 0.0
-    for i in range(len(phone_logits)):
-        total += np.exp(phone_logits[i] - most)
-    lips = teeth = 0.0
-    for i in _LIPS:
-        lips += np.exp(phone_logits[i] - most) / total
-    for i in _TEETH:
-        teeth += np.exp(phone_logits[i] - most) / total
     wanted = min(1.0, max(0.0, (lips - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM)))
     laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
     wanted = min(1.0, max(0.0, (teeth - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM))) * gate

@@ -189,13 +189,26 @@ def test_without_speech_the_mouth_rests_however_the_net_babbles(emotion):
     assert (out[:, (JAW, SIDE)] == 0).all()
 
 
+def test_a_loud_sound_whose_phone_is_silence_is_noise():
+    """The net takes it for half a voice: at -20 dB it is noise, at -50 dB it may be the breath before a word."""
+    course = vowel(200)
+    course["presence"][:] = 0.7
+    course["phone_logits"][:] = 0
+    course["phone_logits"][:, PHONE["SIL"]] = 8
+    for level_db, opens in ((-20, False), (-50, True)):
+        course["rms"][:] = 10 ** (level_db / 20)
+        jaw = Shaper(idle=False, emotion="off").run(**course)[0][:, JAW]
+        assert (jaw[60:] > 0.15).all() == opens
+        assert (jaw[60:] == 0).all() != opens
+
+
 def test_presence_that_wavers_does_not_flutter():
     course = vowel(400)
     course["presence"] = np.where(np.arange(400) % 2, 0.42, 0.50)
     course["presence"][:50] = 1.0  # once open, what stays above the lower threshold keeps it open
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     assert out[60:, JAW].min() > 0.19
-    course["presence"][50:] = np.where(np.arange(350) % 2, 0.42, 0.30)
+    course["presence"][50:] = np.where(np.arange(350) % 2, 0.42, 0.25)
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     assert out[70:, JAW].max() == 0
 
