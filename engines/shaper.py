@@ -5,7 +5,8 @@ Order, and why:
 1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence; where the sound is loud and yet its phone is silence, it is noise, and counts for nothing.
-   (A quiet sound may be the breath before a word, for which real mouths open half a second ahead.)
+   In a quiet sound less presence will do: it may be the breath before a word, for which real mouths open half a second
+   ahead.
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
 3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
@@ -44,7 +45,8 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
-ON, OFF = 0.50, 0.30  # evidence that opens the gate, and below which it shuts
+ON, OFF = 0.50, 0.30  # evidence that opens the gate in a loud sound, and below which it shuts
+QUIET_ON, QUIET_OFF = 0.38, 0.20  # the same in a quiet one
 QUIET_DB, LOUD_DB = -40.0, -25.0  # level at which a silent phone begins to tell of noise, and is sure to
 LEVEL_SHARE = 0.2  # of the way a code: the level is a mean over 0.1 s
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
@@ -115,9 +117,9 @@ def _step(
     laws[LEVEL] += LEVEL_SHARE * (20 * np.log10(max(rms, 1e-4)) + 80 - laws[LEVEL])
     loud = min(1.0, max(0.0, (laws[LEVEL] - 80 - QUIET_DB) / (LOUD_DB - QUIET_DB)))
     presence *= 1 - loud * silent
-    if presence > ON:
+    if presence > QUIET_ON + loud * (ON - QUIET_ON):
         laws[OPEN] = 1.0
-    elif presence < OFF:
+    elif presence < QUIET_OFF + loud * (OFF - QUIET_OFF):
         laws[OPEN] = 0.0
     laws[GATE] = _towards(laws[GATE], laws[OPEN], GATE_RISE, GATE_FALL)
     gate = laws[GATE] * laws[GATE] * (3 - 2 * laws[GATE])
