@@ -69,7 +69,7 @@ class LatentRing:
         codes = self.codes
         newest = min(end_samples // chunk, codes) - 1
         if newest < 0:
-            out[:] = 0 if codes == 0 else self._motion[0]
+            out[:] = 0  # nothing is complete yet: the face rests
             return out
         # Step s speaks of the middle of its chunk; in steps the wanted time is end / 320 - 1.5.
         twice = 2 * end_samples - 3 * chunk

@@ -58,6 +58,12 @@ class SoundFile:
                 raise InputError(f"the sound {self.path} may not be read", "check its permissions") from error
             self._open_with_av()
             return
+        if self._sndfile.format == "MP3":
+            # libsndfile 1.2 repeats parts of an mp3 that is read block by block.
+            self._sndfile.close()
+            self._sndfile = None
+            self._open_with_av()
+            return
         self.rate_hz, self.channels = self._sndfile.samplerate, self._sndfile.channels
         count = self._sndfile.frames
         if count == 0:

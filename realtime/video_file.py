@@ -66,7 +66,7 @@ class VideoFile(Sink):
         self.name = str(path)
         self.pictures = 0
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
-        self._rate_hz, self._channels = rate_hz, min(channels, 2)
+        self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
         self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
         self._container: Any = None
         self._sound_samples = 0

@@ -1,0 +1,176 @@
+"""The command line: good help, lazy loading, one clear line for every kind of bad input, exit codes 2 and 1."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from realtime import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run a command line in this process: exit code, stdout, stderr."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run_it(*arguments: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return int(ended.value.code or 0), out, err
+
+    yield run_it
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """A folder of good and bad inputs."""
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((400, 400, 3), 120, np.uint8))
+    cv2.imwrite(str(tmp_path / "tiny.png"), np.full((40, 40, 3), 120, np.uint8))
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    face = Path(__file__).parents[1] / "data" / "face.jpg"
+    (tmp_path / "face.jpg").write_bytes(face.read_bytes())
+    soundfile.write(tmp_path / "good.wav", np.full((8_000, 1), 0.01, np.float32), 16_000)
+    soundfile.write(tmp_path / "none.wav", np.zeros((0, 1), np.float32), 16_000)
+    nan = np.full((8_000, 1), np.nan, np.float32)
+    soundfile.write(tmp_path / "nan.wav", nan, 16_000, subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "there.mp4").write_bytes(b"precious")
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 not really")
+    return tmp_path
+
+
+BAD = [
+    # portrait, audio, out, more options, exit code, words
+    ("missing.jpg", "good.wav", "out.mp4", [], 1, "missing.jpg"),
+    ("text.jpg", "good.wav", "out.mp4", [], 1, "not a picture"),
+    ("empty.jpg", "good.wav", "out.mp4", [], 1, "is empty"),
+    ("tiny.png", "good.wav", "out.mp4", [], 1, "too small"),
+    ("grey.png", "good.wav", "out.mp4", [], 1, "no face"),
+    ("bad.npz", "good.wav", "out.mp4", [], 1, "voxcam enroll"),
+    ("face.jpg", "missing.wav", "out.mp4", [], 1, "there is no sound"),
+    ("face.jpg", "text.wav", "out.mp4", [], 1, "cannot read"),
+    ("face.jpg", "empty.wav", "out.mp4", [], 1, "is empty"),
+    ("face.jpg", "none.wav", "out.mp4", [], 1, "is empty"),
+    ("face.jpg", "nan.wav", "out.mp4", [], 1, "not numbers"),
+    ("face.jpg", ".", "out.mp4", [], 1, "is a folder"),
+    ("face.jpg", "good.wav", "there.mp4", [], 2, "--overwrite"),
+    ("face.jpg", "good.wav", "no/out.mp4", [], 1, "there is no folder"),
+    ("face.jpg", "good.wav", "out.gif", [], 2, "no known ending"),
+    ("face.jpg", "good.wav", "out.mp4", ["--fps", "31"], 2, "31 pictures a second"),
+    ("face.jpg", "good.wav", "out.mp4", ["--lookahead-ms", "50"], 2, "0, 40, 80"),
+    ("face.jpg", "good.wav", "out.mp4", ["--size", "huge"], 2, "--size"),
+    ("face.jpg", "good.wav", "out.mp4", ["--emotion", "happines"], 2, "happiness"),
+    ("face.jpg", "good.wav", "out.mp4", ["--emotion", "happiness:7"], 2, "between 0 and 1"),
+    ("face.jpg", "good.wav", "out.mp4", ["--sheet", "sheet.tif"], 2, "no known ending"),
+    ("face.jpg", "good.wav", "out.mp4", ["--fps", "many"], 2, "--fps"),
+    ("face.jpg", "good.wav", "out.mp4", ["--no-such-option"], 2, "--no-such-option"),
+    ("face.jpg", "good.wav", "out.mp4", ["--threads", "0"], 2, "--threads"),
+]
+
+
+@pytest.mark.parametrize(("portrait", "audio", "out", "options", "code", "words"), BAD)
+def test_bad_input_of_render(
+    run: Run, inputs: Path, portrait: str, audio: str, out: str, options: list[str], code: int, words: str
+) -> None:
+    before = sorted(path.name for path in inputs.iterdir())
+    options = [str(inputs / option) if option.endswith(".tif") else option for option in options]
+    got, stdout, stderr = run(
+        "render", "--portrait", inputs / portrait, "--audio", inputs / audio, "--out", inputs / out, *options
+    )
+    lines = [line for line in stderr.splitlines() if line.startswith("voxcam: ")]
+    assert got == code, stderr
+    assert len(lines) == 1, stderr
+    assert words in lines[0]
+    assert stdout == ""
+    assert sorted(path.name for path in inputs.iterdir()) == before  # no half file
+    assert (inputs / "there.mp4").read_bytes() == b"precious"
+
+
+LIVE_BAD = [
+    (["--camera-size", "big"], 2, "no picture size"),
+    (["--camera-size", "641x360"], 2, "cannot be"),
+    (["--fps", "7"], 2, "7 pictures a second"),
+    (["--source", "missing.wav", "--camera", "none"], 1, "there is no sound"),
+    (["--source", "-", "--source-format", "mp3", "--camera", "none"], 2, "no sample format"),
+    (["--source", "-", "--microphone", "x", "--camera", "none"], 2, "exclude each other"),
+    (["--make-cable", "--audio-out", "x", "--camera", "none"], 2, "exclude each other"),
+    (["--microphone", "no such microphone", "--camera", "none"], 1, "microphone"),
+    (["--seconds", "0"], 2, "--seconds"),
+]
+
+
+@pytest.mark.parametrize(("options", "code", "words"), LIVE_BAD)
+def test_bad_input_of_live(run: Run, inputs: Path, options: list[str], code: int, words: str) -> None:
+    got, _, stderr = run("live", "--portrait", inputs / "face.jpg", *options)
+    assert got == code, stderr
+    assert len([line for line in stderr.splitlines() if line.startswith("voxcam: ")]) == 1
+    assert words in stderr
+
+
+def test_bad_input_of_enroll(run: Run, inputs: Path) -> None:
+    assert run("enroll", inputs / "grey.png", "--out", inputs / "p.npz")[0] == 1
+    assert run("enroll", inputs / "face.jpg", "--out", inputs / "p.npz", "--size", "odd")[0] == 2
+    assert run("enroll", inputs / "face.jpg", "--out", inputs / "bad.npz")[0] == 2
+    assert not (inputs / "p.npz").exists()
+
+
+def test_unknown_commands_and_no_command(run: Run) -> None:
+    code, _, stderr = run("rendr")
+    assert code == 2
+    assert "Did you mean 'render'" in stderr
+    code, stdout, _ = run("--help")
+    assert code == 0
+    for name in (*cli.COMMANDS, "train", "bench"):
+        assert name in stdout
+    assert run("--version")[1].startswith("voxcam ")
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_command_has_help(run: Run, name: str) -> None:
+    code, stdout, _ = run(name, "--help")
+    assert code == 0
+    assert "Usage" in stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    listing = "import sys; from realtime import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass\n"
+    listing += (
+        "print([m for m in ('torch', 'cv2', 'onnxruntime', 'numba', 'av', 'train', 'bench') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_errors_of_ours_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError("in the\nmiddle")
+
+    monkeypatch.setattr(cli, "load_command", broken)
+    code, _, stderr = run("doctor")
+    assert code == 1
+    assert stderr.splitlines() == ["voxcam: ZeroDivisionError: in the middle (VOXCAM_DEBUG=1 shows where)"]
+
+
+def test_interrupted_before_anything_ran(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_command", interrupted)
+    assert run("doctor")[0] == 130

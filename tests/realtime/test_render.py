@@ -1,0 +1,127 @@
+"""Rendering a file from end to end, with small engines."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from engines.errors import ConfigError, OutputError, StreamError
+from realtime import render as render_module
+from realtime.render import render_file
+from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
+
+
+def engines() -> SimpleNamespace:
+    return SimpleNamespace(encoder=FakeEncoder(), shaper=FakeShaper(), generator=FakeGenerator())
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    random = np.random.default_rng(0)
+    soundfile.write(path, random.normal(0, 0.1, (44_100, 2)).astype(np.float32), 44_100)
+    return path
+
+
+def test_a_file_with_pictures_sound_and_sheet(tmp_path: Path, speech: Path) -> None:
+    out, sheet = tmp_path / "out.mp4", tmp_path / "sheet.png"
+    progress: list[tuple[float, float]] = []
+    made = render_file(
+        FakePortrait(128, 160), engines(), speech, out, sheet=sheet, progress=lambda *at: progress.append(at)
+    )
+    assert made.complete
+    assert (made.pictures, made.seconds) == (25, 1.0)
+    assert made.real_time_factor > 0
+    assert sheet.exists()
+    assert progress
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].frames == 25
+        assert container.streams.audio[0].rate == 44_100
+        assert container.streams.audio[0].codec_context.channels == 2
+
+
+def test_loud_sound_gives_open_pictures_in_the_file(tmp_path: Path) -> None:
+    samples = np.zeros((32_000, 1), np.float32)
+    samples[16_000:] = 0.5
+    soundfile.write(tmp_path / "step.wav", samples, 16_000)
+    render_file(FakePortrait(128, 160), engines(), tmp_path / "step.wav", tmp_path / "out.mkv", lookahead_ms=40)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        greys = [picture.to_ndarray(format="gray")[60, 80] for picture in container.decode(video=0)]
+    assert len(greys) == 50
+    assert max(greys[:24]) < 30
+    assert min(greys[26:]) > 150
+
+
+@pytest.mark.parametrize("fault", ["encoder", "generator", "sink"])
+def test_a_failure_leaves_no_file(tmp_path: Path, speech: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = engines()
+
+    def fail(*_: object, **__: object) -> None:
+        raise StreamError(f"{fault} broke")
+
+    if fault == "encoder":
+        parts.encoder.fail_at = 30
+    elif fault == "generator":
+        calls = iter(range(10**6))
+        draw = parts.generator.draw
+        parts.generator.draw = lambda *a, **k: fail() if next(calls) == 12 else draw(*a, **k)
+    else:
+        monkeypatch.setattr("realtime.video_file.VideoFile.hear", fail)
+    with pytest.raises((StreamError, RuntimeError)):
+        render_file(FakePortrait(), parts, speech, tmp_path / "out.mp4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["speech.wav"]
+
+
+def test_interrupted_it_leaves_a_file_that_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "long.wav", np.full((16_000 * 60, 1), 0.2, np.float32), 16_000)
+    parts = engines()
+    slow = threading.Event()
+    draw = parts.generator.draw
+
+    def draw_slowly(*args: object, **options: object) -> np.ndarray:
+        slow.wait(0.01)
+        return draw(*args, **options)
+
+    parts.generator.draw = draw_slowly
+
+    def interrupt(done_s: float, _: float) -> None:
+        if done_s > 0.4:
+            raise KeyboardInterrupt
+
+    made = render_file(FakePortrait(), parts, tmp_path / "long.wav", tmp_path / "out.mp4", progress=interrupt)
+    assert not made.complete
+    assert 0.4 < made.seconds < 60
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert 10 < sum(1 for _ in container.decode(video=0)) <= made.pictures
+
+
+def test_an_existing_file_stays_until_the_new_one_is_whole(tmp_path: Path, speech: Path) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"precious")
+    with pytest.raises(ConfigError, match="--overwrite"):
+        render_file(FakePortrait(), engines(), speech, out)
+    parts = engines()
+    parts.encoder.fail_at = 10
+    with pytest.raises(RuntimeError):
+        render_file(FakePortrait(), parts, speech, out, overwrite=True)
+    assert out.read_bytes() == b"precious"
+    render_file(FakePortrait(), engines(), speech, out, overwrite=True)
+    assert out.stat().st_size > 1_000
+
+
+def test_a_sheet_that_cannot_be_written_is_told(tmp_path: Path, speech: Path) -> None:
+    with pytest.raises(OutputError):
+        render_file(FakePortrait(), engines(), speech, tmp_path / "out.mp4", sheet=tmp_path / "no" / "sheet.png")
+
+
+def test_the_closing_line_tells_the_speed(tmp_path: Path, speech: Path) -> None:
+    made = render_file(FakePortrait(), engines(), speech, tmp_path / "out.mp4")
+    line = render_module.closing_line(made, (32, 48))
+    assert "25 pictures 48x32" in line
+    assert "real-time factor" in line
