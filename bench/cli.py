@@ -106,6 +106,7 @@ def robustness(
     noise: Annotated[
         Path | None, typer.Option(help="folder of recordings KIND/NAME.wav; made noises if left out")
     ] = None,
+    teach: Annotated[Path | None, typer.Option(help="clips to teach baselines on; other talkers if left out")] = None,
     encoder: Annotated[
         list[str] | None, typer.Option(help="encoder cards to compare; the shipped one if left out")
     ] = None,
@@ -114,13 +115,14 @@ def robustness(
     plot: Plot = None,
 ) -> None:
     """Mouth against SNR, openness on noise alone, beside baselines."""
-    from bench.clips import load_clips
+    from bench.clips import TEACHERS, load_clips
     from bench.robustness import measure_robustness
     from realtime.pacer import checked_lookahead
 
     lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
     loaded = load_clips(clips, most, _say)
-    rows = measure_robustness(loaded, lookaheads, tuple(encoder or ("encoder",)), noise, progress=_say)
+    teachers = load_clips(teach, TEACHERS, _say) if teach else None
+    rows = measure_robustness(loaded, lookaheads, tuple(encoder or ("encoder",)), noise, teachers, progress=_say)
     _finish("robustness", rows, json, plot)
 
 
@@ -157,7 +159,7 @@ def everything(
     """All of it, one after another; with --quick in under three minutes."""
     from bench.report import measure_all
 
-    parts = measure_all(quick, clips, None, _say)
+    parts = measure_all(quick, clips, None, None, _say)
     rows = [row for part in parts.values() for row in part]
     for name, part in parts.items():
         Console().print(f"[bold]{name}[/bold]")
@@ -172,12 +174,13 @@ def report(
     quick: Quick = False,
     clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
     noise: Annotated[Path | None, typer.Option(help="recordings for robustness: KIND/NAME.wav")] = None,
+    teach: Annotated[Path | None, typer.Option(help="clips to teach the baselines of robustness on")] = None,
     only: Annotated[str, typer.Option(help="make again only these parts, such as latency,scale")] = "",
 ) -> None:
     """Write the report: tables, figures, machine, spread, and the command under each figure."""
     from bench.report import write_bench_report
 
-    write_bench_report(out, quick, clips, noise, tuple(part for part in only.split(",") if part), _say)
+    write_bench_report(out, quick, clips, noise, teach, tuple(part for part in only.split(",") if part), _say)
     print(out / "README.md")
 
 
@@ -243,7 +246,9 @@ def print_comparison(first: Path, second: Path) -> None:
 def table(rows: list[Row], columns: tuple[str, ...] = ()) -> Table:
     """Rows as a table that can be pasted; percentiles where there are any, else value, unit and spread."""
     if not columns:
-        numbers = ("p50_ms", "p95_ms", "p99_ms", "max_ms") if any("p50_ms" in row for row in rows) else ()
+        numbers: tuple[str, ...] = (
+            ("p50_ms", "p95_ms", "p99_ms", "max_ms") if any("p50_ms" in row for row in rows) else ()
+        )
         numbers += ("r_all", "r_in_words", "lip_distance") if any("r_in_words" in row for row in rows) else ()
         numbers += (
             ("value", "unit", "spread") if any("value" in row and "r_in_words" not in row for row in rows) else ()

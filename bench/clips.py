@@ -26,6 +26,7 @@ from engines.spec import SPEC
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
 ALIGN_UNITS_S = 25_000
+TEACHERS = 60  # clips that baselines are taught on at most
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
 EMOTIONS = {
     "ANG": "anger",
@@ -138,7 +139,7 @@ def read_clip(path: Path) -> tuple[np.ndarray, list[np.ndarray], float]:
             for frame in container.decode(video=0, audio=0):
                 if isinstance(frame, av.VideoFrame):
                     pictures.append(frame.to_ndarray(format="rgb24"))
-                else:
+                elif isinstance(frame, av.AudioFrame):
                     sound += [part.to_ndarray()[0] for part in resampler.resample(frame)]
             sound += [part.to_ndarray()[0] for part in resampler.resample(None)]
     except (av.FFmpegError, OSError) as error:

@@ -111,7 +111,7 @@ def draw_resources(rows: Sequence[Row], path: Path) -> None:
     for row in _pick(rows, "resident_memory"):
         course = row.get("course_mb", [])
         left.plot(np.arange(len(course)) * 0.25, course, color=OURS[0])
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.3 * max((max(row.get("course_mb", [1])) for row in _pick(rows, "resident_memory")), default=1))
     left.set_xlabel("s live")
     left.set_ylabel("resident memory, MB")
     at = 0.0
@@ -159,6 +159,8 @@ def draw_scale(rows: Sequence[Row], path: Path) -> None:
             twin.set_ylim(bottom=0)
             twin.grid(False)
             plot.set_xscale("log")
+            plot.set_xticks(x, [f"{value:g}" for value in x])
+            plot.minorticks_off()
     axes[0].set_ylabel("processor time a picture, ms")
     _save(pyplot, figure, path)
 
@@ -181,18 +183,20 @@ def draw_robustness(rows: Sequence[Row], path: Path) -> None:
         left.errorbar(x, y, errors, color=colours[system], marker="o", ms=4, capsize=3, label=system)
     left.set_xticks(list(places.values()), [f"{snr} dB" if snr != "clean" else snr for snr in places])
     left.set_ylabel("r of mouth opening in words, lag 0")
-    left.set_ylim(-0.1, 1)
+    left.set_ylim(min(-0.1, min(row["r_in_words"] for row in found) - 0.05), 1)
     left.legend(fontsize=8, loc="lower left", ncols=2)
     left.set_title(f"{found[0]['clips']} clips: the mouth follows speech in noise")
     shares = _pick(rows, "open_on_noise_alone")
     kinds = list(dict.fromkeys(row["noise"] for row in shares))
+    if len(kinds) > 6:  # the table has them all
+        kinds = [kind for kind in ("babble", "all", "silence") if kind in kinds]
     width = 0.85 / max(1, len({row["system"] for row in shares}))
     for k, system in enumerate(dict.fromkeys(row["system"] for row in shares)):
-        own = {row["noise"]: row for row in shares if row["system"] == system}
-        heights = [own[kind]["value"] for kind in kinds]
-        errors = [own[kind]["value_error"] for kind in kinds]
+        by_kind = {row["noise"]: row for row in shares if row["system"] == system}
+        heights = [by_kind[kind]["value"] for kind in kinds]
+        errors = [by_kind[kind]["value_error"] for kind in kinds]
         right.bar(np.arange(len(kinds)) + k * width, heights, width, yerr=errors, color=colours[system], capsize=2)
-    right.set_xticks(np.arange(len(kinds)) + 0.4, kinds, rotation=60 if len(kinds) > 8 else 20, ha="right", fontsize=8)
+    right.set_xticks(np.arange(len(kinds)) + 0.4, ["all noises" if kind == "all" else kind for kind in kinds])
     right.set_ylabel("share of pictures with an open mouth")
     right.set_title("...and stays shut on noise alone")
     _save(pyplot, figure, path)

@@ -3,6 +3,7 @@
 newest_sample_age: from the capture of the newest sample that a picture heard to its hand-over, for every picture.
 event_to_picture: from a sudden sound's first sample to the hand-over of the first picture that shows it, which is the
 first one that differs visibly from what would have been drawn had the sound not come. docs/latency.md says more.
+event_to_picture_end: the same up to that picture's end in stream time: what would remain if computing took no time.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ def _one_run(rig: Rig, events: Events, lookahead_ms: int, picture_rate: int) -> 
         if shown < len(sent):
             delays.append((sent[shown][2] - pipeline.source.captured_ns(int(sample))) / 1e6)
     rows.append(latency_row("event_to_picture", delays, **about) | {"events": len(events.at)})
+    pacer = Pacer(picture_rate, lookahead_ms)
+    ends = [pacer.end_sample(i) - int(s) for s, i in zip(events.at, first_shown, strict=True) if i >= 0]
+    rows.append(latency_row("event_to_picture_end", [samples / 16 for samples in ends], **about))
     timed = {"encode": encoder.ms, "motion": shaper.ms, "generate": generator.ms}
     for stage in STAGES:
         if stage in timed:

@@ -31,7 +31,12 @@ COLUMNS = {
 
 
 def measure_all(
-    quick: bool, clips: Path | None, noise: Path | None, progress: Progress, only: tuple[str, ...] = ()
+    quick: bool,
+    clips: Path | None,
+    noise: Path | None,
+    teach: Path | None,
+    progress: Progress,
+    only: tuple[str, ...] = (),
 ) -> dict[str, list[Row]]:
     """Rows by part. Quick takes less than three minutes, without robustness where no clips are named."""
     rig = Rig.open()
@@ -50,21 +55,28 @@ def measure_all(
         ),
     }
     if clips is not None:
-        makers["robustness"] = lambda: _robustness(clips, noise, quick, progress)
+        makers["robustness"] = lambda: _robustness(clips, noise, teach, quick, progress)
     wanted = only or tuple(makers)
     return {name: make() for name, make in makers.items() if name in wanted}
 
 
-def _robustness(clips: Path, noise: Path | None, quick: bool, progress: Progress) -> list[Row]:
-    from bench.clips import load_clips
+def _robustness(clips: Path, noise: Path | None, teach: Path | None, quick: bool, progress: Progress) -> list[Row]:
+    from bench.clips import TEACHERS, load_clips
     from bench.robustness import measure_robustness
 
     loaded = load_clips(clips, 6 if quick else 0, progress)
-    return measure_robustness(loaded, noise=noise, progress=progress)
+    teachers = load_clips(teach, TEACHERS, progress) if teach else None
+    return measure_robustness(loaded, noise=noise, teachers=teachers, progress=progress)
 
 
 def write_bench_report(
-    out: Path, quick: bool, clips: Path | None, noise: Path | None, only: tuple[str, ...], progress: Progress
+    out: Path,
+    quick: bool,
+    clips: Path | None,
+    noise: Path | None,
+    teach: Path | None,
+    only: tuple[str, ...],
+    progress: Progress,
 ) -> None:
     """README.md, a JSON file and a figure for each part. Parts that are not made again are taken from their JSON."""
     from bench.figures import DRAW
@@ -73,7 +85,7 @@ def write_bench_report(
         if part not in PARTS:
             raise ConfigError(f"no part {part!r}", f"choose from {', '.join(PARTS)}")
     out.mkdir(parents=True, exist_ok=True)
-    for name, rows in measure_all(quick, clips, noise, progress, only).items():
+    for name, rows in measure_all(quick, clips, noise, teach, progress, only).items():
         write_report(as_report(rows), out / f"{name}.json")
         DRAW[name](rows, out / f"{name}.png")
     found = {name: read_report(out / f"{name}.json") for name in PARTS if (out / f"{name}.json").exists()}
@@ -102,7 +114,7 @@ def as_markdown(reports: dict[str, dict[str, Any]], clips: str = "") -> str:
 
 
 def _command(name: str) -> str:
-    more = " --clips FOLDER" if name == "robustness" else ""
+    more = " --clips FOLDER --noise FOLDER --teach FOLDER" if name == "robustness" else ""
     return f"voxcam bench {name}{more} --json {name}.json --plot {name}.png"
 
 

@@ -57,17 +57,21 @@ def measure_robustness(
     lookaheads_ms: tuple[int, ...] = SPEC.lookaheads_ms,
     encoders: tuple[str, ...] = ("encoder",),
     noise: Path | None = None,
+    teachers: list[Clip] | None = None,
     snrs_db: tuple[float, ...] = SNRS_DB,
     seed: int = 7,
     progress: Progress = lambda text: None,
 ) -> list[Row]:
-    """Rows of r (whole clip, in words), lip distance and openness on noise alone, by system and SNR."""
+    """Rows of r (whole clip, in words), lip distance and openness on noise alone, by system and SNR.
+
+    teachers: clips to teach the baselines on; the other talkers' clips if left out.
+    """
     noises = recorded_noises(noise) if noise is not None else made_noises(clips, seed)
     systems = []
     for encoder in encoders:
         label = "voxcam" if encoder == "encoder" else Path(encoder).name.removesuffix(".card.json")
         systems += [voxcam_system(f"{label} {lookahead} ms", encoder, lookahead) for lookahead in lookaheads_ms]
-    systems += [deaf(clips), loudness(), three_bands(clips), ridge(clips)]
+    systems += [deaf(clips), loudness(), three_bands(teachers or clips), ridge(teachers or clips)]
     basis = load_geometry()[0][: len(SPEECH_CHANNELS)][:, LIPS]
     rows = []
     for system in systems:

@@ -62,6 +62,8 @@ def measure_throughput(
     progress: Progress = lambda text: None,
 ) -> list[Row]:
     """Pictures (generator, yardstick) and codes (encoder) a second; and offline render against real time."""
+    if backend != "all" and backend not in BACKENDS:
+        raise ConfigError(f"no engine {backend!r}", f"choose all or one of {', '.join(BACKENDS)}")
     with ExitStack() as stack:
         contestants = [drawing(rig)]
         cards = [card_path(name) for name in models()] + ([yardstick_card()] if yardstick else [])
@@ -106,8 +108,6 @@ def engine_contestants(
     card: Path, backend: str, threads: int, stack: ExitStack, progress: Progress
 ) -> list[Contestant]:
     """Every engine of a model that can be opened here without building, or was built."""
-    if backend != "all" and backend not in BACKENDS:
-        raise ConfigError(f"no engine {backend!r}", f"choose all or one of {', '.join(BACKENDS)}")
     found = read_card(card)
     inputs = _inputs(card)
     contestants = []

@@ -1,0 +1,136 @@
+"""`voxcam bench` as a user types it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.figures import DRAW, draw_engines
+from bench.report import as_markdown
+from bench.rows import latency_row, value_row
+from realtime.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", *arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return int(ended.value.code or 0), out, err
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "try: voxcam bench all --quick"),
+        (("throughput", "--engine", "tflite"), 2, "no engine 'tflite': choose all or one of onnxruntime"),
+        (("latency", "--fps", "13"), 2, "13 pictures a second"),
+        (("latency", "--lookahead-ms", "55"), 2, "a lookahead of 55 ms"),
+        (("latency", "--lookahead-ms", "many"), 2, "--lookahead-ms takes numbers"),
+        (("latency", "--size", "huge"), 2, "--size is no picture size"),
+        (("scale", "--minutes", "-1"), 2, "no negative numbers"),
+        (("robustness", "--clips", "/nowhere"), 1, "there is no folder /nowhere"),
+        (("report", "--only", "speed"), 2, "no part 'speed'"),
+        (("engines", "--backend", "tflite"), 2, "no backend 'tflite'"),
+        (("--compare", "/nowhere/a.json", "/nowhere/b.json"), 1, "no benchmark result"),
+    ],
+)
+def test_wrong_use(run, rig, arguments, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found, _, err = run(*arguments)
+    assert message in err
+    assert found == code
+
+
+def test_comparison(run, tmp_path):
+    for name, values in (("a", [10, 10.1]), ("b", [20, 20.1])):
+        rows = [value_row("cpu_per_picture", values, "ms", axis="photo")]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"machine": {}, "rows": rows}))
+    code, out, _ = run("--compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
+    assert code == 0
+    assert "+99.5%" in out
+    assert "more" in out
+    (tmp_path / "b.json").write_text(json.dumps({"machine": {}, "rows": [value_row("other", [1], "s")]}))
+    code, _, err = run("--compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"))
+    assert code == 2
+    assert "no row in common" in err
+
+
+def test_resources_json_and_plot(run, rig, tmp_path):
+    files = {name: tmp_path / name for name in ("r.json", "r.png")}
+    arguments = ("--seconds", "2", "--repeats", "1", "--json", str(files["r.json"]), "--plot", str(files["r.png"]))
+    code, out, _ = run("resources", *arguments)
+    assert code == 0
+    assert "cpu_seconds_per_minute" in out
+    report = json.loads(files["r.json"].read_text())
+    assert {"machine", "rows"} <= report.keys()
+    assert {"cpu_seconds_per_minute", "resident_memory", "wake_ups", "startup"} <= {
+        r["measure"] for r in report["rows"]
+    }
+    assert files["r.png"].read_bytes().startswith(b"\x89PNG")
+
+
+def _rows() -> dict[str, list]:
+    """A few rows of each part, as the measuring code makes them."""
+    latency = [
+        latency_row(name, [1.0, 2.0, 3.0], lookahead_ms=0, picture_rate=25)
+        for name in ("newest_sample_age", "event_to_picture", "stage:encode", "stage:generate", "impulse_to_code")
+    ]
+    about = {"model": "yardstick", "engine": "openvino cpu", "precision": "bf16", "threads": 1}
+    throughput = [
+        value_row("calls_per_second", [110, 120], "1/s", **{**about, "model": "generator 1280x720"}),
+        value_row("calls_per_second", [20, 22], "1/s", **about),
+        value_row("generator_against_yardstick", [5.5], "times faster", **about),
+        value_row("render_real_time_factor", [0.4], "s/s"),
+    ]
+    names = ("cpu_seconds_per_minute", "resident_memory", "memory_growth")
+    resources = [value_row(name, [1.0], "s") for name in names]
+    resources[1]["course_mb"] = [1.0, 2.0]
+    resources += [value_row("startup", [1.0], "s", part=part) for part in ("import", "all")]
+    scale = [
+        value_row("cpu_per_picture", [3, 4], "ms", axis="session", minutes=1),
+        value_row("memory_growth", [1], "MB", axis="session", minutes=1),
+        value_row("cpu_per_picture", [3, 4], "ms", axis="picture rate", picture_rate=25),
+        value_row("cpu_per_picture", [3, 4], "ms", axis="photo", megapixels=0.3),
+        value_row("analysis", [1], "s", axis="photo", megapixels=0.3),
+    ]
+    mouth = {"measure": "mouth_opening", "clips": 3, "r_all": 0.7, "r_in_words": 0.6, "r_in_words_error": 0.1}
+    robustness = [
+        {**mouth, "system": system, "snr_db": snr} for system in ("voxcam 0 ms", "deaf") for snr in ("clean", "0")
+    ]
+    share = {"measure": "open_on_noise_alone", "value": 0.1, "value_error": 0.02}
+    robustness += [{**share, "system": "voxcam 0 ms", "noise": noise} for noise in ("pink", "all", "silence")]
+    parts = {"latency": latency, "throughput": throughput, "resources": resources, "scale": scale}
+    return parts | {"robustness": robustness}
+
+
+@pytest.mark.parametrize("part", list(DRAW))
+def test_every_figure_can_be_drawn(part, tmp_path):
+    DRAW[part](_rows()[part], tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+
+
+def test_engines_figure(tmp_path):
+    row = {
+        "model": "encoder",
+        "backend": "openvino",
+        "precision": "bf16",
+        "ms": 0.2,
+        "per_second": 5000.0,
+        "error": 0.03,
+    }
+    draw_engines([row, {**row, "model": "yardstick"}, {"model": "encoder", "backend": "tensorrt"}], tmp_path / "e.png")
+    assert (tmp_path / "e.png").exists()
+
+
+def test_report_names_a_command_under_each_figure():
+    text = as_markdown({name: {"machine": {"load": [0.5]}, "rows": rows} for name, rows in _rows().items()})
+    for part in DRAW:
+        assert f"![{part}]({part}.png)" in text
+        assert f"`voxcam bench {part}" in text
+    assert "| voxcam 0 ms | 0.1 |" in text

@@ -1,0 +1,74 @@
+"""Counted costs, the yardstick, and the guard that holds the code to its budgets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bench.counting import Counts, breaches, count, read_budgets
+from bench.graph_cost import graph_cost
+from bench.yardstick import make_yardstick, yardstick_card
+from engines.session import open_session
+
+
+def test_costs_of_known_layers(tmp_path):
+    weights = {"w": np.zeros((8, 3, 5, 5), np.float32), "m": np.zeros((7, 11), np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["y"], strides=[2, 2], pads=[2, 2, 2, 2]),
+        helper.make_node("MatMul", ["a", "m"], ["b"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 32, 32)),
+        helper.make_tensor_value_info("a", TensorProto.FLOAT, (4, 7)),
+    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "b")]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(a, n) for n, a in weights.items()])
+    path = tmp_path / "g.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+    cost = graph_cost(path)
+    assert cost.multiply_adds == 8 * 16 * 16 * 3 * 5 * 5 + 4 * 7 * 11
+    assert cost.parameter_bytes == 4 * (8 * 3 * 5 * 5 + 7 * 11)
+
+
+@pytest.mark.slow
+def test_yardstick_has_the_published_size(tmp_path):
+    model = make_yardstick()
+    onnx.checker.check_model(model)
+    parameters = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
+    assert 36.0e6 < parameters < 36.6e6
+    card = yardstick_card(tmp_path)
+    with open_session(card) as session:
+        random = np.random.default_rng(0)
+        picture = session.run({n: random.random(a.shape, np.float32) for n, a in session.inputs.items()})["picture"]
+    assert picture.shape == (1, 3, 96, 96)
+    assert picture.std() > 0.01, "a constant picture may have been computed by a shortcut"
+    assert yardstick_card(tmp_path) == card
+
+
+def test_a_picture_stays_within_its_budgets(rig):
+    """The regression guard: counts, not times, so that it says the same on every machine."""
+    assert breaches(count(rig, pictures=40), read_budgets()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"engine_calls": 3.5}, "engine_calls"),
+        ({"engine_bytes_copied": 1e9}, "engine_bytes_copied"),
+        ({"kept_bytes": 5000.0}, "kept_bytes"),
+        ({"largest_passing_bytes": 10**9}, "largest_passing_bytes"),
+        ({"graph_mflop": {"encoder": 1e5}}, "graph_mflop of encoder"),
+        ({"graph_mflop": {"unknown": 1.0}}, "unknown has no budget"),
+        ({"parameter_bytes": {"encoder": 10**9}}, "parameter_bytes of encoder"),
+        ({"weight_file_bytes": 10**9}, "shipped weights"),
+    ],
+)
+def test_every_budget_can_be_broken(change, message):
+    within = Counts(2.0, 0.0, 0.0, 0, {"encoder": 1.0}, {"encoder": 1}, 1)
+    assert breaches(within, read_budgets()) == []
+    (found,) = breaches(dataclasses.replace(within, **change), read_budgets())
+    assert message in found
