@@ -58,13 +58,13 @@ class Corpus:
     rooms: np.ndarray
 
 
-def load(data_root: Path, cache: Path, split: str = "train") -> Corpus:
-    """Read prepared shards of one split, and the noises of the same split."""
+def load(data_root: Path, cache: Path, split: str = "train", leave_out: tuple[str, ...] = ()) -> Corpus:
+    """Read prepared shards of one split, speakers left out, and the noises of the same split."""
     clips = {clip.key: clip for clip in training_speech(data_root)}
     arrays: dict[str, dict[str, np.ndarray]] = {}
     for name in ("sound", "labels"):
         for key, found in read_shards(cache / name):
-            if clips[key].split == split:
+            if clips[key].split == split and clips[key].speaker not in leave_out:
                 arrays.setdefault(key, {}).update(found)
     with np.load(cache / "moods.npz", allow_pickle=False) as file:
         moods = dict(zip(file["keys"].tolist(), file["values"], strict=True))

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Train the models: prepare, vae, motion, probe, score, export.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Train the models: prepare, vae, motion, probe, score, export.", no_args_is_help=True, add_completion=False
+)
 corpus_app = typer.Typer(help="Look at a corpus before training on it.", no_args_is_help=True)
 score_app = typer.Typer(help="Measure a trained model and write the report.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
@@ -20,6 +22,9 @@ Landmarks = Annotated[
 ]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A training run's .safetensors.")]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML; the shipped one when not given.")]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Checkpoint of a run that left talkers out: it sets the motion's amplitude.")
+]
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -138,16 +143,19 @@ def score_motion(
     checkpoint: Checkpoint,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
+    calibration: Calibration = None,
     out: Path = Path("docs/reports/motion"),
 ) -> None:
     """How well the lips follow, on people and in noises that were never trained on."""
     import torch
 
     from train.reports import write_motion
-    from train.score_motion import score
+    from train.score_motion import amplitude_gain, score
 
     torch.set_num_threads(1)
-    write_motion(score(checkpoint, data_root, landmarks or cache / "landmarks", cache), out)
+    points = landmarks or cache / "landmarks"
+    gain = amplitude_gain(calibration, data_root, points, cache) if calibration else None
+    write_motion(score(checkpoint, data_root, points, cache, gain), out)
     typer.echo(out / "README.md")
 
 
@@ -157,10 +165,11 @@ def export(
     checkpoint: Checkpoint,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
+    calibration: Calibration = None,
     out: Path = Path("engines/weights"),
     metrics: Annotated[Path | None, typer.Option(help="JSON of figures for the card, e.g. a report's.")] = None,
 ) -> None:
-    """A checkpoint becomes encoder.onnx, its card and its golden stream; the motion's amplitude is set on the way."""
+    """A checkpoint becomes encoder.onnx, its card and its golden stream."""
     import json
 
     import torch
@@ -170,7 +179,8 @@ def export(
     from train.score_motion import amplitude_gain
 
     torch.set_num_threads(1)
-    gain = amplitude_gain(checkpoint, data_root, landmarks or cache / "landmarks", cache)
+    points = landmarks or cache / "landmarks"
+    gain = amplitude_gain(calibration, data_root, points, cache) if calibration else None
     figures = json.loads(metrics.read_text()) if metrics else {}
     card = run(checkpoint, out, golden_sound(data_root), figures, gain)
     typer.echo(f"{out / card.file}  sha256 {card.sha256}")

@@ -41,6 +41,7 @@ class VaeConfig:
     seed: int = 1
     checkpoint_every: int = 250
     validate_every: int = 1000
+    leave_out: tuple[str, ...] = ()  # speakers that are not trained on, e.g. grid/s3
     bf16: bool = True  # the networks; sound, log-mel and losses stay float32
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
@@ -99,7 +100,7 @@ def train_vae(
         )
     out.mkdir(parents=True, exist_ok=True)
     facts = json.loads((cache / "speech.json").read_text())
-    corpus = corpus or load(data_root, cache)
+    corpus = corpus or load(data_root, cache, leave_out=config.leave_out)
     torch.manual_seed(config.seed)
     model = Model(config, corpus, np.array(facts["typical"], np.float32))
     optimiser = torch.optim.AdamW(

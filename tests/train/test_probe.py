@@ -1,0 +1,150 @@
+"""Probes and reports on a corpus of tones, and an encoder that was never taught."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engines.spec import SPEC
+from tests.train.test_train_vae import CONFIG, make_corpus
+from train import checkpoint, probe, reports
+from train.batches import Corpus
+from train.export import encoder_of
+from train.train_vae import Model
+
+
+def corpus(seed: int) -> Corpus:
+    """As in test_train_vae, but with two moods, two sexes and longer clips."""
+    made, draw = make_corpus(), np.random.default_rng(seed)
+    for name, items in made.items.items():
+        for number, item in enumerate(items):
+            codes = 160
+            clip = replace(
+                item.clip,
+                gender="fm"[number % 2],
+                emotion=("anger", "sadness")[number % 2] if name == "emodb" else None,
+                speaker=f"{name}/{seed}{number % 2}",
+            )
+            items[number] = replace(
+                item,
+                clip=clip,
+                sound=(2000 * draw.standard_normal(codes * 320)).astype(np.int16),
+                phones=draw.integers(0, 5, codes).astype(np.int8),
+                presence=np.ones(codes, np.uint8),
+            )
+        items.extend([replace(item, sound=item.sound[::-1].copy()) for item in items])
+    noises = {name: [draw.standard_normal(9000).astype(np.float32)] for name in ("hiss", "rain", "babble")}
+    return replace(made, noises=noises)
+
+
+@pytest.fixture
+def untaught(tmp_path: Path) -> Path:
+    made = make_corpus()
+    torch.manual_seed(0)
+    model = Model(CONFIG, made, np.full(14, 0.05, np.float32))
+    tensors = checkpoint.prefixed("model", model.state_dict()) | checkpoint.prefixed(
+        "average", model.encoder.state_dict()
+    )
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    path = tmp_path / "last.safetensors"
+    facts = {
+        "step": 0,
+        "config": asdict(CONFIG),
+        "speakers": list(made.speakers),
+        "noise_classes": list(made.noise_classes),
+    }
+    checkpoint.save(path, tensors, facts)
+    return path
+
+
+def test_an_untaught_encoder_tells_no_phones(untaught: Path) -> None:
+    encoder, _ = encoder_of(untaught)
+    found = probe.phones_report(encoder, corpus(1))
+    assert set(found) == {"tts", "grid", "librispeech"}
+    for row in found.values():
+        assert set(row["accuracy"]) == {"clean", *(f"{snr} dB" for snr in probe.SNRS_DB)}
+        assert all(value < 0.5 for value in row["accuracy"]["clean"])
+        drift = list(row["content drift (deviations)"].values())
+        assert drift[-1] > drift[0] > 0  # more noise moves content more
+
+
+def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
+    encoder, _ = encoder_of(untaught)
+    train, val = corpus(1), corpus(2)
+    table = probe.factor_table(encoder, train, val, mlp=False)
+    for label, row in table.items():
+        for name in (*probe.READ_FROM, "log-mel"):
+            assert -50 < row[name]["linear"] <= 1, (label, name)
+    report = {
+        "steps": 0,
+        "phones": probe.phones_report(encoder, val),
+        "factors": table,
+        "gaps": probe.gaps(table),
+        "swap": probe.swap_report(untaught, val, pairs=4),
+        "SIL when nobody speaks, 0 and 80 ms": probe.silence_report(encoder, val),
+        "teacher": {"phones": 0.9},
+        "others": {},
+    }
+    report["others"]["cut short"] = {name: report[name] for name in ("steps", "phones", "factors", "swap")}
+    reports.write_stage1(report, tmp_path / "stage1")
+    text = (tmp_path / "stage1" / "README.md").read_text()
+    assert "phones" in text
+    assert json.loads((tmp_path / "stage1" / "report.json").read_text())["steps"] == 0
+    assert (tmp_path / "stage1" / "phones_against_snr.png").stat().st_size > 1000
+
+
+def test_readers_find_what_is_there_and_no_more() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 3, 600)
+    told = np.eye(3)[labels] + 0.3 * draw.standard_normal((600, 3))
+    untold = draw.standard_normal((600, 3))
+    found = probe.read((told[:400], labels[:400]), (told[400:], labels[400:]), balanced=True)
+    assert found["chance"] == pytest.approx(1 / 3)
+    assert found["linear"] > 0.95
+    assert found["mlp"] > 0.9
+    nothing = probe.read((untold[:400], labels[:400]), (untold[400:], labels[400:]), balanced=True, mlp=False)
+    assert nothing["linear"] < 0.45
+
+
+def test_gap_is_large_where_one_factor_knows() -> None:
+    row = {name: {"linear": 0.5, "chance": 0.5} for name in probe.READ_FROM}
+    row["noise"] = {"linear": 0.9, "chance": 0.5}
+    assert probe.gaps({"label": row}) == {"label": pytest.approx(1.0)}
+    row["content"] = {"linear": 0.9, "chance": 0.5}
+    assert probe.gaps({"label": row}) == {"label": pytest.approx(0.0)}
+
+
+def test_motion_report_names_what_falls_short(tmp_path: Path) -> None:
+    three = [0.5, 0.5, 0.5]
+    channels = {name: {"r": 0.5, "slope": 1.0} for name in SPEC.speech_channels}
+    report: dict = {"checkpoint_steps": 1, "clips": {"unseen": 1, "seen": 1}}
+    for people in ("unseen", "seen"):
+        report |= {
+            f"{people}: opening in words": {name: three for name in ("clean", "10 dB", "0 dB", "babble 5 dB")},
+            f"{people}: whole clip, clean": three,
+            f"{people}: baselines": {"deaf": {"clean": 0.2, "whole clip": 0.5}},
+            f"{people}: channels in words, 80 ms": channels,
+            f"{people}: closed at p, b, m, truth": 0.9,
+            f"{people}: truth open in words, in silence": [0.6, 0.1],
+            f"{people}: guess open in words, in silence, 80 ms": [0.6, 0.1],
+        }
+        for name in (
+            "slope of opening",
+            "deviation of opening against the truth's",
+            "closed at p, b, m",
+            "jitter against the truth's",
+        ):
+            report[f"{people}: {name}"] = three
+    report["labeller, not causal, whole clip"] = {"s5": 0.8}
+    report["rest"] = {"silence": three, "by class, speech level": {"wind": three}}
+    report["emotional speech, r with the labeller's opening, 80 ms"] = {"anger": 0.5}
+    report["cost_ms_a_code"] = {"p50": 0.1, "p99": 0.2}
+    reports.write_motion(report, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "0.500 (wanted 0.84)" in text
+    assert (tmp_path / "r_against_snr.png").stat().st_size > 1000
