@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+from engines.session import Session
 from engines.spec import SPEC
 
 
@@ -18,11 +19,30 @@ class Engines(AbstractContextManager["Engines"]):
         self.encoder.close()
 
 
-def open_engines(*, emotion: str = "auto", seed: int = 0, threads: int = 1, lookahead_ms: int = 0) -> Engines:
-    """The shipped encoder, a shaper with this seed and emotion, and the generator. EngineMismatch where damaged."""
-    from engines.encoder import open_encoder
+def open_engines(
+    *, emotion: str = "auto", seed: int = 0, threads: int = 1, lookahead_ms: int = 0, engine: str = "onnxruntime"
+) -> Engines:
+    """The shipped encoder, a shaper with this seed and emotion, and the generator. EngineMismatch where damaged.
+
+    engine: a backend, or BACKEND:PRECISION, or auto: the fastest here, which the next one replaces when it fails.
+    """
+    from engines.encoder import Encoder
     from engines.generator import Generator
     from engines.shaper import Shaper
 
     shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, seed=seed, emotion=emotion)
-    return Engines(open_encoder(threads=threads), shaper, Generator())
+    return Engines(Encoder(open_model("encoder", engine, threads)), shaper, Generator())
+
+
+def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Session:
+    """A shipped model on the engine the user chose; `engine` as in `open_engines`."""
+    from engines.auto import open_auto
+    from engines.session import open_session
+    from realtime.cli import say
+
+    if engine == "auto":
+        session = open_auto(name, threads=threads, notify=say)
+        session.on_fallback = say
+        return session
+    backend, _, precision = engine.partition(":")
+    return open_session(name, backend, precision=precision or "fp32", threads=threads)

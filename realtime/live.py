@@ -243,6 +243,7 @@ def live(
     badge: Annotated[bool, typer.Option("--badge/--no-badge", help="The small AI badge in the corner.")] = True,
     osc: Annotated[str | None, typer.Option(help="Also send the motion to HOST:PORT (VMC over OSC).")] = None,
     json_log: Annotated[Path | None, typer.Option(help="Write one JSON line a second.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
     nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
 ) -> None:
@@ -289,7 +290,7 @@ def live(
         for note in portrayed.notes:
             say(f"note: {note}")
         height, width = portrayed.portrait.size
-        engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads))
+        engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine))
         for sink in sinks:
             stack.enter_context(sink)
             sink.open(height, width, fps)

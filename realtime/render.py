@@ -135,6 +135,7 @@ def render(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     badge: Annotated[bool, typer.Option("--badge/--no-badge", help="Draw a small AI badge in a corner.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
+    engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
 ) -> None:
     """A photo and a sound become a talking video."""
@@ -155,7 +156,10 @@ def render(
     portrayed = load_portrait(portrait, size)
     for note in portrayed.notes:
         say(f"note: {note}")
-    with open_engines(emotion=emotion, seed=seed, threads=threads) as engines, progress_bar("rendering") as progress:
+    with (
+        open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine) as engines,
+        progress_bar("rendering") as progress,
+    ):
         made = render_file(
             portrayed.portrait,
             engines,

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import engines.auto
 import engines.build
 from realtime.cli import main
 
@@ -100,3 +101,23 @@ def test_one_model_that_fails_does_not_stop_the_other(run, models):
     assert "cut short" in rows["encoder"]["error"]
     assert rows["generator"]["verified"] is True
     assert "encoder: " in err
+
+
+def test_engine_is_chosen_by_name(models, tmp_path, monkeypatch):
+    """`--engine` of render and live."""
+    from engines.errors import ConfigError
+    from realtime.engines_in_use import open_model
+
+    monkeypatch.setattr(engines.card, "WEIGHTS", models)
+    monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(engines.auto, "measure", lambda session, *_: 0.1 if session.precision == "bf16" else 1.0)
+    for engine, expected in (
+        ("onnxruntime", ("onnxruntime", "fp32")),
+        ("openvino", ("openvino", "fp32")),
+        ("openvino:bf16", ("openvino", "bf16")),
+        ("auto", ("openvino", "bf16")),
+    ):
+        with open_model("encoder", engine) as session:
+            assert (session.backend, session.precision) == expected
+    with pytest.raises(ConfigError, match="no backend 'fast'"):
+        open_model("encoder", "fast")
