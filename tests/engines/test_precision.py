@@ -135,3 +135,37 @@ def test_wrong_use(models, monkeypatch):
     monkeypatch.setattr(precision, "onnx", None)
     with pytest.raises(EngineMismatch, match="pip install onnx"):
         convert_precision(content, read_card(models / "encoder.card.json"), "fp16")
+
+
+def _run(content: bytes, inputs) -> np.ndarray:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    steps = len(next(iter(inputs.values())))
+    return np.stack([session.run(None, {n: a[k] for n, a in inputs.items()})[0] for k in range(steps)])
+
+
+def test_products_spelled_out_are_the_same_products(tmp_path):
+    """For GPUs that multiply no float32 matrices (compute capability 7.5 in TensorRT-RTX)."""
+    write_model(tmp_path, "hearing", _hearing())
+    card, content = read_checked(tmp_path / "hearing.card.json")
+    golden = read_golden(tmp_path / "hearing.golden.npz", card)
+    built = convert_precision(content, card, "fp16", float_products=False)
+    model = onnx.load_model_from_string(built.content)
+    (left,) = _nodes(model, "MatMul")
+    assert left.input[1] == "w/fp16", "a float32 product is left"
+    assert len(_nodes(model, "ReduceSum")) == 1
+    with_products = _run(convert_precision(content, card, "fp16").content, golden.inputs)
+    np.testing.assert_allclose(_run(built.content, golden.inputs), with_products, atol=2e-3)
+
+
+def test_results_are_quantised_where_the_runtime_wants_it(models):
+    card, content = read_checked(models / "generator.card.json")
+    golden = read_golden(models / "generator.golden.npz", card)
+    plain = convert_precision(content, card, "int8", golden.inputs).content
+    more = convert_precision(content, card, "int8", golden.inputs, quantise_results=True).content
+    count = [len(_nodes(onnx.load_model_from_string(c), "QuantizeLinear")) for c in (plain, more)]
+    assert count[1] == 2 * count[0]
+    for made in (plain, more):
+        error = _run(made, golden.inputs) - golden.outputs["picture"]
+        assert 1e-5 < np.sqrt((error**2).mean()) < 0.05 * golden.outputs["picture"].std()
