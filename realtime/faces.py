@@ -14,6 +14,9 @@ import numpy as np
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 
 FACE_SIZES = ("full", "face")
+HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
+SEAM_PX = 24
+FRAMING = 2  # counts changes of how photos are framed: cached portraits depend on it
 
 
 def cache_folder() -> Path:
@@ -93,23 +96,53 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     """Cut a photo (H, W, 3) to the camera's shape and scale it to (width, height); landmarks (478, 3) px follow.
 
     The cut is as large as the photo allows, its middle follows the face sideways, and the eyes come to lie at two
-    fifths of its height.
+    fifths of its height. Where a head would not fit into such a cut (an upright photo, a wide camera), the cut is
+    taller and its sides are continued by the photo itself, out of focus.
     """
     import cv2
 
     height, width = rgb.shape[:2]
     camera_width, camera_height = camera
+    face_height = float(np.ptp(landmarks[:468, 1]))
     scale = min(width / camera_width, height / camera_height)
-    cut_width, cut_height = min(width, round(camera_width * scale)), min(height, round(camera_height * scale))
+    cut_height = min(height, max(round(camera_height * scale), round(HEAD_ROOM * face_height)))
+    cut_width = min(width, round(cut_height * camera_width / camera_height))
     eyes = landmarks[[33, 133, 362, 263], :2].mean(0)
     left = int(np.clip(round(float(eyes[0]) - cut_width / 2), 0, width - cut_width))
     top = int(np.clip(round(float(eyes[1]) - cut_height * 0.4), 0, height - cut_height))
     cut = rgb[top : top + cut_height, left : left + cut_width]
-    shrinks = cut_width > camera_width
-    framed = cv2.resize(cut, camera, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    ratio = np.array([camera_width / cut_width, camera_height / cut_height, camera_width / cut_width], np.float32)
-    moved = (landmarks - np.array([left, top, 0], np.float32) + np.array([0.5, 0.5, 0], np.float32)) * ratio
-    return np.ascontiguousarray(framed), (moved - np.array([0.5, 0.5, 0], np.float32)).astype(np.float32)
+    ratio = camera_height / cut_height
+    shown_width = min(camera_width, round(cut_width * ratio))
+    inside = (camera_width - shown_width) // 2  # where the cut begins in the picture
+    shown = cv2.resize(
+        cut, (shown_width, camera_height), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
+    )
+    framed = shown if shown_width == camera_width else _with_sides(shown, camera, inside)
+    ratios = np.array([shown_width / cut_width, ratio, shown_width / cut_width], np.float32)
+    half = np.array([0.5, 0.5, 0], np.float32)
+    moved = (landmarks - np.array([left, top, 0], np.float32) + half) * ratios - half
+    moved[:, 0] += inside
+    return np.ascontiguousarray(framed), moved.astype(np.float32)
+
+
+def _with_sides(shown: np.ndarray, camera: tuple[int, int], inside: int) -> np.ndarray:
+    """Put a picture that is too narrow over a blurred copy of itself that fills the camera's width."""
+    import cv2
+
+    width, height = camera
+    shown_width = shown.shape[1]
+    zoom = width / shown_width
+    middle = round(height / zoom)
+    strip = shown[(height - middle) // 2 : (height - middle) // 2 + middle]
+    small = cv2.resize(strip, (max(2, width // 16), max(2, height // 16)), interpolation=cv2.INTER_AREA)
+    behind = cv2.resize(cv2.GaussianBlur(small, (0, 0), 3), camera, interpolation=cv2.INTER_CUBIC)
+    framed = (behind * 0.8).astype(np.uint8)
+    # The first pixels of each side run over into it, so that no hard edge shows.
+    ramp = np.clip(np.arange(shown_width) / SEAM_PX, 0, 1)
+    alpha = np.minimum(ramp, ramp[::-1]).astype(np.float32)[None, :, None]
+    place = framed[:, inside : inside + shown_width]
+    place[:] = (shown * alpha + place * (1 - alpha) + 0.5).astype(np.uint8)
+    return framed
 
 
 def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:
@@ -122,5 +155,5 @@ def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:
     except OSError as error:
         raise InputError(f"the photo {path} cannot be read ({error.strerror})", "check the path") from error
     total = hashlib.sha256(content)
-    total.update(f"{VERSION} {geometry_hash()} {size} {camera}".encode())
+    total.update(f"{FRAMING} {VERSION} {geometry_hash()} {size} {camera}".encode())
     return total.hexdigest()[:32]
