@@ -179,7 +179,7 @@ class LiveSession:
         """One line of the log."""
         pipeline = self.pipeline
         elapsed_s = (self.clock.now_ns() - self.start_ns) / NS
-        values = pipeline.meters.snapshot()
+        values: dict[str, object] = pipeline.meters.snapshot()
         newest = pipeline.ring.newest
         from realtime.pipeline import EMOTIONS
 

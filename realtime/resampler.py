@@ -103,4 +103,5 @@ class VariableResampler:
         share = (exact - phase).astype(np.float32)[:, None]
         weights = self._table[phase] * (1 - share) + self._table[phase + 1] * share
         windows = np.lib.stride_tricks.sliding_window_view(data, len(self.taps))
-        return np.einsum("ij,ij->i", windows[centres - self.half_width], weights)
+        values: np.ndarray = np.einsum("ij,ij->i", windows[centres - self.half_width], weights)
+        return values

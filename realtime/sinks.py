@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class RawSink(Sink):
 
     def send(self, picture: Picture) -> None:
         try:
-            self._pipe.write(memoryview(picture.pixels).cast("B"))
+            self._pipe.write(picture.pixels.data.cast("B"))
             self._pipe.flush()
         except (BrokenPipeError, ValueError) as error:
             # The reader went away. Without this the interpreter complains again when it flushes at its end.
@@ -75,6 +76,7 @@ class PreviewSink(Sink):
     """A window of OpenCV. Wants the `preview` extra: the default OpenCV has no windows."""
 
     name = "preview"
+    _cv2: Any = None
 
     def open(self, height: int, width: int, picture_rate: int) -> None:
         import cv2
@@ -93,7 +95,7 @@ class PreviewSink(Sink):
         self._cv2.waitKey(1)
 
     def close(self) -> None:
-        cv2, self._cv2 = getattr(self, "_cv2", None), None
+        cv2, self._cv2 = self._cv2, None
         if cv2 is not None:
             try:
                 cv2.destroyWindow("voxcam")
@@ -130,7 +132,7 @@ class SinkWorker:
         self._room = Doorbell()
         self._ending = False
         self._busy_since_ns = 0
-        self.on_sent: list = []  # called with (picture, sent_ns) in the sink's thread
+        self.on_sent: list[Callable[[Picture, int], None]] = []  # called with (picture, sent_ns) in the sink's thread
         self._thread = threading.Thread(target=self._run, name=f"sink {sink.name}", daemon=True)
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,8 @@ class SoundFile:
         self.peak = 0.0
         self._samples = 0
         self._clipped = 0
-        self._sndfile = None
-        self._container = None
+        self._sndfile: Any = None
+        self._container: Any = None
         if not self.path.exists():
             raise InputError(f"there is no sound {self.path}", "check the path")
         if self.path.is_dir():

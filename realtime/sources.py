@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -187,7 +187,7 @@ class FileSource(BlockSource):
         self.sound.close()
 
 
-RAW_FORMATS = {
+RAW_FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
     "s16le": (np.dtype("<i2"), 32768.0),
     "s32le": (np.dtype("<i4"), 2147483648.0),
     "f32le": (np.dtype("<f4"), 1.0),

@@ -74,6 +74,7 @@ class VideoFile(Sink):
 
     def open(self, height: int, width: int, picture_rate: int) -> None:
         import av
+        from av.video.reformatter import Colorspace, VideoReformatter
 
         suffix = self.path.suffix.lower()
         picture_codec, sound_codec = CODECS[suffix]
@@ -102,7 +103,7 @@ class VideoFile(Sink):
             pictures.options = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
         pictures.codec_context.color_range = 1  # limited
         pictures.codec_context.colorspace = 1 if self._height >= 720 else 5  # BT.709, BT.601
-        self._colorspace = "ITU709" if self._height >= 720 else "ITU601"
+        self._colorspace = Colorspace.ITU709 if self._height >= 720 else Colorspace.ITU601
         self._pictures = pictures
         rate = self._rate_hz
         if sound_codec == "libopus":
@@ -115,8 +116,6 @@ class VideoFile(Sink):
         self._sound = sound
         self._to_codec = av.AudioResampler(format=sound.codec_context.format, layout=sound.layout, rate=rate)
         self._av = av
-        from av.video.reformatter import VideoReformatter
-
         self._reformatter = VideoReformatter()
 
     def send(self, picture: Picture) -> None:

@@ -130,3 +130,15 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "dir.mp4").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         checked_video_path(tmp_path / "dir.mp4", True)
+
+
+def test_colours_of_large_pictures_are_bt709(tmp_path: Path) -> None:
+    path = tmp_path / "large.mp4"
+    with VideoFile(path, 16_000, 1) as file:
+        file.open(720, 1280, 25)
+        file.send(Picture(0, np.full((720, 1280, 3), (200, 60, 30), np.uint8), 0, 0, 0))
+    with av.open(str(path)) as container:
+        picture = next(container.decode(video=0))
+    assert int(picture.colorspace) == 1
+    luma = picture.to_ndarray()[:720].mean()
+    assert luma == pytest.approx(16 + 219 * (0.2126 * 200 + 0.7152 * 60 + 0.0722 * 30) / 255, abs=2)
