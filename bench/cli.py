@@ -209,6 +209,17 @@ def engines(
 
 
 @app.command()
+def rewrites(repeats: Annotated[int, typer.Option(min=2, help="rounds")] = 5, json: Json = None) -> None:
+    """The same arithmetic written in several ways: convolutions, enlarging, warping."""
+    from bench.rewrites import measure_rewrites
+
+    rows = measure_rewrites(repeats, _say)
+    Console().print(table(rows, ("what", "way", "engine", "value", "unit", "spread")))
+    if json is not None:
+        write_report(as_report(rows), json)
+
+
+@app.command()
 def budgets() -> None:
     """Count what a picture costs and hold it against the budgets; exit 1 where one is broken."""
     from dataclasses import asdict
