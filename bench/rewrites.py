@@ -6,6 +6,7 @@ What was found and chosen stands in docs/decisions.md.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,7 +73,7 @@ def _remaps() -> list[Contestant]:
         cv2.remap(picture, whole, parts, interpolation, dst=out, borderMode=cv2.BORDER_REPLICATE)
 
     return [
-        Contestant(lambda kind=kind: remap(kind), what=f"warp {way}", way="cv2.remap, 8 bit", engine="opencv")
+        Contestant(partial(remap, kind), what=f"warp {way}", way="cv2.remap, 8 bit", engine="opencv")
         for way, kind in ways.items()
     ]
 

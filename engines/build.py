@@ -123,7 +123,8 @@ def build_engine(
         calibration, source = _calibration(path, model_card, golden) if precision == "int8" else (None, "")
         progress(f"{model_card.name} {backend} {precision}: building")
         began = time.perf_counter()
-        options = BuildOptions(compute_capability, calibration, _read_if_there(folder / f"{backend}.timing"))
+        timings = _read_if_there(folder / f"{backend}.timing")
+        options = BuildOptions(compute_capability, calibration, timings, progress)
         made = module.build(content, model_card, precision, device, options)
         build_s = time.perf_counter() - began
         write_atomically(engine, made.content)

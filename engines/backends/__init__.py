@@ -15,6 +15,7 @@ build before) and
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,7 @@ class BuildOptions:
     compute_capability: tuple[str, ...] = ()
     calibration: dict[str, Any] | None = None  # input name -> (T, ...) array, for int8
     timing_cache: bytes = b""
+    progress: Callable[[str], None] = lambda text: None
 
 
 def find_backend(name: str) -> ModuleType:

@@ -44,6 +44,33 @@ def serialise(
     return bytes(memoryview(engine))
 
 
+def report_phases(trt: Any, progress: Callable[[str], None]) -> Any:
+    """A monitor that tells how far the outermost phase of a build is, in steps of a tenth."""
+
+    class Phases(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+            self.told = -1
+
+        def phase_start(self, name: str, parent: str | None, num_steps: int) -> None:
+            if parent is None:
+                self.steps[name], self.told = num_steps, -1
+
+        def step_complete(self, name: str, step: int) -> bool:
+            if self.steps.get(name):
+                tenth = 10 * (step + 1) // self.steps[name]
+                if tenth > self.told:
+                    self.told = tenth
+                    progress(f"{name}: {10 * tenth} %")
+            return True  # go on
+
+        def phase_finish(self, name: str) -> None:
+            self.steps.pop(name, None)
+
+    return Phases()
+
+
 def collect_log(trt: Any) -> Any:
     """A logger that keeps the library's errors for our message, instead of printing them."""
 

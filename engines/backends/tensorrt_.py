@@ -7,7 +7,7 @@ from typing import Any
 from engines import machine
 from engines.backends import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
-from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, serialise
+from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, report_phases, serialise
 from engines.card import EngineCard
 from engines.errors import EngineMismatch
 from engines.precision import convert_precision
@@ -48,6 +48,7 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     typed = convert_precision(content, card, precision, options.calibration, beside_int8="fp16")
     builder, network, _kept = parse_typed(trt, typed.content, card.name)
     config = builder.create_builder_config()
+    config.progress_monitor = report_phases(trt, options.progress)
     cache = config.create_timing_cache(options.timing_cache)
     timed = bool(config.set_timing_cache(cache, False))  # refused where it was measured on another GPU
     if not timed:

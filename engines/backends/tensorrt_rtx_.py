@@ -13,7 +13,7 @@ from typing import Any
 from engines import machine
 from engines.backends import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
-from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, serialise
+from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, report_phases, serialise
 from engines.card import EngineCard, write_atomically
 from engines.errors import EngineMismatch
 from engines.precision import convert_precision
@@ -57,6 +57,7 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     typed = convert_precision(content, card, precision, options.calibration, "fp16", float_products=not turing)
     builder, network, _kept = parse_typed(trt, typed.content, card.name)
     config = builder.create_builder_config()
+    config.progress_monitor = report_phases(trt, options.progress)
     names = [COMPUTE_CAPABILITIES[capability] for capability in options.compute_capability] or ["CURRENT"]
     config.num_compute_capabilities = len(names)
     for index, name in enumerate(names):

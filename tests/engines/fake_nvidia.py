@@ -145,6 +145,11 @@ class ILogger:
         pass
 
 
+class IProgressMonitor:
+    def __init__(self) -> None:
+        pass
+
+
 class OnnxParser:
     num_errors = 1
 
@@ -167,6 +172,7 @@ class IBuilderConfig:
         self.targets: dict[int, str] = {}
         self.num_compute_capabilities = 0
         self.timing: Any = None
+        self.progress_monitor: Any = None
 
     def set_memory_pool_limit(self, pool, size) -> None:
         self.limits[pool] = size
@@ -206,6 +212,13 @@ class Builder:
         if Builder.refuse:
             self.logger.log(1, "Cannot compile\n operation X")
             return None
+        monitor = config.progress_monitor
+        monitor.phase_start("Building", None, 20)
+        monitor.phase_start("Tactics", "Building", 1000)
+        for step in range(20):
+            assert monitor.step_complete("Tactics", step)
+            assert monitor.step_complete("Building", step)
+        monitor.phase_finish("Building")
         return MAGIC + network.content
 
 
@@ -318,6 +331,7 @@ def make_tensorrt(cuda: FakeCuda, name: str = "tensorrt") -> Any:
         __name__=name,
         __version__="11.4.0",
         ILogger=ILogger,
+        IProgressMonitor=IProgressMonitor,
         Builder=Builder,
         OnnxParser=OnnxParser,
         IBuilderConfig=IBuilderConfig,

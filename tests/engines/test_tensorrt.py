@@ -158,6 +158,14 @@ def test_timing_cache_is_kept_and_refused_for_another_gpu(cuda, models, tmp_path
     assert not result.card.build.flags["timing_cache"]
 
 
+def test_progress_tells_the_outermost_phase_in_tenths(cuda, models):
+    told: list[str] = []
+    build_engine(models / "encoder.card.json", "tensorrt", progress=told.append)
+    phases = [line for line in told if line.startswith("Building")]
+    assert phases == [f"Building: {percent} %" for percent in range(0, 101, 10)]
+    assert not any("Tactics" in line for line in told)
+
+
 def test_memory_is_freed(cuda, models):
     path = models / "encoder.card.json"
     build_engine(path, "tensorrt")
