@@ -20,8 +20,8 @@ MOTION_WEIGHT = {"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}  # p
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    grid: int = 9  # rows of each kind; those of emodb begin at an even row
-    tts: int = 5
+    grid: int = 8  # rows of each kind; those of emodb begin at an even row
+    tts: int = 6
     librispeech: int = 4
     emodb: int = 4
     again: int = 4  # rows of the above once more, with other noise: for consistency

@@ -351,8 +351,9 @@ def amplitude_gain(
 ) -> np.ndarray:
     """Gain (14,) that brings the slope against the truth to `target`, at 80 ms, each talker weighing the same.
 
-    The checkpoint is of a run that left GRID train talkers out (train/configs/calibration.toml): on talkers that were
-    trained on, the slope would flatter. Between 1 and 1.6; 1 for channels that sound hardly tells of strangers (r < .4).
+    The checkpoint is of a run that left GRID train talkers out (train/configs/calibration.toml): on talkers
+    that were trained on, the slope would flatter. Between 1 and 1.6; 1 for channels that sound hardly tells of
+    strangers (r < .4).
     """
     encoder, facts = encoder_of(checkpoint)
     left_out = facts["config"]["leave_out"]

@@ -278,19 +278,6 @@ class Decoder(nn.Module):
         return self.net(torch.cat(factors, -1)).unflatten(-1, (SPEC.chunk_hops, SPEC.mel_bands))
 
 
-class Reverse(torch.autograd.Function):
-    """Identity forward, gradient times -strength backward (Ganin & Lempitsky 2015)."""
-
-    @staticmethod
-    def forward(context, x, strength):
-        context.strength = strength
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(context, gradient):
-        return -context.strength * gradient, None
-
-
 class Heads(nn.Module):
     """Training only: the teacher's components, classes of speaker, gender and noise, and the adversaries."""
 
