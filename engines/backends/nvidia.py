@@ -150,13 +150,22 @@ class TensorRtSession(Session):
         self._driver.synchronise(self._stream)
         self._after_first_run()
         if self._own_graph:
-            self._driver.begin_capture(self._stream)
-            try:
-                self._enqueue(context)
-            finally:
-                direction.graph = self._driver.end_capture(self._stream)
+            direction.graph = self._capture(context)
         self._directions.append(direction)
         return direction
+
+    def _capture(self, context: Any) -> int:
+        """One run as a CUDA graph; 0 where it cannot be captured, and is then enqueued each time."""
+        self._driver.begin_capture(self._stream)
+        taken = context.execute_async_v3(self._stream)
+        try:
+            graph = self._driver.end_capture(self._stream)
+        except DeviceError:
+            return 0
+        if not taken:
+            self._driver.destroy_graph(graph)
+            return 0
+        return graph
 
     def _enqueue(self, context: Any) -> None:
         if not context.execute_async_v3(self._stream):

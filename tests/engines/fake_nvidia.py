@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 
 MAGIC = b"TRT1"
-LAUNCH_FAILED = 719
+LAUNCH_FAILED, CAPTURE_INVALIDATED = 719, 901
 
 
 class FakeCuda:
@@ -28,6 +28,7 @@ class FakeCuda:
         self.capturing: dict[int, list[Any]] = {}
         self.graphs: dict[int, list[Any]] = {}
         self.fail: dict[str, int] = {}
+        self.refuse_capture = False
         self.copies: list[tuple[str, int]] = []
         self._next = 1000
 
@@ -116,8 +117,12 @@ class FakeCuda:
         self.capturing[stream.value] = []
 
     def cuStreamEndCapture(self, stream, graph):
+        if self.refuse_capture:
+            del self.capturing[stream.value]
+            return CAPTURE_INVALIDATED
         graph._obj.value = self._number()
         self.graphs[graph._obj.value] = self.capturing.pop(stream.value)
+        return 0
 
     def cuGraphInstantiateWithFlags(self, ready, graph, flags):
         ready._obj.value = self._number()

@@ -116,6 +116,20 @@ def test_call_order_of_a_direction(cuda, models):
     assert order[:12] == one * 2
 
 
+def test_without_a_graph_every_step_is_enqueued(cuda, models, sound):
+    path = models / "encoder.card.json"
+    build_engine(path, "tensorrt")
+    with open_engine(path, "tensorrt") as session:
+        whole, _ = _stream(session, session.init_state(), sound)
+        cuda.refuse_capture = True
+        state = session.init_state()
+        cuda.calls.clear()
+        motion, _ = _stream(session, state, sound)
+    np.testing.assert_array_equal(motion, whole)
+    assert cuda.calls.count("execute_async_v3") == len(sound)
+    assert "cuGraphLaunch" not in cuda.calls
+
+
 def test_rtx_keeps_its_kernels(cuda, models):
     path = models / "encoder.card.json"
     build_engine(path, "tensorrt-rtx")
