@@ -17,6 +17,8 @@ class Engines(AbstractContextManager["Engines"]):
 
     def __exit__(self, *_: object) -> None:
         self.encoder.close()
+        if (session := getattr(self.generator, "session", None)) is not None:
+            session.close()
 
 
 def open_engines(
@@ -26,12 +28,15 @@ def open_engines(
 
     engine: a backend, or BACKEND:PRECISION, or auto: the fastest here, which the next one replaces when it fails.
     """
+    from engines.card import card_path
     from engines.encoder import Encoder
     from engines.generator import Generator
     from engines.shaper import Shaper
 
     shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, seed=seed, emotion=emotion)
-    return Engines(Encoder(open_model("encoder", engine, threads)), shaper, Generator())
+    shipped = card_path("generator").is_file()  # without its network the closed form alone draws
+    session = open_model("generator", engine, threads) if shipped else None
+    return Engines(Encoder(open_model("encoder", engine, threads)), shaper, Generator(session))
 
 
 def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Session:
