@@ -134,11 +134,14 @@ class AudioOut:
 
     def __init__(self, wanted: str | int | None, in_rate_hz: int, delay_ns: int, clock: Clock | None = None) -> None:
         self._sd = import_sounddevice()
+        self._wanted = wanted
         self._number, device = find_device(wanted, "output")
         self.name = device["name"]
         self.rate_hz = round(device["default_samplerate"]) or 48_000
         self.line = DelayLine(in_rate_hz, self.rate_hz, delay_ns)
         self.underflows = 0
+        self.pulls = 0
+        self._pulls_seen = -1
         self.latency_ns = 0
         self.ahead_ns = 0  # what the newest callback was told
         self._clock = clock or SystemClock()
@@ -147,6 +150,7 @@ class AudioOut:
         self._mono = np.zeros(16_384, np.float32)
 
     def _callback(self, out: np.ndarray, count: int, times: Any, status: Any) -> None:
+        self.pulls += 1
         self.underflows += bool(status)
         ahead_s = times.outputBufferDacTime - times.currentTime
         # Some systems tell no times here: then the stream's own figure counts.
@@ -157,7 +161,16 @@ class AudioOut:
         out[:] = mono[:, None]
 
     def __enter__(self) -> AudioOut:
+        self.resume()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.suspend()
+
+    def resume(self) -> None:
+        """Open and start the output; DeviceError when that cannot be."""
         sd = self._sd
+        self._number, _ = find_device(self._wanted, "output")
         try:
             self._stream = sd.OutputStream(
                 device=self._number,
@@ -171,14 +184,26 @@ class AudioOut:
             self.latency_ns = round(float(self._stream.latency) * NS)
             self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
+            self.suspend()
             raise DeviceError(f"the sound output {self.name!r} cannot be opened ({error})", "voxcam devices") from error
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def suspend(self) -> None:
+        """Close the output; `resume` opens it again."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
+
+    def revive(self) -> None:
+        """Called about once a second: an output that has stopped asking for sound is opened again."""
+        stalled, self._pulls_seen = self.pulls == self._pulls_seen, self.pulls
+        if not stalled:
+            return
+        self.suspend()
+        try:
+            self.resume()
+        except DeviceError:
+            return  # still away; the next try comes
 
     def tap(self, block: np.ndarray, captured_ns: int) -> None:
         self.line.push(block, captured_ns)

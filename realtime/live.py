@@ -163,6 +163,8 @@ class LiveSession:
         if now_ns < self.next_second_ns:
             return
         self.next_second_ns += NS
+        if self.audio_out is not None:
+            self.audio_out.revive()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
         pipeline.controls.rate_divisor = self.governor.divisor
@@ -205,6 +207,7 @@ class LiveSession:
                 "correction_ppm": round(line.correction * 1e6, 1),
                 "silent_samples": line.silent_samples,
                 "skipped_samples": line.skipped_samples,
+                "pulls": self.audio_out.pulls,
                 "underflows": self.audio_out.underflows,
                 "latency_ms": round(self.audio_out.latency_ns / 1e6, 1),
                 "ahead_ms": round(self.audio_out.ahead_ns / 1e6, 1),
@@ -319,8 +322,8 @@ def live(
 
             speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
             sound.taps.append(speaker.tap)
-            if hasattr(sound, "shares_portaudio"):
-                sound.shares_portaudio = True
+            if hasattr(sound, "partners"):
+                sound.partners.append(speaker)
         session = LiveSession(
             pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
         )

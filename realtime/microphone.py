@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,6 +57,14 @@ def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str
     raise DeviceError(f"no {word} is called {text!r} (there are: {names})", MICROPHONE_FIX)
 
 
+class Partner(Protocol):
+    """Another PortAudio stream of this program."""
+
+    def suspend(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
 class Microphone(DeviceSource):
     """A PortAudio input at its own rate, in blocks of the driver's choice."""
 
@@ -66,7 +75,7 @@ class Microphone(DeviceSource):
         self._stream: Any = None
         super().__init__(round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"]), clock)
         self.name = device["name"]
-        self.shares_portaudio = False  # set where another stream is open, which a new scan would end
+        self.partners: list[Partner] = []  # other PortAudio streams, which a new scan would end
 
     def _callback(self, block: np.ndarray, count: int, times: Any, status: Any) -> None:
         self._on_block(block, bool(status))
@@ -99,13 +108,18 @@ class Microphone(DeviceSource):
                 return  # the device is gone already
 
     def _try_again(self) -> None:
-        if not self.shares_portaudio:
-            # PortAudio lists devices once; a microphone that comes back is only found by a new scan.
-            self._close_device()
-            self._sd._terminate()
-            self._sd._initialize()
-            try:
-                self._number, _ = find_device(self._wanted, "input")
-            except DeviceError:
-                return
-        super()._try_again()
+        # PortAudio lists devices once: what comes back is only found by a new scan, and that ends all streams.
+        self._close_device()
+        for partner in self.partners:
+            partner.suspend()
+        self._sd._terminate()
+        self._sd._initialize()
+        try:
+            self._number, _ = find_device(self._wanted, "input")
+            super()._try_again()
+        except DeviceError:
+            return  # still away; the next try comes
+        finally:
+            for partner in self.partners:
+                with contextlib.suppress(DeviceError):
+                    partner.resume()

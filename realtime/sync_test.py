@@ -238,7 +238,6 @@ def measure(
     events, size, halt = Events(), (480, 640), threading.Event()
     with ExitStack() as stack:
         source = Microphone(microphone)
-        source.shares_portaudio = True
         stack.callback(source.close)
         sink: Any = NullSink() if camera == "none" else CameraSink(camera)
         stack.enter_context(sink)

@@ -130,7 +130,7 @@ def test_sigterm_leaves_a_recording_that_plays(env: dict[str, str], tmp_path: Pa
 
 def test_a_sound_server_that_dies_and_comes_back(sound_rig: SoundRig, env: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    options = ["--camera", "none", "--camera-size", "320x240", "--json-log", str(log)]
+    options = ["--camera", "none", "--camera-size", "320x240", "--json-log", str(log), "--audio-out", "vox_cable"]
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
         wait_for_line(live, "live:")
         time.sleep(2)
@@ -142,10 +142,14 @@ def test_a_sound_server_that_dies_and_comes_back(sound_rig: SoundRig, env: dict[
             entries = [json.loads(line) for line in log.read_text().splitlines()]
             if any(e["microphone_lost"] for e in entries) and not entries[-1]["microphone_lost"]:
                 break
+        time.sleep(4)
+        entries = [json.loads(line) for line in log.read_text().splitlines()]
         assert live.poll() is None
     assert any(entry["microphone_lost"] for entry in entries)
     assert not entries[-1]["microphone_lost"]
     assert entries[-1]["gap_hops"] > 50
+    pulls = [entry["audio_out"]["pulls"] for entry in entries]
+    assert pulls[-1] > pulls[-2] > pulls[-3]  # the cable plays again
     pictures = [entry["pictures"] for entry in entries]
     assert all(later > earlier for earlier, later in pairwise(pictures))
 

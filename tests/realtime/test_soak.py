@@ -200,19 +200,18 @@ def soak(total_s: float, faults: int, capture_ppm: float) -> None:
     pipeline.raise_if_error()
     unplugged = [(at, length) for at, kind, length in schedule.faults if kind == "unplugged"]
     stalled = [(at, length) for at, kind, length in schedule.faults if kind == "stalled"]
-    print(
-        f"{total_s:.0f} s, {faults} faults: {len(hops)} hops, {len(gaps)} gap hops, "
-        f"{pipeline.meters.pictures} pictures, {pipeline.meters.late_pictures} late, "
-        f"drift {device.drift_ppm:+.0f} ppm, memory {memory[len(memory) // 3]:.1f} -> {memory[-1]:.1f} MB, cable {line.error_ns / 1e6:+.1f} ms"
-    )
+    meters, early_mb = pipeline.meters, memory[len(memory) // 3]
+    print(f"{total_s:.0f} s, {faults} faults: {len(hops)} hops, {len(gaps)} gap hops, {meters.pictures} pictures")
+    print(f"{meters.late_pictures} late, drift {device.drift_ppm:+.0f} ppm, cable {line.error_ns / 1e6:+.1f} ms")
+    print(f"memory {early_mb:.1f} -> {memory[-1]:.1f} MB, {line.jumps} jumps of the cable")
     assert hops == list(range(len(hops)))
     assert device.ring.lost == 0
     # Sound is lost within faults only, and in the time to come back from them.
     outside = [g for g in gaps if not any(at - 0.1 < g < at + length + 1 for at, length in [*unplugged, *stalled])]
     assert outside == []
-    assert pipeline.meters.codes == len(hops) // 2
+    assert meters.codes == len(hops) // 2
     assert counting.indices == sorted(set(counting.indices))
-    assert memory[-1] - memory[len(memory) // 3] < 8
+    assert memory[-1] - early_mb < 8
     # In step outside the faults: six seconds after each the cable has settled.
     quiet = [
         abs(error)
