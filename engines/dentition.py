@@ -1,7 +1,7 @@
 """Teeth as textures: drawn ones for who shows none; a person's own, lifted from a photo where they are seen.
 
-A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline, y = 0
-their edge (engines/layers.py, TEETH_*).
+A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline,
+y = 0 their edge (engines/layers.py, TEETH_*).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def lift_teeth(
     if count < 2:
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    row = labels == largest
+    row = cv2.morphologyEx((labels == largest).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
     columns = np.flatnonzero(row.any(0))
     if row.sum() < LEAST_SHARE * opening.sum() or len(columns) < LEAST_WIDTH * TEETH_PX:
         return None

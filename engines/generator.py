@@ -9,16 +9,18 @@ eyes, mouth = layers between the lids and lips of now            engines/layers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numba
 import numpy as np
 
+from engines.card import WEIGHTS
 from engines.errors import ConfigError
 from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, NECK, RING, RINGS, UPPER_SEAM, fill_map, head_rotation
 from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
 from engines.portrait import EYEBALL_RADIUS, Portrait, crop_to_photo
-from engines.session import Session
+from engines.session import Session, open_session
 from engines.spec import MOTION_CHANNELS
 
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
@@ -64,16 +66,30 @@ class Scratch:
     photo_lines: np.ndarray  # (2, LINE): the same on the photo
 
 
+def open_generator(
+    card: str | Path = "generator",
+    backend: str = "onnxruntime",
+    device: str | None = None,
+    precision: str = "fp32",
+    threads: int = 1,
+    engines_dir: Path | None = None,
+) -> Generator:
+    """A generator with the shipped network, arguments as of `open_session`; the closed form where none is shipped."""
+    if card == "generator" and not (WEIGHTS / "generator.card.json").is_file():
+        return Generator()
+    return Generator(open_session(card, backend, device, precision, threads, engines_dir))
+
+
 @dataclass(frozen=True)
 class Learned:
     """What the network adds at one code; arrays of size 0 add nothing."""
 
     displacement: np.ndarray  # (478, 3) canonical, beside the basis
     skin: np.ndarray  # (96, 120, 3) gain of the photo's lower face, CROP_* in engines/portrait.py
-    interior: np.ndarray  # (24, 48, 3) grey levels at full light, stretched between the lips
+    interior: np.ndarray  # (24, 48) gain of what is seen between the lips, stretched between them
 
 
-NOTHING = Learned(*(np.zeros(0, np.float32),) * 2, np.zeros((0, 0, 3), np.float32))
+NOTHING = Learned(*(np.zeros(0, np.float32),) * 2, np.zeros((0, 0), np.float32))
 
 
 class Generator:
@@ -84,6 +100,16 @@ class Generator:
         self.session = session
         self._scratch: dict[tuple[int, ...], Scratch] = {}
         self._held: Portrait | None = None
+
+    def __enter__(self) -> Generator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.close()
 
     def draw(self, code: np.ndarray, portrait: Portrait, out: np.ndarray | None = None) -> np.ndarray:
         """The portrait at a motion code (25,): a picture (H, W, 3) uint8 RGB, in `out` where given.
@@ -108,7 +134,7 @@ class Generator:
         for side, eye in enumerate(EYES):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
-        box = draw_mouth(portrait, moved, skull, code, learned.interior * portrait.light, scratch, out)
+        box = draw_mouth(portrait, moved, skull, code, learned.interior, scratch, out)
         if learned.skin.size:
             mask = portrait.skin_mask[..., None] * np.float32(1 / 255)
             draw_skin(portrait, moved, learned.skin * mask, scratch, out)

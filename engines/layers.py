@@ -72,18 +72,17 @@ def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
 
 
 @numba.njit(cache=True, fastmath=True)
-def add(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
-    """Add the bilinear sample of (h, w, 3) at (x, y) in 0..1 to `out`, edges repeated."""
+def stretched(texture: np.ndarray, x: float, y: float) -> float:
+    """Bilinear sample of (h, w) at (x, y) in 0..1, edges repeated."""
     height, width = texture.shape[0], texture.shape[1]
     x, y = x * width - 0.5, y * height - 0.5
     i, j = int(np.floor(x)), int(np.floor(y))
     fx, fy = x - i, y - j
     left, right = max(i, 0), min(i + 1, width - 1)
     top, bottom = max(j, 0), min(j + 1, height - 1)
-    for c in range(3):
-        first = texture[top, left, c] * (1.0 - fx) + texture[top, right, c] * fx
-        second = texture[bottom, left, c] * (1.0 - fx) + texture[bottom, right, c] * fx
-        out[c] += first * (1.0 - fy) + second * fy
+    first = texture[top, left] * (1.0 - fx) + texture[top, right] * fx
+    second = texture[bottom, left] * (1.0 - fx) + texture[bottom, right] * fx
+    return first * (1.0 - fy) + second * fy
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -99,8 +98,8 @@ def shade_skin(
 ) -> None:
     """Multiply skin by 1 + what the network says of it; the texture rides on the warp.
 
-    box: x0, y0, x1, y1 px. shift (h, w, 2): the coarse backward map; grid: x0, y0, step of it, px. skin (h, w, 3): gain;
-    to_skin (2, 3): px of the photo -> px of it. cover: share of a pixel inside the mouth, which is left as it is.
+    box: x0, y0, x1, y1 px. shift (h, w, 2): the coarse backward map; grid: x0, y0, step of it, px. skin (h, w, 3):
+    gain; to_skin (2, 3): px of the photo -> px of it. cover: share of a pixel inside the mouth, which is left as it is.
     gains (h, w, 3) is scratch.
     """
     height, width = skin.shape[0], skin.shape[1]
@@ -200,8 +199,9 @@ def paint_mouth(
     upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips
     on the photo (origin, one eye distance along in px, corners' u; lip lines); `band`: how far they are taken from it.
     skull, jaw (2, 3): px -> place on the teeth textures in eye distances. cavity, tongue (3,): colours 0..255.
-    gap: opening at the centre, eye distances. interior (h, w, 3) float32: what the network adds, stretched between the
-    lips; may be empty. cover: how much of a pixel is inside the mouth, 0..255, box of the picture like `picture`.
+    gap: opening at the centre, eye distances. interior (h, w) float32: the network's light on it, as a gain,
+    stretched between the lips; may be empty. cover (of the picture's size): takes how much of a pixel is inside the
+    mouth, 0..255.
     """
     samples = upper.shape[0]
     texel = np.empty(4, np.float32)
@@ -284,7 +284,9 @@ def paint_mouth(
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
-                add(interior, place, across_at, colour)
+                light = 1.0 + stretched(interior, place, across_at)
+                for c in range(3):
+                    colour[c] *= light
             cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha
@@ -315,8 +317,8 @@ def paint_eye(
     """Paint the eyeball between the lids of now.
 
     As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the
-    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open
-    .. 1 shut, the depth of the upper lid's shadow.
+    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0
+    open .. 1 shut, the depth of the upper lid's shadow.
     """
     samples = upper.shape[0]
     wx, wy = np.empty(4), np.empty(4)

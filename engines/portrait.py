@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields
-from importlib.resources import files
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from engines.card import WEIGHTS
 from engines.dentition import Teeth, lift_teeth, plain_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.geometry import (
@@ -30,6 +30,7 @@ from engines.geometry import (
 )
 from engines.layers import TEETH_PX
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
+from engines.session import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
 
 VERSION = 1
@@ -41,6 +42,7 @@ MIN_EYES_PX = 12.0
 OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are open
 CHEEKS = (50, 205, 280, 425, 101, 330)
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
+LIP_RIM = 0.010  # an open mouth's lips beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
@@ -80,11 +82,6 @@ class Portrait:
     shape: np.ndarray  # (478, 3) float32: the face at rest away from the canonical one
     features: np.ndarray  # what the network's encoder made of the three; empty where there is none
     vector: np.ndarray
-
-    @property
-    def light(self) -> np.float32:
-        """Lightness of the skin against a well-lit light face: scales what the network paints."""
-        return np.float32(np.clip(self.tones[:3].mean() / 0.62, 0.2, 1.4))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,8 +135,12 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def geometry_hash() -> str:
-    """sha256 of the trained geometry: portraits hold what follows from it."""
-    return hashlib.sha256((files("engines") / "weights" / "geometry.npz").read_bytes()).hexdigest()
+    """sha256 of the trained geometry and encoder: portraits hold what follows from them."""
+    total = hashlib.sha256((WEIGHTS / "geometry.npz").read_bytes())
+    encoder = WEIGHTS / "portrait_encoder.card.json"
+    if encoder.is_file():
+        total.update(encoder.read_bytes())
+    return total.hexdigest()
 
 
 def make_portrait(
@@ -177,7 +178,22 @@ def make_portrait(
         visible = np.clip(landmarks[:, :2], 0, (width, height))
         if np.abs(visible - landmarks[:, :2]).max() > margin:
             raise InputError("the face is cut by the picture's edge", "give a photo that shows the whole face")
-    return analyse(photo, landmarks, None if teeth_photo is None else borrow_teeth(photo, landmarks, *teeth_photo))
+    portrait = analyse(photo, landmarks, None if teeth_photo is None else borrow_teeth(photo, landmarks, *teeth_photo))
+    return describe(portrait)
+
+
+def describe(portrait: Portrait) -> Portrait:
+    """The portrait with what the network's encoder makes of it; unchanged where no network is shipped."""
+    if not (WEIGHTS / "portrait_encoder.card.json").is_file():
+        return portrait
+    inputs = {
+        "crop": portrait.crop.transpose(2, 0, 1)[None] / np.float32(255),
+        "shape": portrait.shape[None],
+        "tones": portrait.tones[None],
+    }
+    with open_session("portrait_encoder") as session:
+        outputs = session.run(inputs)
+        return replace(portrait, features=outputs["features"].copy(), vector=outputs["vector"].copy())
 
 
 def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, smile_landmarks: np.ndarray) -> Teeth:
@@ -338,7 +354,7 @@ TONES = (("skin", 255), ("lip", 255), ("white", 1), ("cavity", 255))
 
 
 def crop_to_photo(rotation: np.ndarray, scale: float, translation: np.ndarray) -> np.ndarray:
-    """px of the network's crop -> px of the photo, (2, 3): the canonical plane through the eyes, in the photo's pose."""
+    """px of the network's crop -> px of the photo, (2, 3): the canonical plane through the eyes, in its pose."""
     linear = scale * rotation[:2, :2] / CROP_PX
     corner = scale * rotation[:2, :2] @ np.array([CROP_LEFT + 0.5 / CROP_PX, CROP_TOP + 0.5 / CROP_PX])
     return np.column_stack([linear, corner + translation[:2]])
@@ -352,7 +368,7 @@ def to_canonical(landmarks: np.ndarray, rotation: np.ndarray, scale: float, tran
 def refine_seam(
     photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
 ) -> np.ndarray:
-    """Put both inner lips of a shut mouth onto the dark line between them; an open mouth is left as it is.
+    """Put both inner lips of a shut mouth onto the dark line between them; those of an open one a little outwards.
 
     FaceMesh misses that line by a few px, which would show as a rim of the other lip's colour once the mouth opens.
     The line is the darkest smooth path from corner to corner (dynamic programming), kept near the landmarks.
@@ -360,7 +376,13 @@ def refine_seam(
     upper, lower = landmarks[list(UPPER_SEAM)], landmarks[list(LOWER_SEAM)]
     gap = float(mouth_measures(aligned[None])[0, 0])
     if gap > OPEN_MOUTH:
-        return landmarks
+        # Off the teeth and onto the lips, or a rim of teeth would stick to them.
+        wider = landmarks.copy()
+        arch = np.sin(np.linspace(0, np.pi, len(UPPER_SEAM)))[:, None]
+        down = arch * rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale * LIP_RIM
+        wider[list(UPPER_SEAM), :2] -= down
+        wider[list(LOWER_SEAM), :2] += down
+        return wider
     middle = (upper + lower)[:, :2].astype(np.float64) / 2
     across = rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
     columns = 61

@@ -112,6 +112,38 @@ def motion(
 
 
 @app.command()
+def generator(
+    data_root: DataRoot,
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads, one npz a person.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of samples, checkpoint and sheets.")] = Path("runs/generator"),
+    minutes: float = 45.0,
+    export_to: Annotated[Path | None, typer.Option("--export", help="Folder for ONNX files, cards, golden streams.")] = None,
+) -> None:
+    """Train the face's network: landmark motion, then shading and the mouth's inside. Goes on where it stopped."""
+    from train.train_generator import command
+
+    command(data_root, landmarks or cache / "landmarks", heads, out, minutes, typer.echo)
+    if export_to is not None:
+        from train.generator_export import export
+
+        export(out, export_to)
+
+
+@app.command()
+def geometry(
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    out: Path = Path("engines/weights/geometry.npz"),
+) -> None:
+    """Fit the face's linear motion basis and its mesh."""
+    from train.geometry import command
+
+    command(landmarks or cache / "landmarks", out)
+
+
+@app.command()
 def probe(
     data_root: DataRoot,
     checkpoint: Checkpoint,
@@ -156,6 +188,23 @@ def score_motion(
     points = landmarks or cache / "landmarks"
     gain = amplitude_gain(calibration, data_root, points, cache) if calibration else None
     write_motion(score(checkpoint, data_root, points, cache, gain), out)
+    typer.echo(out / "README.md")
+
+
+@score_app.command("face")
+def score_face(
+    data_root: DataRoot,
+    cache: Cache = Path("cache"),
+    landmarks: Landmarks = None,
+    heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads for the sheet.")] = None,
+    out: Path = Path("docs/reports/face"),
+    clips: Annotated[int, typer.Option(help="GRID clips of each talker.")] = 12,
+    card: Annotated[Path | None, typer.Option(help="Another generator's card than the shipped one's.")] = None,
+) -> None:
+    """How well faces are drawn under their own true motion, beside a static photo; contact sheets."""
+    from train.face_report import report
+
+    report(data_root, landmarks or cache / "landmarks", heads, out, clips, card, typer.echo)
     typer.echo(out / "README.md")
 
 
