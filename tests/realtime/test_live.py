@@ -1,0 +1,247 @@
+"""`voxcam live` without devices: keys, log, pipes, OSC, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from engines.errors import ConfigError
+from engines.spec import SPEC
+from realtime.live import LiveSession, open_source, parse_size
+from realtime.pipeline import Pipeline
+from realtime.sinks import NullSink
+from realtime.sources import BlockSource
+from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
+
+ROOT = Path(__file__).parents[2]
+LOUD = [sys.executable, "-m", "tests.rigs.loud_voxcam", "live", "--portrait", "any"]
+
+
+@pytest.fixture
+def long_sound(tmp_path: Path) -> Path:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.full((16_000 * 30, 1), 0.1, np.float32), 16_000)
+    return path
+
+
+@pytest.fixture
+def session() -> LiveSession:
+    source = BlockSource(iter([np.zeros((16_000, 1), np.float32)]), 16_000, 1, paced=True)
+    portrait, engines = FakePortrait(), SimpleNamespace(shaper=FakeShaper())
+    pipeline = Pipeline(
+        source, FakeEncoder(), engines.shaper, FakeGenerator(), portrait, [NullSink()], size=portrait.size
+    )
+
+    def badge(pixels: np.ndarray) -> None:
+        return
+
+    return LiveSession(pipeline, engines, Path("me.jpg"), (48, 32), "auto", badge, None, None, 0.0, "null")
+
+
+def test_keys(session: LiveSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    controls = session.pipeline.controls
+    assert session.key("m")
+    assert controls.mute
+    session.key("m")
+    assert not controls.mute
+    lookaheads = []
+    for _ in range(3):
+        session.key("l")
+        lookaheads.append(controls.lookahead_ms)
+    assert lookaheads == [40, 80, 0]
+    emotions = []
+    for _ in range(8):
+        session.key("e")
+        emotions.append(session.engines.shaper.emotion)
+    assert emotions[:2] == ["off", "happiness"]
+    assert emotions[6] == "auto"
+    session.key("b")
+    assert session.pipeline.face.badge is session.badge
+    session.key("b")
+    assert session.pipeline.face.badge is None
+    monkeypatch.chdir(tmp_path)
+    session.key("s")
+    controls.snapshot.pop()(np.zeros((32, 48, 3), np.uint8))
+    assert len(list(tmp_path.glob("voxcam-*.png"))) == 1
+    assert session.key("")
+    assert session.key("x")
+    assert not session.key("q")
+
+
+def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = session.pipeline.face.portrait
+    monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(64, 64)))
+    session.reload()
+    assert "another size" in session.state["notes"][-1]
+    assert session.pipeline.face.portrait is before
+    monkeypatch.undo()
+    session.portrait_path = Path("missing.jpg")
+    session.reload()
+    assert "the portrait stays" in session.state["notes"][-1]
+    monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(grey=9)))
+    session.reload()
+    assert session.pipeline.face.portrait.grey == 9
+
+
+def test_the_view_draws_in_every_state(session: LiveSession) -> None:
+    from rich.console import Console
+
+    from realtime.live_view import draw
+
+    console = Console(width=120, record=True, file=io.StringIO())
+    with session.pipeline:
+        for _ in range(3):
+            session.pipeline.wait(0.2)
+            console.print(draw(session.pipeline, session.state))
+    session.key("m")
+    session.tell("a note")
+    console.print(draw(session.pipeline, session.state))
+    text = console.export_text()
+    for word in ("input", "emotion", "delay", "pictures", "drift", "muted", "a note", "q quit"):
+        assert word in text
+
+
+def test_sizes_and_sources() -> None:
+    assert parse_size("1280x720") == (1280, 720)
+    for text in ("1280", "x720", "1281x720", "10x10", "99999x99998", "-2x4"):
+        with pytest.raises(ConfigError):
+            parse_size(text)
+    with pytest.raises(ConfigError, match="exclude"):
+        open_source("microphone", "file.wav", 16_000, 1, "s16le")
+
+
+def test_json_log_and_closing_line(long_sound: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    options = ["--source", str(long_sound), "--camera", "none", "--camera-size", "320x240", "--seconds", "2.5"]
+    done = subprocess.run(
+        [*LOUD, *options, "--json-log", str(log)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pictures in" in done.stdout
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(entries) >= 3
+    last = entries[-1]
+    assert last["codes"] == 126  # 2.5 s, and the rest of the last picture
+    assert last["pictures"] + last["late_pictures"] + last["sinks"]["null"]["dropped"] >= 62
+    assert last["newest_sample_age"]["count"] > 0
+    assert {"cpu_share", "drift_ppm", "sound_delay_ms", "emotion", "stages"} <= set(last)
+
+
+def test_raw_pictures_from_raw_samples() -> None:
+    samples = (np.full(48_000, 0.2) * 32_767).astype("<i2").tobytes()
+    options = ["--source", "-", "--camera", "none", "--raw", "--camera-size", "320x240", "--no-badge"]
+    process = subprocess.Popen(
+        [*LOUD, *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    for begin in range(0, len(samples), 640):  # 20 ms at a time
+        process.stdin.write(samples[begin : begin + 640])
+        process.stdin.flush()
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err.decode()
+    assert len(out) % (320 * 240 * 3) == 0
+    assert len(out) // (320 * 240 * 3) >= 15
+    assert max(out) == 20 + round(400 * 0.2)
+
+
+def test_a_pipe_reader_that_leaves_is_one_line(long_sound: Path) -> None:
+    options = ["--source", str(long_sound), "--camera", "none", "--raw", "--camera-size", "320x240"]
+    process = subprocess.Popen([*LOUD, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.read(320 * 240 * 3)
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(30) == 1
+    assert "the program that reads the raw pictures has ended" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_in_order(long_sound: Path, number: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "call.mkv"
+    options = ["--source", str(long_sound), "--camera", "none", "--out", str(out), "--camera-size", "320x240"]
+    process = subprocess.Popen([*LOUD, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "live:" not in process.stderr.readline():
+        pass
+    time.sleep(1)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert "pictures in" in stdout
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mkv"] == ["call.mkv"]
+
+
+def test_q_in_a_terminal_ends_it_and_puts_the_terminal_back(long_sound: Path) -> None:
+    import termios
+
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    options = ["--source", str(long_sound), "--camera", "none", "--camera-size", "320x240"]
+    process = subprocess.Popen(
+        [*LOUD, *options], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"}
+    )
+    shown = b""
+    os.set_blocking(master, False)
+    deadline = time.monotonic() + 40
+    while b"newest sound" not in shown and time.monotonic() < deadline:
+        try:
+            shown += os.read(master, 65_536)
+        except BlockingIOError:
+            time.sleep(0.05)
+    assert b"m mute" in shown
+    os.write(master, b"m")
+    time.sleep(0.5)
+    os.write(master, b"q")
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            shown += os.read(master, 65_536)
+        except BlockingIOError:
+            time.sleep(0.05)
+    assert process.wait(10) == 0
+    assert b"muted" in shown
+    assert termios.tcgetattr(slave)[3] == before[3]
+    os.close(master)
+    os.close(slave)
+
+
+def test_motion_goes_out_over_osc(long_sound: Path) -> None:
+    pytest.importorskip("pythonosc", reason="needs the osc extra")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(30)
+        target = f"127.0.0.1:{listener.getsockname()[1]}"
+        options = ["--source", str(long_sound), "--camera", "none", "--camera-size", "320x240", "--osc", target]
+        process = subprocess.Popen(
+            [*LOUD, *options, "--seconds", "2"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        packets = [listener.recv(65_536) for _ in range(20)]
+        assert process.wait(30) == 0
+    assert any(b"jawOpen" in packet or b"JawOpen" in packet for packet in packets)
+
+
+def test_the_shipped_engines_live(long_sound: Path) -> None:
+    speech = ROOT / "realtime" / "assets" / "speech.opus"
+    command = [sys.executable, "-m", "realtime.cli", "live", "--portrait", str(ROOT / "tests" / "data" / "face.jpg")]
+    options = ["--source", str(speech), "--camera", "none", "--camera-size", "320x240", "--seconds", "2"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split(" pictures in")[0].split()[-1]) > 20
+    assert SPEC.codes_per_second == 50
