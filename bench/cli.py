@@ -107,6 +107,7 @@ def robustness(
         Path | None, typer.Option(help="folder of recordings KIND/NAME.wav; made noises if left out")
     ] = None,
     teach: Annotated[Path | None, typer.Option(help="clips to teach baselines on; other talkers if left out")] = None,
+    emotional: Annotated[Path | None, typer.Option(help="clips in several emotions, named as CREMA-D's are")] = None,
     encoder: Annotated[
         list[str] | None, typer.Option(help="encoder cards to compare; the shipped one if left out")
     ] = None,
@@ -122,7 +123,9 @@ def robustness(
     lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
     loaded = load_clips(clips, most, _say)
     teachers = load_clips(teach, TEACHERS, _say) if teach else None
-    rows = measure_robustness(loaded, lookaheads, tuple(encoder or ("encoder",)), noise, teachers, progress=_say)
+    moods = load_clips(emotional, 0, _say) if emotional else None
+    cards = tuple(encoder or ("encoder",))
+    rows = measure_robustness(loaded, lookaheads, cards, noise, teachers, moods, progress=_say)
     _finish("robustness", rows, json, plot)
 
 
@@ -157,9 +160,9 @@ def everything(
     json: Json = None,
 ) -> None:
     """All of it, one after another; with --quick in under three minutes."""
-    from bench.report import measure_all
+    from bench.report import Folders, measure_all
 
-    parts = measure_all(quick, clips, None, None, _say)
+    parts = measure_all(quick, Folders(clips), _say)
     rows = [row for part in parts.values() for row in part]
     for name, part in parts.items():
         Console().print(f"[bold]{name}[/bold]")
@@ -175,12 +178,14 @@ def report(
     clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
     noise: Annotated[Path | None, typer.Option(help="recordings for robustness: KIND/NAME.wav")] = None,
     teach: Annotated[Path | None, typer.Option(help="clips to teach the baselines of robustness on")] = None,
+    emotional: Annotated[Path | None, typer.Option(help="clips in several emotions, named as CREMA-D's are")] = None,
     only: Annotated[str, typer.Option(help="make again only these parts, such as latency,scale")] = "",
 ) -> None:
     """Write the report: tables, figures, machine, spread, and the command under each figure."""
-    from bench.report import write_bench_report
+    from bench.report import Folders, write_bench_report
 
-    write_bench_report(out, quick, clips, noise, teach, tuple(part for part in only.split(",") if part), _say)
+    folders = Folders(clips, noise, teach, emotional)
+    write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), _say)
     print(out / "README.md")
 
 

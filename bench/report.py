@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,17 @@ COLUMNS = {
 }
 
 
-def measure_all(
-    quick: bool,
-    clips: Path | None,
-    noise: Path | None,
-    teach: Path | None,
-    progress: Progress,
-    only: tuple[str, ...] = (),
-) -> dict[str, list[Row]]:
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """What robustness is measured on; without clips it is left out."""
+
+    clips: Path | None = None
+    noise: Path | None = None
+    teach: Path | None = None
+    emotional: Path | None = None
+
+
+def measure_all(quick: bool, folders: Folders, progress: Progress, only: tuple[str, ...] = ()) -> dict[str, list[Row]]:
     """Rows by part. Quick takes less than three minutes, without robustness where no clips are named."""
     rig = Rig.open()
     makers: dict[str, Callable[[], list[Row]]] = {
@@ -54,30 +58,23 @@ def measure_all(
             progress=progress,
         ),
     }
-    if clips is not None:
-        makers["robustness"] = lambda: _robustness(clips, noise, teach, quick, progress)
+    if folders.clips is not None:
+        makers["robustness"] = lambda: _robustness(folders, quick, progress)
     wanted = only or tuple(makers)
     return {name: make() for name, make in makers.items() if name in wanted}
 
 
-def _robustness(clips: Path, noise: Path | None, teach: Path | None, quick: bool, progress: Progress) -> list[Row]:
+def _robustness(folders: Folders, quick: bool, progress: Progress) -> list[Row]:
     from bench.clips import TEACHERS, load_clips
     from bench.robustness import measure_robustness
 
-    loaded = load_clips(clips, 6 if quick else 0, progress)
-    teachers = load_clips(teach, TEACHERS, progress) if teach else None
-    return measure_robustness(loaded, noise=noise, teachers=teachers, progress=progress)
+    clips = load_clips(folders.clips or Path(), 6 if quick else 0, progress)
+    teachers = load_clips(folders.teach, TEACHERS, progress) if folders.teach else None
+    emotional = load_clips(folders.emotional, 0, progress) if folders.emotional else None
+    return measure_robustness(clips, noise=folders.noise, teachers=teachers, emotional=emotional, progress=progress)
 
 
-def write_bench_report(
-    out: Path,
-    quick: bool,
-    clips: Path | None,
-    noise: Path | None,
-    teach: Path | None,
-    only: tuple[str, ...],
-    progress: Progress,
-) -> None:
+def write_bench_report(out: Path, quick: bool, folders: Folders, only: tuple[str, ...], progress: Progress) -> None:
     """README.md, a JSON file and a figure for each part. Parts that are not made again are taken from their JSON."""
     from bench.figures import DRAW
 
@@ -85,14 +82,14 @@ def write_bench_report(
         if part not in PARTS:
             raise ConfigError(f"no part {part!r}", f"choose from {', '.join(PARTS)}")
     out.mkdir(parents=True, exist_ok=True)
-    for name, rows in measure_all(quick, clips, noise, teach, progress, only).items():
+    for name, rows in measure_all(quick, folders, progress, only).items():
         write_report(as_report(rows), out / f"{name}.json")
         DRAW[name](rows, out / f"{name}.png")
     found = {name: read_report(out / f"{name}.json") for name in PARTS if (out / f"{name}.json").exists()}
-    (out / "README.md").write_text(as_markdown(found, str(clips or "")), encoding="utf-8")
+    (out / "README.md").write_text(as_markdown(found), encoding="utf-8")
 
 
-def as_markdown(reports: dict[str, dict[str, Any]], clips: str = "") -> str:
+def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
     machine = describe_machine()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
@@ -114,7 +111,7 @@ def as_markdown(reports: dict[str, dict[str, Any]], clips: str = "") -> str:
 
 
 def _command(name: str) -> str:
-    more = " --clips FOLDER --noise FOLDER --teach FOLDER" if name == "robustness" else ""
+    more = " --clips FOLDER --noise FOLDER --teach FOLDER --emotional FOLDER" if name == "robustness" else ""
     return f"voxcam bench {name}{more} --json {name}.json --plot {name}.png"
 
 
@@ -134,7 +131,9 @@ def _table(name: str, rows: list[Row]) -> str:
     tables.append(markdown_table(wide, ("system", *kinds)))
     emotion = [row for row in rows if row["measure"] == "mouth_opening_by_emotion"]
     if emotion:
-        tables.append(markdown_table(emotion, ("system", "emotion", "value", "value_error", "count")))
+        tables.append("r of the opening by emotion of the voice (whole clips, another corpus):")
+        titles = ("system", "emotion", "r", "standard error", "clips")
+        tables.append(markdown_table(emotion, ("system", "emotion", "value", "value_error", "count"), titles))
     return "\n\n".join(tables)
 
 

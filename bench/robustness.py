@@ -58,13 +58,15 @@ def measure_robustness(
     encoders: tuple[str, ...] = ("encoder",),
     noise: Path | None = None,
     teachers: list[Clip] | None = None,
+    emotional: list[Clip] | None = None,
     snrs_db: tuple[float, ...] = SNRS_DB,
     seed: int = 7,
     progress: Progress = lambda text: None,
 ) -> list[Row]:
     """Rows of r (whole clip, in words), lip distance and openness on noise alone, by system and SNR.
 
-    teachers: clips to teach the baselines on; the other talkers' clips if left out.
+    teachers: clips to teach the baselines on; the other talkers' clips if left out. emotional: clips whose names tell
+    an emotion, for rows of r by emotion; the clips themselves if left out.
     """
     noises = recorded_noises(noise) if noise is not None else made_noises(clips, seed)
     systems = []
@@ -84,7 +86,7 @@ def measure_robustness(
         if not system.deaf:
             rows += _on_noise_alone(system, clips, noises, random)
     rows.append(_static(clips))
-    return rows + _by_emotion(systems, clips)
+    return rows + _by_emotion(systems, emotional or clips)
 
 
 def _scored(system: System, clips: list[Clip], sounds: list[np.ndarray], snr: str, basis: np.ndarray) -> Row:
