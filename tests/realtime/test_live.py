@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,12 +147,25 @@ def test_raw_pictures_from_raw_samples() -> None:
     process = subprocess.Popen(
         [*LOUD, *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdin is not None
-    for begin in range(0, len(samples), 640):  # 20 ms at a time
-        process.stdin.write(samples[begin : begin + 640])
-        process.stdin.flush()
-        time.sleep(0.02)
-    out, err = process.communicate(timeout=60)
+
+    def speak() -> None:
+        assert process.stdin is not None
+        for begin in range(0, len(samples), 640):  # 20 ms at a time
+            process.stdin.write(samples[begin : begin + 640])
+            process.stdin.flush()
+            time.sleep(0.02)
+        process.stdin.close()
+
+    assert process.stdout is not None
+    assert process.stderr is not None
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    out = process.stdout.read()
+    speaker.join()
+    err = process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    process.wait(30)
     assert process.returncode == 0, err.decode()
     assert len(out) % (320 * 240 * 3) == 0
     assert len(out) // (320 * 240 * 3) >= 15
