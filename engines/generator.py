@@ -17,7 +17,18 @@ import numpy as np
 
 from engines.card import WEIGHTS
 from engines.errors import ConfigError
-from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, NECK, RING, RINGS, UPPER_SEAM, fill_map, head_rotation
+from engines.geometry import (
+    EYES,
+    FACE_OVAL,
+    LOWER_SEAM,
+    NECK,
+    RING,
+    RINGS,
+    UPPER_SEAM,
+    fill_map,
+    head_rotation,
+    push_chin,
+)
 from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
 from engines.portrait import EYEBALL_RADIUS, Portrait, crop_to_photo
 from engines.session import Session, open_session
@@ -180,6 +191,7 @@ class Generator:
             own[:468] += learned[:468]
             for k, (_, _, share) in enumerate(RINGS):
                 own[468 + RING * k : 468 + RING * (k + 1)] += share * learned[list(FACE_OVAL)]
+        push_chin(portrait.rest, own)
         pitch, yaw, roll, head_x, head_y = code[HEAD:]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)

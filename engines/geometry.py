@@ -55,7 +55,31 @@ RIGHT = Eye(
 )
 EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight
 
+# From the lower lip down to the chin, side by side: a lip that comes down pushes the flesh below before it.
+CHIN_COLUMNS = np.array(
+    [
+        (375, 273, 422, 430, 394),
+        (321, 335, 424, 431, 395),
+        (405, 406, 418, 262, 369),
+        (314, 313, 421, 428, 396),
+        (17, 18, 200, 199, 175),
+        (84, 83, 201, 208, 171),
+        (181, 182, 194, 32, 140),
+        (91, 106, 204, 211, 170),
+        (146, 43, 202, 210, 169),
+    ]
+)
+LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keeps
+
 NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
+
+
+def push_chin(rest: np.ndarray, own: np.ndarray) -> None:
+    """Keep the flesh between lower lip and chin from folding over: `own` (n, 3), the displacement, is changed."""
+    for above, below in pairwise(CHIN_COLUMNS.T):
+        height = rest[below, 1] - rest[above, 1]
+        lack = LEAST_FLESH * height - (height + own[below, 1] - own[above, 1])
+        own[below, 1] += np.maximum(lack, 0)
 
 
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:

@@ -303,7 +303,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.03, line[2] + 0.12]])
-    if teeth is None:
+    if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16:  # else something else was taken for teeth
         upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, blur_teeth_px)
     else:
         upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)

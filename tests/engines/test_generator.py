@@ -8,7 +8,7 @@ import pytest
 
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.generator import Generator
-from engines.geometry import LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
+from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
@@ -197,6 +197,26 @@ def test_open_mouth_is_brought_to_rest(generator: Generator) -> None:
     teeth = photo[y - 12 : y + 12, x - 5 : x + 5].min(2) > 190
     assert teeth.any()
     assert not (picture[y - 12 : y + 12, x - 5 : x + 5].min(2) > 190).any()
+
+
+def test_own_teeth_are_kept() -> None:
+    photo, landmarks = paint_face(opened=0.12)
+    own = make_portrait(photo, landmarks)
+    none = make_portrait(*paint_face())
+    lent = make_portrait(*paint_face(seed=4), teeth_photo=(photo, landmarks))
+    for portrait in (own, lent):
+        seen = portrait.upper_teeth[..., 3] > 0.99
+        colour = portrait.upper_teeth[seen][:, :3].mean(0)
+        assert colour == pytest.approx((235, 230, 215), abs=25)
+    assert not np.array_equal(own.upper_teeth, none.upper_teeth)
+    with pytest.raises(InputError, match="shows none"):
+        make_portrait(*paint_face(), teeth_photo=paint_face())
+
+
+def test_flesh_under_the_lip_never_folds(generator: Generator, portrait: Portrait) -> None:
+    mesh = moved_mesh(generator, portrait, code(jawOpen=0.3, mouthLowerDown=0.4, jawDrop=0.0))
+    for column in CHIN_COLUMNS:
+        assert (np.diff(mesh[column, 1]) > 0.5).all()
 
 
 @pytest.mark.parametrize("turn", [(0, 0, 0.25), (0.15, 0.2, 0)])
