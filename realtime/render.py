@@ -181,10 +181,11 @@ def render(
 
 
 def closing_line(made: Rendered, size: tuple[int, int]) -> str:
-    speed = 1 / made.real_time_factor if made.real_time_factor else 0.0
+    factor = made.real_time_factor
+    speed = f"{1 / factor:.1f}x faster than time" if 0 < factor <= 1 else f"{factor:.1f}x slower than time"
     return (
         f"{made.path}: {made.seconds:.2f} s, {made.pictures} pictures {size[1]}x{size[0]}, made in {made.wall_s:.2f} s "
-        f"(real-time factor {made.real_time_factor:.2f}, {speed:.1f}x faster than time)"
+        f"(real-time factor {factor:.2f}: {speed})"
     )
 
 

@@ -169,6 +169,21 @@ def test_the_cable_is_made_and_removed(sound_rig: SoundRig, env: dict[str, str])
     assert "voxcam" not in sound_rig.ask("list", "short", "sinks").stdout
 
 
+def test_a_camera_in_use_is_told(env: dict[str, str]) -> None:
+    options = ["--source", "-", "--camera", "/dev/video0", "--camera-size", "320x240"]
+    with program(
+        "tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env, stdin=subprocess.PIPE
+    ) as first:
+        wait_for_line(first, "live:")
+        with program(*live, env=env) as second:
+            _, err = second.communicate(timeout=60)
+        lines = [line for line in err.splitlines() if line.startswith("voxcam: ")]
+        assert second.returncode == 1
+        assert len(lines) == 1
+        assert "/dev/video0 cannot be opened" in lines[0]
+        assert "voxcam doctor" in lines[0]
+
+
 def test_pyaudio_as_the_microphone(env: dict[str, str]) -> None:
     pytest.importorskip("pyaudio", reason="needs the pyaudio extra")
     options = ["--camera", "none", "--camera-size", "320x240", "--microphone", "pyaudio:default", "--seconds", "2"]
