@@ -171,9 +171,8 @@ def test_the_cable_is_made_and_removed(sound_rig: SoundRig, env: dict[str, str])
 
 def test_a_camera_in_use_is_told(env: dict[str, str]) -> None:
     options = ["--source", "-", "--camera", "/dev/video0", "--camera-size", "320x240"]
-    with program(
-        "tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env, stdin=subprocess.PIPE
-    ) as first:
+    live = ["tests.rigs.loud_voxcam", "live", "--portrait", "any", *options]
+    with program(*live, env=env, stdin=subprocess.PIPE) as first:
         wait_for_line(first, "live:")
         with program(*live, env=env) as second:
             _, err = second.communicate(timeout=60)
