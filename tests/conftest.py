@@ -13,6 +13,8 @@ from hypothesis import settings
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.sound_rig import SoundRig
 
+# Before torch is imported: threads that wait for each other crawl on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No deadlines: a busy machine is no bug. `make fuzz` looks ten times as long.
 settings.register_profile("default", deadline=None)
