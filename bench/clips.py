@@ -26,7 +26,7 @@ from engines.spec import SPEC
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
 ALIGN_UNITS_S = 25_000
-TEACHERS = 60  # clips that baselines are taught on at most
+TEACHERS = 36  # clips that baselines are taught on at most
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
 EMOTIONS = {
     "ANG": "anger",
