@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from engines.errors import OutputError, VoxcamError
-from realtime.cli import say
 from realtime.render import closing_line, progress_bar, render_file
 
 
@@ -49,7 +48,3 @@ def demo(
     print("and live:        voxcam doctor   then   voxcam live --portrait me.jpg")
     if not made.complete:
         raise VoxcamError("stopped before the end: the file holds what was made so far")
-
-
-if __name__ == "__main__":
-    say("use: voxcam demo")

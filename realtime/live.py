@@ -88,14 +88,14 @@ class LiveSession:
             "notes": [],
             "sound_out": self._cable_line if audio_out is not None else None,
         }
-        self.quiet_view = True
+        self.has_view = False
         self._was_lost = False
         pipeline.warn = self.tell
 
     def tell(self, message: str) -> None:
         """Into the view where there is one, else a line on stderr."""
         self.state["notes"].append(message)
-        if self.quiet_view:
+        if not self.has_view:
             say(f"note: {message}")
 
     def _cable_line(self) -> str:
@@ -358,7 +358,7 @@ def _run(session: LiveSession, raw: bool) -> None:
 
             from realtime.live_view import draw
 
-            session.quiet_view = False
+            session.has_view = True
             view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
         else:
             say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")

@@ -372,6 +372,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self.voice.finish(min(whole, self.ring.end_sample + SPEC.chunk_samples))
 
     def _give_sound(self, block: np.ndarray, captured_ns: int) -> None:
+        if self.controls.mute:
+            block = np.zeros_like(block)
         for worker in self.workers:
             if worker.sink.wants_sound:
                 worker.give_sound(block)

@@ -18,7 +18,6 @@ import typer
 from engines.encoder import Code
 from engines.errors import ConfigError, DeviceError
 from engines.spec import SPEC
-from realtime.cli import say
 from realtime.clock import NS, SystemClock
 from realtime.pacer import checked_lookahead, checked_rate
 
@@ -325,7 +324,3 @@ def _wait(pipeline: Any, speaker: Any, seconds: float, av_offset_ms: float) -> N
     while clock.now_ns() < until_ns and pipeline.wait(0.1) is None:
         if speaker is not None:
             speaker.line.delay_ns = pipeline.sound_delay_ns + round(av_offset_ms * 1e6)
-
-
-if __name__ == "__main__":
-    say("use: voxcam sync-test")

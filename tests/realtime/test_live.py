@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,6 +19,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines.errors import ConfigError
 from engines.spec import SPEC
@@ -122,6 +125,23 @@ def test_sizes_and_sources() -> None:
             parse_size(text)
     with pytest.raises(ConfigError, match="exclude"):
         open_source("microphone", "file.wav", 16_000, 1, "s16le")
+
+
+@given(width=st.integers(0, 5_000), height=st.integers(0, 5_000))
+def test_every_size_is_taken_or_told(width: int, height: int) -> None:
+    text = f"{width}x{height}"
+    if width % 2 == 0 and height % 2 == 0 and 160 <= width <= 3840 and 120 <= height <= 2160:
+        assert parse_size(text) == (width, height)
+    else:
+        with pytest.raises(ConfigError):
+            parse_size(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_as_a_size_is_told(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        width, height = parse_size(text)
+        assert width % 2 == height % 2 == 0
 
 
 def test_json_log_and_closing_line(long_sound: Path, tmp_path: Path) -> None:

@@ -237,6 +237,22 @@ def test_mute_shuts_the_mouth() -> None:
     assert set(album.greys.values()) == {0}
 
 
+def test_mute_silences_what_is_recorded() -> None:
+    heard: list[float] = []
+
+    class Recorder(Album):
+        wants_sound = True
+
+        def hear(self, block: np.ndarray) -> None:
+            heard.append(float(np.abs(block).max()))
+
+    pipeline = make(speech_like(0.5), [Recorder()])
+    pipeline.controls.mute = True
+    run(pipeline, every_s=0.01)
+    assert heard
+    assert max(heard) == 0.0
+
+
 def test_another_lookahead_while_live() -> None:
     album = Album()
     pipeline = make(speech_like(1.2), [album], paced=True)
