@@ -31,7 +31,7 @@ clean:
 	rm -rf $(VENV) out build dist *.egg-info
 
 $(VENV)/.made:
-	sh .ci/system-packages python
+	PYTHON=$(PYTHON) sh .ci/system-packages python
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
