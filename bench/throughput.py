@@ -74,8 +74,12 @@ def measure_throughput(
             progress(f"throughput: round {turn + 1} of {repeats}, {len(contestants)} contestants")
             for contestant in contestants:
                 contestant.take_turn(TURN_S)
-    rows = [value_row("calls_per_second", c.rates, "1/s", **c.about) for c in contestants]
+    rows = [value_row("calls_per_second", c.rates, _unit(c), **c.about) for c in contestants]
     return rows + _against_yardstick(contestants) + render_rows(rig, repeats=min(repeats, 3))
+
+
+def _unit(contestant: Contestant) -> str:
+    return "1/s" if contestant.about["threads"] == 1 else "1/s (wall clock)"
 
 
 def drawing(rig: Rig) -> Contestant:
@@ -161,7 +165,7 @@ def _against_yardstick(contestants: list[Contestant]) -> list[Row]:
     own = contestants[0]
     rows = []
     for other in contestants[1:]:
-        if other.about["model"] != "yardstick":
+        if other.about["model"] != "yardstick" or other.about["threads"] != 1:
             continue
         ratios = [a / b for a, b in zip(own.rates, other.rates, strict=True)]
         about = {key: other.about[key] for key in ("engine", "precision", "threads")}
