@@ -135,7 +135,7 @@ def lift_teeth(
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
 
     # Column by column: the row as seen, and above it its own upper end, softer and darker with height.
-    bottom = bottom - 3  # the lip's light tinges the rim
+    bottom = cv2.GaussianBlur(bottom.astype(np.float32)[None], (0, 0), 2)[0].astype(int) - 3  # lips tinge the rim
     start = np.minimum(cv2.blur(first.astype(np.float32)[None], (9, 1))[0].astype(int) + 6, bottom)
     texture = np.zeros((HEIGHT_PX, WIDTH_PX, 4), np.float32)
     offset = round((edge_y - top_y) * TEETH_PX) + round(TEETH_TOP * TEETH_PX)

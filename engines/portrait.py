@@ -32,6 +32,7 @@ from engines.layers import TEETH_PX
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
 from engines.session import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
+from engines.unsmile import rest_shift
 
 VERSION = 1
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
@@ -264,10 +265,12 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     channel_basis, surface = load_geometry()
     aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
     scale = float(scales)
+    lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
+    shift = rest_shift(aligned) * lower_face  # a smile's way back; eyes stay as they are
     landmarks = refine_seam(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translations)
-    shift = resting_shift(aligned)
+    shift += resting_shift(aligned + shift)  # lips that still stand apart
 
     rest = np.zeros((POINTS, 3), np.float32)
     rest[:468] = (aligned + shift)[:468]
