@@ -21,6 +21,7 @@ from realtime.sound import SoundFile, to_mono
 HOP = SPEC.hop_samples
 HOP_NS = HOP * NS // SPEC.sample_rate_hz
 LOST_AFTER_NS = 200_000_000
+LOST_AFTER_LOOKS = 12  # a busy machine may not run us for long: that is not the microphone's fault
 RETRY_NS = 500_000_000
 FIRST_BLOCK_NS = 1_500_000_000
 
@@ -216,6 +217,7 @@ class DeviceSource(Source):
         self._shift = 0  # 16 kHz samples of this stream before the cutter's first one
         self._lost = False
         self._last_block_ns = 0
+        self._looks = 0  # in vain, since the last block
         self._next_try_ns = 0
         self._ended = False
         self._callback_error: BaseException | None = None
@@ -271,18 +273,20 @@ class DeviceSource(Source):
                 self._take_blocks()
                 continue
             now_ns = self._clock.now_ns()
-            if now_ns - self._last_block_ns > LOST_AFTER_NS:
+            if now_ns - self._last_block_ns > LOST_AFTER_NS and self._looks >= LOST_AFTER_LOOKS:
                 hop = self._while_lost(now_ns, until_ns)
                 if hop is not None:
                     return hop
             if self._clock.now_ns() >= until_ns:
                 return None
+            self._looks += 1
             self._clock.wait(self.ring.doorbell, min(HOP_NS, until_ns - self._clock.now_ns()))
         samples = self._ready.pop(0)
         index, self._index = self._index, self._index + 1
         return AudioHop(index, samples, self.captured_ns((index + 1) * HOP))
 
     def _take_blocks(self) -> None:
+        self._looks = 0
         if self._lost:
             self._come_back()
         stamps = self.ring.stamps()
