@@ -51,7 +51,7 @@ class LossConfig:
     consistency: float = 0.3
     swap: float = 0.15
     adversary: float = 0.3  # cross-entropy that the adversaries learn by
-    disguise: float = 0.3  # what the encoder pays for being read by them
+    disguise: float = 0.2  # what the encoder pays for being read by them
 
 
 def align_rows(values: torch.Tensor) -> torch.Tensor:

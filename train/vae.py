@@ -174,8 +174,10 @@ class Encoder(nn.Module):
         out["content"] = self.content(hidden).view(batch, codes, ROWS, -1)
         out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
         slow_in = F.silu(self.slow_in(torch.cat([x, h1], -1)))
-        running, after["slow"] = self._running(torch.cat([slow_in, slow_in**2], -1), state["slow"])
-        self._slow_factors(running, out)
+        with torch.autocast(samples.device.type, enabled=False):  # a variance by difference needs all the digits
+            slow_in = slow_in.float()
+            running, after["slow"] = self._running(torch.cat([slow_in, slow_in**2], -1), state["slow"])
+            self._slow_factors(running, out)
         out["presence_logits"] = self.presence(torch.cat([hidden, out["noise"]], -1))
         self._read(out)
 
