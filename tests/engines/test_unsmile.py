@@ -1,0 +1,66 @@
+"""A smile comes to rest, a face at rest stays, and both sides of the face are treated alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.card import WEIGHTS
+from engines.errors import EngineMismatch
+from engines.geometry import load_geometry
+from engines.measure import canonical_face, mirror_points
+from engines.spec import MOTION_CHANNELS
+from engines.unsmile import LIPS, rest_model, rest_shift
+
+
+def face_with(**channels: float) -> np.ndarray:
+    basis, _ = load_geometry()
+    moved = sum(value * basis[MOTION_CHANNELS.index(name)] for name, value in channels.items())
+    return (canonical_face() + moved).astype(np.float32)
+
+
+def lips_away(face: np.ndarray) -> float:
+    return float(np.linalg.norm((face - canonical_face())[LIPS, :2], axis=1).mean())
+
+
+SMILE = {"mouthSmileLeft": 0.10, "mouthSmileRight": 0.10, "mouthStretch": 0.25, "jawOpen": 0.08}
+
+
+def test_a_smile_comes_to_rest():
+    face = face_with(**SMILE)
+    shift = rest_shift(face)
+    assert shift.dtype == np.float32
+    assert lips_away(face + shift) < 0.5 * lips_away(face)
+
+
+def test_a_face_at_rest_stays():
+    assert not rest_shift(canonical_face()).any()
+
+
+def test_the_shift_fades_in():
+    sizes = [
+        np.abs(rest_shift(face_with(**{k: v * share for k, v in SMILE.items()}))).max() for share in (0.05, 0.4, 1)
+    ]
+    assert sizes[0] == 0
+    assert 0 < sizes[1] < sizes[2]
+
+
+def test_both_sides_alike():
+    flip = np.array([-1, 1, 1], np.float32)
+    face = face_with(mouthSmileLeft=0.12, mouthSmileRight=0.05, mouthStretch=0.2)
+    mirrored = face[mirror_points()] * flip
+    np.testing.assert_allclose(rest_shift(mirrored), rest_shift(face)[mirror_points()] * flip, atol=0.01)
+
+
+def test_damaged_model_is_refused(tmp_path, monkeypatch):
+    data = bytearray((WEIGHTS / "unsmile.npz").read_bytes())
+    data[1000] ^= 1
+    (tmp_path / "unsmile.npz").write_bytes(data)
+    (tmp_path / "unsmile.card.json").write_bytes((WEIGHTS / "unsmile.card.json").read_bytes())
+    monkeypatch.setattr("engines.card.WEIGHTS", tmp_path)
+    rest_model.cache_clear()
+    try:
+        with pytest.raises(EngineMismatch, match="unsmile"):
+            rest_shift(canonical_face())
+    finally:
+        rest_model.cache_clear()
