@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from engines.card import WEIGHTS
-from engines.errors import ConfigError
+from engines.errors import ConfigError, EngineMismatch
 from engines.geometry import (
     EYES,
     FACE_OVAL,
@@ -30,10 +30,11 @@ from engines.geometry import (
     push_chin,
 )
 from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
-from engines.portrait import EYEBALL_RADIUS, Portrait, crop_to_photo
+from engines.portrait import CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
 from engines.session import Session, open_session
 from engines.spec import MOTION_CHANNELS
 
+INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
@@ -108,6 +109,11 @@ class Generator:
 
     def __init__(self, session: Session | None = None) -> None:
         """With a session of generator.onnx its corrections are used; without one the closed form alone draws."""
+        if session is not None:
+            found = {name: tensor.shape[1:] for name, tensor in session.outputs.items()}
+            if found != {"displacement": (478, 3), "skin": (*CROP_SIZE_PX, 3), "interior": INTERIOR_SIZE}:
+                session.close()
+                raise EngineMismatch(f"{session.card.name} is no voxcam generator", "use generator.onnx")
         self.session = session
         self._scratch: dict[tuple[int, ...], Scratch] = {}
         self._held: Portrait | None = None

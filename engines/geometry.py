@@ -24,7 +24,7 @@ FACE_OVAL = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 RING = len(FACE_OVAL)
-RINGS = ((1.13, 0.96, 0.50), (1.34, 0.60, 0.15), (1.65, 0.0, 0.0))  # size, share of head motion, share of own motion
+RINGS = ((1.12, 0.96, 0.50), (1.30, 0.60, 0.15), (1.55, 0.0, 0.0))  # size, share of head motion, share of own motion
 POINTS = 468 + RING * len(RINGS)  # iris points are not part of the mesh
 
 

@@ -121,21 +121,34 @@ def shade_skin(
                     upper = skin[b, a, c] * (1 - fx) + skin[b, a + 1, c] * fx
                     lower = skin[b + 1, a, c] * (1 - fx) + skin[b + 1, a + 1, c] * fx
                     gains[j, i, c] = upper * (1 - fy) + lower * fy
+    row = np.zeros((last_i + 2, 3), np.float32)  # gains of one picture row at the grid's columns
+    one, half = np.float32(1.0), np.float32(0.5)
     for y in range(box[1], box[3]):
         at = (y - grid[1]) / step
-        j = min(max(int(np.floor(at)), 0), shift.shape[0] - 2)
+        j = min(max(int(np.floor(at)), first_j), last_j - 1)
         fy = np.float32(min(max(at - j, 0.0), 1.0))
-        for x in range(box[0], box[2]):
-            at = (x - grid[0]) / step
-            i = min(max(int(np.floor(at)), 0), shift.shape[1] - 2)
-            fx = np.float32(min(max(at - i, 0.0), 1.0))
-            share = np.float32(1.0 - cover[y, x] / 255.0)
+        any_gain = False
+        for i in range(first_i, last_i + 1):
             for c in range(3):
-                upper = gains[j, i, c] + (gains[j, i + 1, c] - gains[j, i, c]) * fx
-                lower = gains[j + 1, i, c] + (gains[j + 1, i + 1, c] - gains[j + 1, i, c]) * fx
-                gain = np.float32(1.0) + (upper + (lower - upper) * fy) * share
-                value = picture[y, x, c] * gain + np.float32(0.5)
-                picture[y, x, c] = np.uint8(min(np.float32(255.0), max(np.float32(0.0), value)))
+                row[i, c] = gains[j, i, c] + (gains[j + 1, i, c] - gains[j, i, c]) * fy
+                any_gain |= row[i, c] != 0.0
+        if not any_gain:
+            continue
+        for i in range(first_i, last_i):
+            a0, b0, c0 = row[i, 0], row[i, 1], row[i, 2]
+            a1, b1, c1 = row[i + 1, 0], row[i + 1, 1], row[i + 1, 2]
+            if a0 == 0.0 and b0 == 0.0 and c0 == 0.0 and a1 == 0.0 and b1 == 0.0 and c1 == 0.0:
+                continue
+            start = int(np.ceil(grid[0] + i * step))
+            for k in range(int(step)):
+                x = start + k
+                if box[0] <= x < box[2]:
+                    f = np.float32((x - grid[0]) / step - i)
+                    share = one - np.float32(cover[y, x]) * np.float32(1 / 255)
+                    g0, g1, g2 = a0 + (a1 - a0) * f, b0 + (b1 - b0) * f, c0 + (c1 - c0) * f
+                    picture[y, x, 0] = np.uint8(min(np.float32(255), picture[y, x, 0] * (one + g0 * share) + half))
+                    picture[y, x, 1] = np.uint8(min(np.float32(255), picture[y, x, 1] * (one + g1 * share) + half))
+                    picture[y, x, 2] = np.uint8(min(np.float32(255), picture[y, x, 2] * (one + g2 * share) + half))
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")

@@ -34,7 +34,7 @@ from engines.session import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 
-VERSION = 1
+VERSION = 2
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
