@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 	$(BIN)/voxcam demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -rfEs
 
 soak: $(VENV)/.test
 	VOXCAM_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest -m soak

@@ -126,6 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
     With VOXCAM_DEBUG set, errors that are no VoxcamError keep their traceback.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us with it ignored
     try:
         code = app(args=arguments, standalone_mode=False)
     except VoxcamError as error:

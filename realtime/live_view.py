@@ -19,7 +19,7 @@ def bar(share: float, width: int = 24) -> Text:
     """A meter: green, then yellow, then red."""
     filled = round(float(np.clip(share, 0, 1)) * width)
     colour = "green" if share < 0.75 else "yellow" if share < 0.92 else "red"
-    return Text("━" * filled, style=colour) + Text("━" * (width - filled), style="grey23")
+    return Text("━" * filled, style=colour) + Text("─" * (width - filled), style="grey23")
 
 
 def level_share(rms: float) -> float:

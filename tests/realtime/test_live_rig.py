@@ -107,8 +107,8 @@ def test_microphone_to_camera_and_cable_in_step(
     offset = float(np.median(offsets_ms(recorded))) - rig_zero_ms
     last = json.loads(log.read_text().splitlines()[-1])
     print(f"lookahead {lookahead_ms}: sound after picture {offset:+.0f} ms, {last['newest_sample_age']}")
-    # 25 ms is what an idle machine holds; a busy one adds a picture.
-    assert abs(offset) < 65, f"sound after picture by {offset:.0f} ms"
+    # 25 ms is what an idle machine holds; a busy one adds pictures. A delay that is not applied shows as 100 and more.
+    assert abs(offset) < 90, f"sound after picture by {offset:.0f} ms"
     assert last["overflows"] == 0
     assert last["gap_hops"] == 0
     assert live.returncode == 0
