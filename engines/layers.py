@@ -11,6 +11,7 @@ import numpy as np
 
 TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
 TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
+INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
 
 
@@ -297,9 +298,9 @@ def paint_mouth(
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
-                light = 1.0 + stretched(interior, place, across_at)
+                light = stretched(interior, place, across_at)
                 for c in range(3):
-                    colour[c] *= light
+                    colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from engines.layers import INSIDE_TINT
+
 SPEECH = 14
 SHAPE, MODES = 12, 24
 FEATURES = 48
@@ -124,6 +126,7 @@ class Decoder(nn.Module):
         y = torch.minimum(torch.arange(96), 95 - torch.arange(96)).float()
         x = torch.minimum(torch.arange(120), 119 - torch.arange(120)).float()
         fade = (y / 12).clamp(0, 1)[:, None] * (x / 12).clamp(0, 1)[None]
+        self.inner_share = 1.0  # set when it is exported
         self.register_buffer("window", (fade * fade * (3 - 2 * fade))[None, None])
 
     def textures(
@@ -142,7 +145,7 @@ class Decoder(nn.Module):
         skin = torch.tanh(skin) * 0.5 * self.window * gate
         inner = self.inner(self.seed(condition).reshape(-1, 64, 6, 12))
         inner = torch.tanh(inner)
-        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate
+        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate * self.inner_share
 
     def forward(
         self, code: torch.Tensor, features: torch.Tensor, vector: torch.Tensor
@@ -164,4 +167,5 @@ def compose(batch: dict[str, torch.Tensor], skin: torch.Tensor, inner: torch.Ten
     gain = F.grid_sample(skin, at, mode="bilinear", padding_mode="zeros", align_corners=False)
     cover = mouth[..., 0][:, None]
     inside = F.grid_sample(inner, mouth[..., 1:] * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
-    return drawn * (1 + gain * (1 - cover) + inside * cover)
+    tint = torch.tensor(INSIDE_TINT)[:, None, None]
+    return drawn * (1 + gain * (1 - cover) + tint * inside * cover)
