@@ -1,9 +1,18 @@
-"""The virtual camera (the only module that imports pyvirtualcam)."""
+"""The virtual camera (the only module that imports pyvirtualcam).
+
+On Linux, pyvirtualcam (GPL-2) can be left out: v4l2loopback takes pictures by three system calls, made here.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import struct
 import sys
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from engines.errors import DeviceError
 from realtime.clock import NS, Clock, SystemClock
@@ -19,12 +28,75 @@ FIXES = {
 FIX = FIXES.get(sys.platform, FIXES["linux"]) + " (voxcam doctor tells more)"
 
 
-def import_pyvirtualcam() -> Any:
+VIDIOC_QUERYCAP, VIDIOC_S_FMT = 0x80685600, 0xC0D05605
+CAPTURE, OUTPUT = 1, 2  # device capabilities
+FORMAT = struct.Struct("<II 10I 4I")  # v4l2_format as far as it is used: type, padding, v4l2_pix_format
+
+
+def open_camera(width: int, height: int, picture_rate: int, device: str | None) -> Any:
+    """A camera with `device`, `send(rgb)` and `close()`; DeviceError where there is none to be had."""
     try:
         import pyvirtualcam
     except ImportError as error:
+        if sys.platform == "linux":
+            return LoopbackCamera(width, height, device)
         raise DeviceError("the virtual camera's library is not installed", "pip install 'voxcam[camera]'") from error
-    return pyvirtualcam
+    try:
+        return pyvirtualcam.Camera(width, height, picture_rate, device=device)
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
+        raise DeviceError(f"{_which(device)} cannot be opened ({reason})", FIX) from error
+
+
+def _which(device: str | None) -> str:
+    return f"the camera {device}" if device else "a virtual camera"
+
+
+class LoopbackCamera:
+    """Writes I420 pictures to a v4l2loopback device (videodev2.h: QUERYCAP, S_FMT, write)."""
+
+    def __init__(self, width: int, height: int, device: str | None) -> None:
+        free = [camera["device"] for camera in list_cameras() if camera["kind"] == "loopback"]
+        if device is None and not free:
+            raise DeviceError("there is no free virtual camera", FIX)
+        self.device = device or free[0]
+        self._yuv = np.empty((height * 3 // 2, width), np.uint8)
+        try:
+            self._fd = os.open(self.device, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DeviceError(f"{_which(self.device)} cannot be opened ({error.strerror})", FIX) from error
+        try:
+            self._set_format(width, height)
+        except OSError as error:
+            os.close(self._fd)
+            raise DeviceError(f"{_which(self.device)} cannot be opened ({error.strerror})", FIX) from error
+
+    def _set_format(self, width: int, height: int) -> None:
+        import fcntl
+
+        capability = bytearray(104)
+        fcntl.ioctl(self._fd, VIDIOC_QUERYCAP, capability)
+        if not int.from_bytes(capability[88:92], "little") & OUTPUT:
+            raise OSError(0, "it is no output: in use, or a real camera")
+        fourcc = int.from_bytes(b"YU12", "little")
+        # type OUTPUT; width, height, format, field none, bytes a line, size, colorspace sRGB
+        fields = (width, height, fourcc, 1, width, self._yuv.size, 8)
+        wanted = bytearray(208)
+        FORMAT.pack_into(wanted, 0, 2, 0, *fields, *[0] * (14 - len(fields)))
+        fcntl.ioctl(self._fd, VIDIOC_S_FMT, wanted)
+        got = FORMAT.unpack_from(wanted)[2:]
+        if got[:3] != (width, height, fourcc):
+            raise OSError(0, f"it wants {got[0]}x{got[1]}: close what watches it")
+
+    def send(self, rgb: np.ndarray) -> None:
+        """(height, width, 3) uint8 RGB."""
+        import cv2
+
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420, dst=self._yuv)
+        os.write(self._fd, self._yuv.data)
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 class CameraSink(Sink):
@@ -49,14 +121,8 @@ class CameraSink(Sink):
         self._open()
 
     def _open(self) -> None:
-        pyvirtualcam = import_pyvirtualcam()
         height, width, picture_rate = self._shape
-        try:
-            self._camera = pyvirtualcam.Camera(width, height, picture_rate, device=self._device)
-        except (RuntimeError, ValueError, OSError) as error:
-            reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
-            which = f"the camera {self._device}" if self._device else "a virtual camera"
-            raise DeviceError(f"{which} cannot be opened ({reason})", FIX) from error
+        self._camera = open_camera(width, height, picture_rate, self._device)
         self.name = str(self._camera.device)
 
     def send(self, picture: Picture) -> None:
@@ -107,9 +173,6 @@ def list_cameras() -> list[dict[str, str]]:
 
 def _list_v4l2() -> list[dict[str, str]]:
     import fcntl
-    import os
-    import re
-    from pathlib import Path
 
     found = []
     for path in sorted(Path("/dev").glob("video*"), key=lambda p: (len(p.name), p.name)):
@@ -125,16 +188,16 @@ def _list_v4l2() -> list[dict[str, str]]:
         except OSError:
             continue
         try:
-            fcntl.ioctl(fd, 0x80685600, capability)  # VIDIOC_QUERYCAP
+            fcntl.ioctl(fd, VIDIOC_QUERYCAP, capability)
         except OSError:
             continue
         finally:
             os.close(fd)
         driver = capability[:16].split(b"\0")[0].decode(errors="replace")
         entry["name"] = capability[16:48].split(b"\0")[0].decode(errors="replace")
-        caps = int.from_bytes(capability[88:92], "little")
+        capabilities = int.from_bytes(capability[88:92], "little")
         entry["kind"] = "loopback" if "loopback" in driver else "real camera"
-        if entry["kind"] == "loopback" and caps & 0x1 and not caps & 0x2:
+        if entry["kind"] == "loopback" and capabilities & CAPTURE and not capabilities & OUTPUT:
             entry["kind"] = "loopback, busy"  # exclusive_caps announces CAPTURE only while somebody writes
         found.append(entry)
     return found

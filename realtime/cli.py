@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from engines.errors import VoxcamError
+from realtime import clock as _clock  # noqa: F401  notes when the program started
 
 COMMANDS = {
     # name: (module, function, one line of help)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 NS = 1_000_000_000
 JUMP_NS = NS
+STARTED_NS = time.perf_counter_ns()  # this program, as early as one of our modules can know
 SETTLE_WINDOWS, FIT_POINTS = 4, 30
 PRIOR_PPM = 100.0
 

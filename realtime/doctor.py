@@ -152,10 +152,13 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
 
 def check_camera() -> Iterator[Finding]:
     """A virtual camera that pyvirtualcam can open."""
-    if find_spec("pyvirtualcam") is None:
+    if find_spec("pyvirtualcam") is not None:
+        yield Finding("camera library", "ok", f"pyvirtualcam {_version('pyvirtualcam')}".strip())
+    elif SYSTEM == "linux":
+        yield Finding("camera library", "ok", "v4l2loopback is written to directly (no pyvirtualcam)")
+    else:
         yield Finding("camera library", "fail", "pyvirtualcam is not installed", fix_for("pyvirtualcam"))
         return
-    yield Finding("camera library", "ok", f"pyvirtualcam {_version('pyvirtualcam')}".strip())
     if SYSTEM == "linux":
         yield from _check_loopback()
         return

@@ -15,7 +15,7 @@ import typer
 from engines.errors import ConfigError, OutputError, VoxcamError
 from engines.spec import SPEC
 from realtime.cli import say
-from realtime.clock import NS, SystemClock, cpu_s, today
+from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.pacer import checked_lookahead, checked_rate
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
@@ -189,6 +189,7 @@ class LiveSession:
             values["emotion"] = {n: round(float(p), 3) for n, p in zip(EMOTIONS, newest.emotion, strict=True)}
         values |= {
             "elapsed_s": round(elapsed_s, 2),
+            "first_picture_s": round(max(0, pipeline.first_picture_ns - STARTED_NS) / NS, 3),
             "cpu_share": round((cpu_s() - self.cpu_before_s) / max(elapsed_s, 1e-3), 3),
             "lookahead_ms": pipeline.controls.lookahead_ms,
             "picture_rate": pipeline.picture_rate / pipeline.controls.rate_divisor,

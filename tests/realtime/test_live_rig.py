@@ -183,6 +183,41 @@ def test_a_camera_in_use_is_told(env: dict[str, str]) -> None:
         assert "voxcam doctor" in lines[0]
 
 
+def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
+    """Colours, order and the refusal of a second writer, by our own three system calls."""
+    blocked = "import sys; sys.modules['pyvirtualcam'] = None; "
+    writer = blocked + (
+        "import numpy as np, time; from realtime.camera import CameraSink; from realtime.messages import Picture\n"
+        "with CameraSink() as camera:\n"
+        "    camera.open(240, 320, 25); print('ready', camera.name, flush=True)\n"
+        "    for i in range(400):\n"
+        "        camera.send(Picture(i, np.full((240, 320, 3), (200, 80, i % 50 * 4), np.uint8), 0, 0, 0))\n"
+        "        time.sleep(0.02)\n"
+    )
+    reader = (
+        "import cv2, json; camera = cv2.VideoCapture('/dev/video0', cv2.CAP_V4L2)\n"
+        "print(json.dumps([camera.read()[1].mean((0, 1)).tolist() for _ in range(30)]))"
+    )
+    second = blocked + "from realtime.camera import CameraSink; CameraSink('/dev/video0').open(240, 320, 25)"
+    environment = {**os.environ, **env}
+    with subprocess.Popen(
+        [sys.executable, "-c", writer], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == ["ready", "/dev/video0"]
+        run = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 60, "check": False}
+        seen = subprocess.run([sys.executable, "-c", reader], **run)  # type: ignore[call-overload]
+        refused = subprocess.run([sys.executable, "-c", second], **run)  # type: ignore[call-overload]
+        process.terminate()
+    colours = np.array(json.loads(seen.stdout.splitlines()[-1]))
+    assert np.abs(colours[:, 2] - 200).max() < 6
+    assert np.abs(colours[:, 1] - 80).max() < 6
+    assert np.ptp(colours[:, 0]) > 50
+    assert refused.returncode != 0
+    assert "DeviceError" in refused.stderr
+    assert "/dev/video0 cannot be opened" in refused.stderr
+
+
 def test_pyaudio_as_the_microphone(env: dict[str, str]) -> None:
     pytest.importorskip("pyaudio", reason="needs the pyaudio extra")
     options = ["--camera", "none", "--camera-size", "320x240", "--microphone", "pyaudio:default", "--seconds", "2"]
