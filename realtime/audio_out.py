@@ -23,6 +23,7 @@ DRIFT_GAIN = 0.01  # of the error in s, a second, a second
 WINDOW_S = 0.5  # callbacks come in bursts: errors are judged by their median over this long
 FIRST_JUMP_NS, JUMP_NS = 4_000_000, 30_000_000  # a median error beyond this is mended at once: at first, and later
 SETTLED_WINDOWS = 12
+FADE_SAMPLES = 192  # a jump is a short cross-fade, not a click
 RING_S = 3.0
 
 
@@ -54,6 +55,9 @@ class DelayLine:
         self._window_samples = 0
         self._slack = 0  # least that was left in the ring after a pull in this window
         self._hold = 0  # silent samples still to give before sound goes on
+        self._up = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)
+        self._tail = np.zeros(0, np.float32)  # what a jump left, faded out: goes over the next samples
+        self._fades_in = False
         self._windows = 0
 
     def push(self, block: np.ndarray, captured_ns: int) -> None:
@@ -95,9 +99,17 @@ class DelayLine:
         held = min(self._hold, len(out))
         self._hold -= held
         sound = self._ring.read(len(out) - held)[:, 0]
+        if self._fades_in and len(sound):
+            self._fades_in = False
+            fade = min(FADE_SAMPLES, len(sound))
+            sound[:fade] *= self._up[:fade]
         out[:held] = 0
         out[held : held + len(sound)] = sound
         out[held + len(sound) :] = 0
+        if len(self._tail):
+            over = min(len(self._tail), len(out))
+            out[:over] += self._tail[:over]
+            self._tail = self._tail[over:]
         self.silent_samples += len(out) - len(sound)
         self._slack = min(self._slack, len(self._ring))
         self._window_samples += len(out)
@@ -112,21 +124,28 @@ class DelayLine:
         most_ns = FIRST_JUMP_NS if self._windows < SETTLED_WINDOWS else JUMP_NS
         off = abs(error_ns) * self.out_rate_hz // NS
         if error_ns < -most_ns:
-            self._hold = off
-            self.jumps += 1
+            tail = self._ring.read(min(FADE_SAMPLES, off))[:, 0]
+            self._jump(tail)
+            self._hold = off + len(tail)  # the tail is heard once, over the silence
             error_ns = 0
         elif error_ns > most_ns:
             # Only what is not needed: sound that has not arrived yet cannot leave earlier.
             spare = max(0, min(off, self._slack - self.out_rate_hz // 200))
-            self._ring.read(spare)
+            if spare:
+                self._jump(self._ring.read(spare)[:FADE_SAMPLES, 0])
             self.skipped_samples += spare
-            self.jumps += spare > 0
             error_ns -= spare * NS // self.out_rate_hz
         if error_ns > 0 and self._slack < self.out_rate_hz // 500:
             error_ns = 0  # the ring runs empty: reading faster would only tear it
         self._slack = len(self._ring)
         self.error_ns = float(error_ns)
         self._windows += 1
+
+    def _jump(self, tail: np.ndarray) -> None:
+        """Sound goes on elsewhere: `tail` is what would have come."""
+        self.jumps += 1
+        self._tail = tail * self._up[::-1][: len(tail)]
+        self._fades_in = True
 
 
 class AudioOut:

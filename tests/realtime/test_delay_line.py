@@ -83,12 +83,17 @@ def test_another_lookahead_moves_the_sound_at_once() -> None:
     line = DelayLine(RATE, RATE, 60_000_000)
     simulation = Simulation(line)
     simulation.run(10)
+    simulation.heard.clear()
+    jumps = line.jumps
     line.delay_ns = 140_000_000
     simulation.run(3, start_s=10)
     assert abs(line.error_ns) < 5_000_000
     line.delay_ns = 60_000_000
     simulation.run(3, start_s=13)
     assert abs(line.error_ns) < 5_000_000
+    assert line.jumps > jumps
+    # The steepest slope of the tone is 0.052 a sample; a click would be up to 2.
+    assert np.abs(np.diff(np.concatenate(simulation.heard))).max() < 0.11
 
 
 def test_too_short_a_delay_plays_as_early_as_can_be_and_never_tears() -> None:
