@@ -15,6 +15,7 @@ INK = (40, 42, 48)
 PAPER = (250, 249, 247)
 LINE = (190, 120, 40)
 FAINT = (222, 219, 214)
+MOST_LEVELS = 20_000
 WAVE_POINTS = 5  # of the waveform's outline in a hop
 MARGIN = 16
 
@@ -36,7 +37,10 @@ class ContactSheet:
         self.columns, self.rows, self.cell_width_px, self.view = columns, rows, cell_width_px, view
         self._every = 1
         self._kept: list[tuple[int, float, np.ndarray]] = []  # index, opening, small picture
-        self._levels: list[np.ndarray] = []  # (WAVE_POINTS, 2) lowest and highest within a hop
+        self._levels: list[np.ndarray] = []  # (WAVE_POINTS, 2) lowest and highest within `span` hops
+        self._pending: list[np.ndarray] = []  # hops of the next entry
+        self._span = 1  # hops an entry
+        self._hops = 0
 
     def see(self, index: int, pixels: np.ndarray, opening: float = 0.0) -> None:
         """A picture, and how far the mouth is open in it."""
@@ -55,7 +59,16 @@ class ContactSheet:
     def hear(self, samples: np.ndarray) -> None:
         """(160,) float32, one hop: the lowest and highest values of its parts are kept."""
         parts = samples.reshape(WAVE_POINTS, -1)
-        self._levels.append(np.stack([parts.min(1), parts.max(1)], 1))
+        self._pending.append(np.stack([parts.min(1), parts.max(1)], 1))
+        self._hops += 1
+        if len(self._pending) == self._span:
+            self._levels.append(_coarser(np.concatenate(self._pending), self._span))
+            self._pending.clear()
+        if len(self._levels) >= MOST_LEVELS:
+            # Hours: the outline gets coarser.
+            merged = _coarser(np.concatenate(self._levels), 2)
+            self._levels = list(merged.reshape(-1, WAVE_POINTS, 2))
+            self._span *= 2
 
     def _chosen(self, count: int) -> list[tuple[int, np.ndarray]]:
         """Evenly spread moments; within each stretch in turn the widest and the most closed mouth."""
@@ -80,7 +93,7 @@ class ContactSheet:
         sheet = np.full((height, width, 3), PAPER, np.uint8)
         if title:
             _write(sheet, title, (MARGIN, MARGIN + 22), 0.72, INK, 2)
-        seconds = max(len(self._levels) * 0.01, 1e-3)
+        seconds = max(self._hops * 0.01, 1e-3)
         for i, (index, small) in enumerate(chosen):
             row, column = divmod(i, self.columns)
             x = MARGIN + column * (self.cell_width_px + MARGIN)
@@ -101,9 +114,9 @@ class ContactSheet:
             x = MARGIN + round(min(share, 1.0) * width)
             cv2.line(sheet, (x, top + 14), (x, top + wave_h), FAINT, 1)
             _write(sheet, str(number), (x - 5, top + 10), 0.40, INK, 1)
-        if not self._levels:
+        if not self._levels and not self._pending:
             return
-        levels = np.concatenate(self._levels)
+        levels = np.concatenate([*self._levels, *self._pending[:1]])
         loudest = max(float(np.abs(levels).max()), 1e-4)
         columns = np.minimum((np.arange(width) * len(levels)) // width, len(levels) - 1)
         step = max(1, len(levels) // width)
@@ -138,6 +151,12 @@ def _write(
     sheet: np.ndarray, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], weight: int
 ) -> None:
     cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, weight, cv2.LINE_AA)
+
+
+def _coarser(levels: np.ndarray, factor: int) -> np.ndarray:
+    """(n, 2) lowest and highest -> (n / factor, 2)."""
+    groups = levels.reshape(-1, factor, 2)
+    return np.stack([groups[:, :, 0].min(1), groups[:, :, 1].max(1)], 1)
 
 
 def face_view(portrait: object, aspect: float = 1.0) -> tuple[int, int, int, int] | None:

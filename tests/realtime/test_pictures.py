@@ -59,6 +59,19 @@ def test_contact_sheet_shows_open_and_closed_in_bounded_memory(tmp_path: Path) -
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
 
 
+def test_hours_of_sound_stay_small_and_whole() -> None:
+    sheet = ContactSheet(columns=2, rows=1, cell_width_px=40)
+    quiet, loud = np.full(160, 0.01, np.float32), np.full(160, 0.9, np.float32)
+    for i in range(90_000):  # 15 minutes
+        sheet.hear(loud if i == 60_000 else quiet)
+    assert len(sheet._levels) < 20_001
+    levels = np.concatenate(sheet._levels)
+    at = int(levels[:, 1].argmax()) / len(levels)
+    assert levels[:, 1].max() == np.float32(0.9)
+    assert 0.5 < at < 0.8
+    assert sheet.draw(25).ndim == 3
+
+
 def test_a_sheet_of_nothing_can_be_drawn() -> None:
     assert ContactSheet().draw(25).ndim == 3
 
