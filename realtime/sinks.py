@@ -17,6 +17,8 @@ from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import Picture
 from realtime.picture_pool import PicturePool
 
+MOST_SOUND_BYTES = 64_000_000  # minutes of sound that wait for a stuck sink
+
 
 class Sink(AbstractContextManager["Sink"]):
     """One place for pictures. `send` may take as long as it likes: it runs in the sink's own thread."""
@@ -156,9 +158,13 @@ class SinkWorker:
         self._work.ring()
 
     def give_sound(self, block: np.ndarray) -> None:
-        if self.error is None and not self._ending:
-            self._sound.append(block)
-            self._work.ring()
+        if self.error is not None or self._ending:
+            return
+        if len(self._sound) * block.nbytes > MOST_SOUND_BYTES:
+            self.error = OutputError(f"{self.sink.name} does not keep up with the sound", "write to a faster disk")
+            return
+        self._sound.append(block)
+        self._work.ring()
 
     def blocked_ns(self) -> int:
         """How long the present `send` has been going on."""

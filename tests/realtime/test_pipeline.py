@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
 from realtime.messages import Picture
+from realtime.picture_pool import PicturePool
 from realtime.pipeline import Pipeline, run
-from realtime.sinks import Sink
+from realtime.sinks import Sink, SinkWorker
 from realtime.sources import BlockSource
 from tests.fakes import JAW, FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
@@ -303,3 +304,12 @@ def test_the_jaw_follows_loudness_in_the_fakes_themselves() -> None:
     for level in (0.5, 0.0, 0.0):
         code, state = encoder.step(np.full(320, level, np.float32), state)
     assert code.motion[:, JAW].tolist() == [0.0, 0.5, 0.0]
+
+
+def test_a_recorder_that_hangs_does_not_fill_the_memory() -> None:
+    pool = PicturePool(2, 2, 2)
+    worker = SinkWorker(Album("recorder"), pool, patient=False)  # never started: it takes nothing
+    for _ in range(2_000):
+        worker.give_sound(np.zeros((9_600, 1), np.float32))
+    assert isinstance(worker.error, OutputError)
+    assert sum(block.nbytes for block in worker._sound) <= 64_100_000
