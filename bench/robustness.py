@@ -36,7 +36,6 @@ from realtime.pipeline import VoiceStage
 SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 OPEN_SHARE = 0.25  # of the way from a system's own 5th to its 95th percentile in clean speech: above counts as open
-MICROPHONE_FLOOR = np.float32(3e-4)  # RMS of a quiet room; digital silence would be no room
 RIDGE = 3.0
 BANDS_HZ = ((80, 500), (500, 1500), (1500, 5000))
 Course = Callable[[Clip, np.ndarray], np.ndarray]  # clip, its sound with noise -> (pictures,) opening
@@ -137,8 +136,8 @@ def _on_noise_alone(
         course = system.course(clip, at_level(recording, level_of(clip.sound), len(clip.sound), random))
         settled = course[round(clip.picture_rate * 0.3) :]
         shares.setdefault(kind, []).append(float((settled > threshold).mean()))
-    floor = [random.standard_normal(len(clip.sound)).astype(np.float32) * MICROPHONE_FLOOR for clip in clips[:4]]
-    quiet = [system.course(clip, sound) for clip, sound in zip(clips, floor, strict=False)]
+    rooms = [random.standard_normal(len(clip.sound)).astype(np.float32) * room_level(clip.sound) for clip in clips[:8]]
+    quiet = [system.course(clip, sound) for clip, sound in zip(clips, rooms, strict=False)]
     rows: list[Row] = [_share_row(system, kind, values) for kind, values in shares.items()]
     rows.append(_share_row(system, "all", [value for values in shares.values() for value in values]))
     rows.append(_share_row(system, "silence", [float((course > threshold).mean()) for course in quiet]))
@@ -197,6 +196,13 @@ def level_of(sound: np.ndarray) -> float:
     count = len(sound) // SPEC.chunk_samples
     power = (sound[: count * SPEC.chunk_samples].reshape(count, -1) ** 2).mean(1)
     return float(np.sqrt(np.sort(power)[count // 2 :].mean()))
+
+
+def room_level(sound: np.ndarray) -> np.float32:
+    """RMS of the quietest tenth of the 20 ms chunks: the room's own noise."""
+    count = len(sound) // SPEC.chunk_samples
+    power = (sound[: count * SPEC.chunk_samples].reshape(count, -1) ** 2).mean(1)
+    return np.float32(np.sqrt(np.sort(power)[: max(1, count // 10)].mean()))
 
 
 def at_level(recording: np.ndarray, level: float, samples: int, random: np.random.Generator) -> np.ndarray:
