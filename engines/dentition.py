@@ -1,4 +1,4 @@
-"""Teeth as textures: drawn ones for who shows none; a person's own, lifted from a photo where they are seen.
+"""Teeth as textures: learned and drawn ones for who shows none; a person's own, from a photo where they are seen.
 
 A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline,
 y = 0 their edge (engines/layers.py, TEETH_*).
@@ -6,15 +6,21 @@ y = 0 their edge (engines/layers.py, TEETH_*).
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from engines.card import read_checked
+from engines.errors import EngineMismatch
 from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
 from engines.measure import INNER_LIPS
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
+WHITE = np.array([234.0, 241, 235], np.float32)  # 25 people's teeth where an eye's white is 245
+LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
 LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
 LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
@@ -34,10 +40,23 @@ def texture_places() -> tuple[np.ndarray, np.ndarray]:
 
 
 def plain_teeth() -> tuple[np.ndarray, np.ndarray]:
-    """Nobody's teeth: drawn upper and lower rows."""
-    upper = draw_teeth((0.125, 0.100, 0.105, 0.07, 0.05), (0.155, 0.14, 0.15, 0.13, 0.12), up=True)
+    """Nobody's teeth: the upper row learned from many smiles (train/teeth.py), the lower one drawn."""
     lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
-    return upper, lower
+    return learned_teeth().copy(), lower
+
+
+@lru_cache(maxsize=1)
+def learned_teeth() -> np.ndarray:
+    """Mean of many people's upper teeth and gums, (77, 230, 4) float32 premultiplied RGBA, in plain light."""
+    _, content = read_checked("teeth")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            relief, cover = stored["relief"].astype(np.float32), stored["cover"].astype(np.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/teeth.npz is damaged ({error})", "install voxcam again") from error
+    if relief.shape != (HEIGHT_PX, WIDTH_PX, 3) or cover.shape != (HEIGHT_PX, WIDTH_PX):
+        raise EngineMismatch("weights/teeth.npz is of another version", "install voxcam again")
+    return np.dstack([np.minimum(relief * WHITE, 255) * cover[..., None], cover])
 
 
 def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
@@ -71,8 +90,7 @@ def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) 
             relief *= 1.0 - 0.06 * tooth
             light = np.where(body > cover, relief, light)
             cover = np.maximum(cover, body)
-    colour = np.array([232.0, 225, 211])
-    return np.dstack([light[..., None] * colour * cover[..., None], cover]).astype(np.float32)
+    return np.dstack([light[..., None] * WHITE * cover[..., None], cover]).astype(np.float32)
 
 
 def tint_teeth(texture: np.ndarray, tint: np.ndarray, teeth_px: float, sigma_px: float) -> np.ndarray:

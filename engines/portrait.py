@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from engines.card import WEIGHTS
-from engines.dentition import Teeth, lift_teeth, plain_teeth, tint_teeth
+from engines.dentition import LEARNED_BLUR_PX, Teeth, lift_teeth, plain_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.geometry import (
     EYES,
@@ -307,7 +307,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.03, line[2] + 0.12]])
     if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16:  # else something else was taken for teeth
-        upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, blur_teeth_px)
+        own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already
+        more_px = max(0.0, blur_teeth_px**2 - own_blur_px**2) ** 0.5
+        upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, more_px)
     else:
         upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
         place[0] = teeth.place

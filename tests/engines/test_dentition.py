@@ -1,0 +1,70 @@
+"""The learned row of teeth lies where the layers expect it, and its teeth can be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.card import WEIGHTS
+from engines.dentition import HEIGHT_PX, WIDTH_PX, learned_teeth, plain_teeth, texture_places
+from engines.errors import EngineMismatch
+from engines.layers import TEETH_PX
+
+
+@pytest.fixture(scope="module")
+def row() -> np.ndarray:
+    return learned_teeth()
+
+
+def light(row: np.ndarray, x: float, y: float) -> float:
+    """Mean colour of 3x3 px at a place, eye distances."""
+    at_x, at_y = texture_places()
+    k, j = np.abs(at_y[:, 0] - y).argmin(), np.abs(at_x[0] - x).argmin()
+    return float(row[k - 1 : k + 2, j - 1 : j + 2, :3].mean())
+
+
+def test_central_incisors_end_at_zero(row):
+    assert row.shape == (HEIGHT_PX, WIDTH_PX, 4)
+    x, y = texture_places()
+    for place in (-0.09, -0.05, 0.05, 0.09):
+        column = np.abs(x[0] - place).argmin()
+        last = np.flatnonzero(row[:, column, 3] > 0.5).max()
+        assert abs(y[last, column]) < 1.6 / TEETH_PX
+    assert not row[y > 3 / TEETH_PX, 3].any()
+
+
+def test_edge_rises_towards_the_corners(row):
+    x, y = texture_places()
+    ends = [y[np.flatnonzero(row[:, np.abs(x[0] - place).argmin(), 3] > 0.5).max(), 0] for place in (0.07, 0.19, 0.37)]
+    assert ends[0] > ends[1] > ends[2]
+
+
+def test_lines_between_teeth_show(row):
+    middle = light(row, 0.0, -0.05)
+    assert middle < 0.93 * min(light(row, side, -0.05) for side in (-0.07, 0.07))
+    first = light(row, 0.141, -0.05)
+    assert first < 0.93 * min(light(row, 0.07, -0.05), light(row, 0.19, -0.05))
+
+
+def test_both_sides_are_alike(row):
+    difference = np.abs(row[:, :, :3] - row[:, ::-1, :3])
+    assert difference.mean() < 4
+
+
+def test_colours_are_premultiplied(row):
+    for texture in plain_teeth():
+        assert (texture[..., :3] <= 256 * texture[..., 3:] + 1e-3).all()
+
+
+def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
+    data = bytearray((WEIGHTS / "teeth.npz").read_bytes())
+    data[2000] ^= 1
+    (tmp_path / "teeth.npz").write_bytes(data)
+    (tmp_path / "teeth.card.json").write_bytes((WEIGHTS / "teeth.card.json").read_bytes())
+    monkeypatch.setattr("engines.card.WEIGHTS", tmp_path)
+    learned_teeth.cache_clear()
+    try:
+        with pytest.raises(EngineMismatch, match="teeth"):
+            learned_teeth()
+    finally:
+        learned_teeth.cache_clear()
