@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,40 @@ def nvidia_gpus() -> tuple[str, ...]:
     return tuple(names)
 
 
-def default_engines_dir() -> Path:
-    """Where engines are kept: VOXCAM_CACHE, or the system's cache folder."""
+def cache_folder() -> Path:
+    """Where things that can be made again are kept: VOXCAM_CACHE, or the system's cache folder."""
     if folder := os.environ.get("VOXCAM_CACHE"):
-        return Path(folder) / "engines"
+        return Path(folder)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return base / "voxcam" / "engines"
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "voxcam"
+
+
+def default_engines_dir() -> Path:
+    """Where engines are kept."""
+    return cache_folder() / "engines"
+
+
+def place_numba_cache() -> None:
+    """Let numba keep its compiled kernels where it may write; call before it is imported.
+
+    By itself it writes beside the source, which an installed package may forbid, else below the home folder, and where
+    there is none either it refuses to work at all.
+    """
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+        return
+    folder = cache_folder() / "numba"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
+    os.environ["NUMBA_CACHE_DIR"] = str(folder) if writable else tempfile.mkdtemp(prefix="voxcam-")
 
 
 def fingerprint(versions: dict[str, str]) -> str:

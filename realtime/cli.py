@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from engines.errors import VoxcamError
+from engines.machine import place_numba_cache
 from realtime import clock as _clock  # noqa: F401  notes when the program started
 
 COMMANDS = {
@@ -126,6 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     With VOXCAM_DEBUG set, errors that are no VoxcamError keep their traceback.
     """
+    place_numba_cache()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us with it ignored
     try:

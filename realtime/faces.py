@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,24 +10,12 @@ from typing import Any
 import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.machine import cache_folder
 
 FACE_SIZES = ("full", "face")
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
 SEAM_PX = 24
 FRAMING = 2  # counts changes of how photos are framed: cached portraits depend on it
-
-
-def cache_folder() -> Path:
-    """Where things that can be made again are kept; VOXCAM_CACHE overrides the system's place."""
-    if override := os.environ.get("VOXCAM_CACHE"):
-        return Path(override)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "voxcam"
 
 
 @dataclass
