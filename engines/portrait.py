@@ -136,11 +136,12 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def geometry_hash() -> str:
-    """sha256 of the trained geometry and encoder: portraits hold what follows from them."""
+    """sha256 of the trained geometry, teeth, way to rest and encoder: portraits hold what follows from them."""
     total = hashlib.sha256((WEIGHTS / "geometry.npz").read_bytes())
-    encoder = WEIGHTS / "portrait_encoder.card.json"
-    if encoder.is_file():
-        total.update(encoder.read_bytes())
+    for name in ("portrait_encoder", "unsmile", "teeth"):
+        card = WEIGHTS / f"{name}.card.json"
+        if card.is_file():
+            total.update(card.read_bytes())
     return total.hexdigest()
 
 
