@@ -48,7 +48,7 @@ EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
 CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
-INCISOR_DROP = 0.055  # upper incisors' edge below the closed lips' line, eye distances
+INCISOR_DROP = 0.065  # upper incisors' edge below the closed lips' line, eye distances: 0.067 +- 0.028 in 25 people
 
 
 @dataclass(frozen=True)
