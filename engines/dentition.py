@@ -21,6 +21,10 @@ from engines.measure import INNER_LIPS
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
 WHITE = np.array([234.0, 241, 235], np.float32)  # 25 people's teeth where an eye's white is 245
 LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
+DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
+BOW_SLACK_PX = 6
+NOTCH_PX = 4  # depth of the notches between teeth
+FADE_PX = 14  # over which a person's own row goes over into the learned one
 LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
 LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
@@ -103,6 +107,58 @@ def tint_teeth(texture: np.ndarray, tint: np.ndarray, teeth_px: float, sigma_px:
     return cv2.GaussianBlur(tinted, (0, 0), sigma_px) if sigma_px > 0.2 else tinted
 
 
+def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """y px where the upper teeth end, by column: at the first dark line across them, behind which lower ones begin.
+
+    light (h, w) 0..255; first and bottom row of the pale part in each of the columns.
+    """
+    smooth = cv2.GaussianBlur(light, (0, 0), sigmaX=1.5, sigmaY=0.7)
+    ranges = list(zip(columns, first, bottom, strict=True))
+    level = np.array([np.percentile(smooth[a : max(a + 6, b), k], 80) for k, a, b in ranges])
+    level = median_filter(level, 31)
+    ends = bottom.astype(np.float64)
+    for at, (k, upper, lower) in enumerate(ranges):
+        below = np.arange(upper + 7, lower)
+        dark = below[smooth[below, k] < DARK_LINE * level[at]]
+        if len(dark):
+            ends[at] = dark[0] - 1
+    # Narrow notches are the lines between teeth, narrow spikes columns whose dark line was missed.
+    filled = cv2.morphologyEx(ends[None].astype(np.float32), cv2.MORPH_CLOSE, np.ones((1, 19), np.uint8))
+    ends = np.maximum(ends, filled[0] - NOTCH_PX)
+    cut = cv2.morphologyEx(ends[None].astype(np.float32), cv2.MORPH_OPEN, np.ones((1, 15), np.uint8))
+    ends = np.minimum(bottom, np.minimum(ends, cut[0] + 1))
+    # A dark line that is missed in many columns: rows of teeth bow like the learned one, and not much more.
+    bow = np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
+    bow = HEIGHT_PX - bow[np.clip(columns, 0, WIDTH_PX - 1)]
+    return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
+
+
+def median_filter(values: np.ndarray, size: int) -> np.ndarray:
+    """Median over `size` neighbours, ends repeated."""
+    padded = np.pad(values, size // 2, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=-1)
+
+
+def complete_row(texture: np.ndarray) -> np.ndarray:
+    """A person's teeth, continued at both ends by the learned row in their light."""
+    cover = texture[..., 3]
+    x, _ = texture_places()
+    columns = np.flatnonzero(cover.max(0) > 0.5)
+    inner = slice(columns[0] + FADE_PX, columns[-1] - FADE_PX)
+    seen = cover[:, inner] > 0.9
+    learned = learned_teeth()
+    both = seen & (learned[:, inner, 3] > 0.9) & (np.abs(x[:, inner]) < 0.22)
+    if not both.any():
+        return texture
+    light = np.median(texture[:, inner][both], 0)[:3] / np.maximum(np.median(learned[:, inner][both], 0)[:3], 1)
+    fade = np.clip(np.minimum(np.arange(WIDTH_PX) - columns[0], columns[-1] - np.arange(WIDTH_PX)) / FADE_PX, 0, 1)
+    fade = fade * np.clip(cover.max(0), 0, 1)  # columns inside the row that the photo does not show
+    own = texture * fade.astype(np.float32)[None, :, None]
+    behind = learned * np.array([*light, 1.0], np.float32)
+    behind = behind * (1 - fade).astype(np.float32)[None, :, None]
+    return own + behind
+
+
 def lift_teeth(
     photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
 ) -> Teeth | None:
@@ -147,6 +203,7 @@ def lift_teeth(
         return None
     bottom = np.array([np.flatnonzero(row[:, k]).max() for k in columns])
     first = np.array([np.flatnonzero(row[:, k]).min() for k in columns])
+    bottom = np.minimum(bottom, upper_ends(lab[..., 0], columns, first, bottom))
     central = np.abs(columns - polygon[[0, 10], 0].mean()) < 0.08 * TEETH_PX
     if central.sum() < 5:
         return None
@@ -170,4 +227,4 @@ def lift_teeth(
     texture[..., :3] += share * (soft[..., :3] * (1 - 1.5 * above[..., None]).clip(0.55, 1) - texture[..., :3])
     texture[..., :3] *= texture[..., 3:]
     texture = cv2.GaussianBlur(texture, (0, 0), 1.2)
-    return Teeth(texture, np.array([middle_x, edge_y, depth]))
+    return Teeth(complete_row(texture), np.array([middle_x, edge_y, depth]))

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
-from engines.dentition import HEIGHT_PX, WIDTH_PX, learned_teeth, plain_teeth, texture_places
+from engines.dentition import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    complete_row,
+    learned_teeth,
+    plain_teeth,
+    texture_places,
+    upper_ends,
+)
 from engines.errors import EngineMismatch
 from engines.layers import TEETH_PX
 
@@ -68,3 +76,25 @@ def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
             learned_teeth()
     finally:
         learned_teeth.cache_clear()
+
+
+def test_lower_teeth_are_cut_off_and_lines_between_teeth_are_not_followed():
+    light = np.full((90, WIDTH_PX), 40.0, np.float32)
+    light[20:50] = 220  # upper teeth
+    light[54:75] = 210  # lower ones, behind a dark line
+    light[20:50, 113:116] = 120  # between two upper teeth
+    columns = np.arange(55, 175)
+    first, bottom = np.full(120, 20), np.full(120, 74)
+    ends = upper_ends(light, columns, first, bottom)
+    assert ends.min() >= 40
+    assert ends.max() <= 52
+
+
+def test_a_row_cut_at_both_ends_is_continued(row):
+    own = row * np.array([0.8, 0.75, 0.7, 1.0], np.float32)
+    cut = own.copy()
+    cut[:, :60], cut[:, -60:] = 0, 0
+    whole = complete_row(cut)
+    seen = row[..., 3] > 0.9
+    assert np.abs(whole[..., :3] - own[..., :3])[seen].mean() < 4
+    np.testing.assert_array_equal(whole[:, 90:140], cut[:, 90:140])
