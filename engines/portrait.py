@@ -43,7 +43,7 @@ MIN_EYES_PX = 12.0
 OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are open
 CHEEKS = (50, 205, 280, 425, 101, 330)
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
-LIP_RIM = 0.010  # an open mouth's lips beyond FaceMesh's lines, eye distances
+LIP_RIM = 0.020  # an open mouth's lips beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
@@ -384,7 +384,7 @@ def refine_seam(
     if gap > OPEN_MOUTH:
         # Off the teeth and onto the lips, or a rim of teeth would stick to them.
         wider = landmarks.copy()
-        arch = np.sin(np.linspace(0, np.pi, len(UPPER_SEAM)))[:, None]
+        arch = np.sin(np.linspace(0, np.pi, len(UPPER_SEAM))).clip(0)[:, None] ** 0.5  # full soon behind the corners
         down = arch * rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale * LIP_RIM
         wider[list(UPPER_SEAM), :2] -= down
         wider[list(LOWER_SEAM), :2] += down
