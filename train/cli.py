@@ -119,7 +119,9 @@ def generator(
     heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads, one npz a person.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of samples, checkpoint and sheets.")] = Path("runs/generator"),
     minutes: float = 45.0,
-    export_to: Annotated[Path | None, typer.Option("--export", help="Folder for ONNX files, cards, golden streams.")] = None,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", help="Folder for ONNX files, cards, golden streams.")
+    ] = None,
 ) -> None:
     """Train the face's network: landmark motion, then shading and the mouth's inside. Goes on where it stopped."""
     from train.train_generator import command
@@ -186,7 +188,7 @@ def score_motion(
 
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
-    gain = amplitude_gain(calibration, data_root, points, cache) if calibration else None
+    gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
     write_motion(score(checkpoint, data_root, points, cache, gain), out)
     typer.echo(out / "README.md")
 
@@ -229,7 +231,7 @@ def export(
 
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
-    gain = amplitude_gain(calibration, data_root, points, cache) if calibration else None
+    gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
     figures = json.loads(metrics.read_text()) if metrics else {}
     card = run(checkpoint, out, golden_sound(data_root), figures, gain)
     typer.echo(f"{out / card.file}  sha256 {card.sha256}")
