@@ -351,10 +351,10 @@ def amplitude_gain(
 ) -> np.ndarray:
     """Gain (14,) that brings the slope against a stranger's truth to `target`, at 80 ms.
 
-    On talkers that were trained on the slope would flatter. So: the slope that `calibration`, a short run that left GRID
-    train talkers out (train/configs/calibration.toml), has on them, each in his own scale and weighing the same; times
-    how much larger the slope of `checkpoint` is than the short run's, against the labeller on LibriSpeech speakers that
-    neither was taught on. Between 1 and 1.5; 1 for channels that sound hardly tells of strangers (r < .4).
+    On talkers that were trained on the slope would flatter. So: the slope that `calibration`, a short run that left
+    four GRID train talkers out (train/configs/calibration.toml), has on them, each in his own scale and weighing the
+    same; times how much larger the slope of `checkpoint` is than the short run's, against the labeller on LibriSpeech
+    speakers that neither was taught on. Between 1 and 1.5; 1 where sound hardly tells of strangers (r < .4).
     """
     short, facts = encoder_of(calibration)
     left_out = facts["config"]["leave_out"]
