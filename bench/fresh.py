@@ -45,10 +45,14 @@ def main(photo: str, seconds: str, picture_rate: str) -> None:
     mark("portrait")
     engines = rig.engines()
     mark("engines and kernels")
-    import numpy as np
-
-    samples = np.resize(shipped_speech(), round(max(float(seconds), 0.1) * 16_000))
-    pipeline = rig.pipeline(engines, samples, picture_rate=int(picture_rate), lookahead_ms=0, paced=True)
+    pipeline = rig.pipeline(
+        engines,
+        shipped_speech(),
+        picture_rate=int(picture_rate),
+        lookahead_ms=0,
+        paced=True,
+        seconds=max(float(seconds), 0.1),
+    )
     mark("pipeline")
     memory: list[float] = []
     before, switches, live_from = os.times(), context_switches(), time.perf_counter()

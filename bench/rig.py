@@ -46,9 +46,11 @@ def read_sound(path: Path) -> np.ndarray:
     return np.concatenate(hops)
 
 
-def hops_of(samples: np.ndarray) -> Iterator[np.ndarray]:
-    """(160, 1) blocks, as a microphone gives them."""
-    for at in range(0, len(samples) - HOP + 1, HOP):
+def hops_of(samples: np.ndarray, seconds: float = 0.0) -> Iterator[np.ndarray]:
+    """(160, 1) blocks, as a microphone gives them; over and over for `seconds` where that is given."""
+    hops = len(samples) // HOP
+    for k in range(round(seconds * SPEC.sample_rate_hz) // HOP if seconds else hops):
+        at = k % hops * HOP
         yield samples[at : at + HOP, None]
 
 
@@ -71,10 +73,18 @@ class Rig:
         return engines
 
     def pipeline(
-        self, engines: Any, samples: np.ndarray, *, picture_rate: int, lookahead_ms: int, paced: bool, **more: Any
+        self,
+        engines: Any,
+        samples: np.ndarray,
+        *,
+        picture_rate: int,
+        lookahead_ms: int,
+        paced: bool,
+        seconds: float = 0.0,
+        **more: Any,
     ) -> Pipeline:
-        """The real path, from an array of sound to a sink that looks at nothing."""
-        source = BlockSource(hops_of(samples), SPEC.sample_rate_hz, 1, paced=paced)
+        """The real path, from an array of sound (again and again for `seconds`) to a sink that looks at nothing."""
+        source = BlockSource(hops_of(samples, seconds), SPEC.sample_rate_hz, 1, paced=paced)
         height, width = self.portrait.size
         return Pipeline(
             source,

@@ -17,7 +17,6 @@ from bench.rig import Rig, shipped_photo, shipped_speech
 from bench.rows import Row, value_row
 from bench.throughput import motion_course
 from engines.photo import read_photo
-from engines.spec import SPEC
 from realtime.faces import analyse_photo
 
 MINUTES = (1.0, 5.0, 20.0)
@@ -51,10 +50,12 @@ def measure_scale(
 
 def _run(rig: Rig, seconds: float, picture_rate: int) -> tuple[float, int, list[float]]:
     """Offline through the whole path: processor seconds, pictures, memory over the run (MB)."""
-    samples = np.resize(shipped_speech(), round(seconds * SPEC.sample_rate_hz))
     memory: list[float] = []
     with rig.engines() as engines:
-        pipeline = rig.pipeline(engines, samples, picture_rate=picture_rate, lookahead_ms=0, paced=False)
+        speech = shipped_speech()
+        pipeline = rig.pipeline(
+            engines, speech, picture_rate=picture_rate, lookahead_ms=0, paced=False, seconds=seconds
+        )
         before = os.times()
         with pipeline:
             while pipeline.wait(0.2) is None:
