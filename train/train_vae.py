@@ -34,6 +34,7 @@ class VaeConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     warm_up: float = 0.05  # of the steps
+    begin: int = 0  # step from which the rate is counted: a second leg of a run that had ended
     clip: float = 1.0
     average: float = 0.9985  # of the weights that are shipped
     micro_batches: int = 1
@@ -135,8 +136,9 @@ def train_vae(
     log_path = out / "log.csv"
     started = time.monotonic()
     for step in range(first, config.steps if stop_at is None else min(stop_at, config.steps)):
+        rate = rate_at(step - config.begin, replace(config, steps=config.steps - config.begin))
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(step, config)
+            group["lr"] = rate
         warm = min(1.0, max(0.0, step / config.steps - 0.1) / 0.2)
         total: dict[str, float] = {}
         for index, micro in enumerate(own):
@@ -160,7 +162,7 @@ def train_vae(
         done = step + 1
         progress(done, config.steps, total)
         if done % 10 == 0 and fabric.is_global_zero:
-            _log(log_path, {"step": done, "seconds": time.monotonic() - started, "rate": rate_at(step, config)} | total)
+            _log(log_path, {"step": done, "seconds": time.monotonic() - started, "rate": rate} | total)
         ends = done == config.steps or done == stop_at
         if done % config.checkpoint_every == 0 or ends:
             if fabric.is_global_zero:
