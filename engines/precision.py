@@ -28,7 +28,7 @@ except ImportError:
 _KEEP_FLOAT = {"Log", "Exp", "Pow", "GridSample", "LayerNormalization", "ConstantOfShape", "Range", "STFT", "DFT"}
 _FLOAT_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}
 _QUANTISED = {"Conv", "MatMul", "Gemm", "ConvTranspose"}
-_ACTIVATIONS = {"Relu", "LeakyRelu", "Clip"}
+_LAYERS = _QUANTISED | {"GRU", "LSTM", "LayerNormalization"}
 CLIPPED_SHARE = 1e-4  # of a tensor's values may lie outside its int8 range: outliers would coarsen all the others
 
 
@@ -174,7 +174,7 @@ def _float_tensors(model: Any) -> set[str]:
 
 
 def _nodes_in_float32(graph: Any) -> set[int]:
-    """Operators that stay in float32, and everything that leads to a logarithm (the log-mel front end)."""
+    """Operators that stay in float32: everything that leads to a logarithm (the log-mel front end), and variances."""
     maker = {name: index for index, node in enumerate(graph.node) for name in node.output}
     kept = {index for index, node in enumerate(graph.node) if node.op_type in _KEEP_FLOAT}
     waiting = [index for index in kept if graph.node[index].op_type in ("Log", "STFT", "DFT")]
@@ -183,7 +183,30 @@ def _nodes_in_float32(graph: Any) -> set[int]:
             if name in maker and maker[name] not in kept:
                 kept.add(maker[name])
                 waiting.append(maker[name])
-    return kept
+    return kept | _variances(graph)[0]
+
+
+def _variances(graph: Any) -> tuple[set[int], set[int]]:
+    """What leads to a root or a quotient, and the layers that this begins at.
+
+    Variances are small differences of large running means: rounding of the means is seen many times as large.
+    """
+    maker = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    kept: set[int] = set()
+    layers: set[int] = set()
+    waiting = [index for index, node in enumerate(graph.node) if node.op_type in ("Sqrt", "Div")]
+    while waiting:
+        index = waiting.pop()
+        kept.add(index)
+        for name in graph.node[index].input:
+            before = maker.get(name)
+            if before is None or before in kept:
+                continue
+            if graph.node[before].op_type in _LAYERS:
+                layers.add(before)
+            else:
+                waiting.append(before)
+    return kept, layers
 
 
 def _constants_to_initialisers(graph: Any) -> None:
@@ -214,12 +237,13 @@ def _quantise(model: Any, card: EngineCard, calibration: Mapping[str, np.ndarray
     """Put symmetric quantise-dequantise pairs around convolutions and products with constant weights, in place.
 
     Weights by output channel, activations by tensor, biases left in float32 (TensorRT refuses quantised ones). The
-    front end up to a logarithm stays float32, and so does a layer that makes an output: its error would be seen whole.
+    front end up to a logarithm stays float32, and so do layers that make an output or a variance: their error would be
+    seen whole, or larger.
     """
     graph = model.graph
     _constants_to_initialisers(graph)
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    kept = _nodes_in_float32(graph)
+    kept = _nodes_in_float32(graph) | _variances(graph)[1]
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
