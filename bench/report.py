@@ -48,9 +48,7 @@ def measure_all(quick: bool, folders: Folders, progress: Progress, only: tuple[s
         "latency": lambda: measure_latency(
             rig, (0, 80) if quick else (0, 40, 80), (25,) if quick else (25, 30, 60), 12 if quick else 25, progress
         ),
-        "throughput": lambda: measure_throughput(
-            rig, threads=(1,) if quick else (1, 2), repeats=2 if quick else 7, progress=progress
-        ),
+        "throughput": lambda: measure_throughput(rig, repeats=2 if quick else 5, progress=progress),
         "resources": lambda: measure_resources(rig, 6 if quick else 40, repeats=1 if quick else 3, progress=progress),
         "scale": lambda: measure_scale(
             rig,
