@@ -12,12 +12,15 @@ of every prototype keeps the gap between the lips as it is: no opening, and what
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 
 import numba
 import numpy as np
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, EngineMismatch
 from engines.spec import MOTION_CHANNELS
 
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of emotion_logits
@@ -158,6 +161,7 @@ _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS
 CHOSEN, SPEAKING, BELIEF = 0, 1, 2
 STRENGTH = BELIEF + len(EMOTIONS)
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
+WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +173,32 @@ class Emotion:
     strength: float
 
     def targets(self) -> np.ndarray:
-        """(1 + looks,) float64 for `step_expression`: whether auto, then the strength wanted of each look."""
-        wanted = np.zeros(1 + len(LOOKS))
+        """(8 + looks,) float64 for `step_expression`: whether auto, the moods' prior, the strength wanted of each."""
+        wanted = np.zeros(WANTED + len(LOOKS))
         wanted[0] = self.auto
-        if not self.auto:
-            wanted[1 + LOOKS.index(self.look)] = self.strength
+        if self.auto:
+            wanted[1:WANTED] = mood_prior()
+        else:
+            wanted[WANTED + LOOKS.index(self.look)] = self.strength
         return wanted
+
+
+@lru_cache(maxsize=1)
+def mood_prior() -> np.ndarray:
+    """What to add to emotion_logits, (7,): the encoder was taught on actors, people in calls are mostly calm.
+
+    train/moods.py measured how often it hears each mood in speech that shows none (engines/weights/moods.json); this
+    takes those odds off and puts those of everyday speech in. EngineMismatch where the file is damaged.
+    """
+    try:
+        prior = np.array(
+            json.loads((files("engines") / "weights" / "moods.json").read_text())["log_prior_shift"], float
+        )
+        if prior.shape != (len(EMOTIONS),) or not np.isfinite(prior).all():
+            raise ValueError("not seven numbers")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineMismatch(f"engines/weights/moods.json is damaged ({error})", "install voxcam again") from error
+    return prior
 
 
 def parse_emotion(text: str) -> Emotion:
@@ -214,15 +238,15 @@ def step_expression(
     half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
     """
     state[SPEAKING] += (presence - state[SPEAKING]) * CODE_S / 0.15
-    most = logits[0]
-    for i in range(1, 7):
-        most = max(most, logits[i])
+    most = -1e30
+    for i in range(7):
+        most = max(most, logits[i] + targets[1 + i])
     total = 0.0
     for i in range(7):
-        total += np.exp(logits[i] - most)
+        total += np.exp(logits[i] + targets[1 + i] - most)
     rate = CODE_S / EVIDENCE_S * presence
     for i in range(7):
-        state[BELIEF + i] += (np.exp(logits[i] - most) / total - state[BELIEF + i]) * rate
+        state[BELIEF + i] += (np.exp(logits[i] + targets[1 + i] - most) / total - state[BELIEF + i]) * rate
         state[BELIEF + i] *= 1 - CODE_S / 4.0 * (1 - presence)  # a mood fades when nobody speaks
     chosen = int(state[CHOSEN])
     if chosen > 0 and state[BELIEF + chosen] < LEAVE:
@@ -233,7 +257,7 @@ def step_expression(
     state[CHOSEN] = chosen
 
     for look in range(len(_TABLE)):
-        wanted = targets[1 + look]
+        wanted = targets[WANTED + look]
         if targets[0] > 0:
             wanted = AUTO_STRENGTH * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
         strength = state[STRENGTH + look]

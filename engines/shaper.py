@@ -29,7 +29,7 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.expression import EXPRESSION_STATE, Emotion, parse_emotion, step_expression
+from engines.expression import EXPRESSION_STATE, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
@@ -224,7 +224,7 @@ class Shaper:
         laws[LIFE] = float(self.idle)
         mood = np.zeros(EXPRESSION_STATE)
         if not self.emotion.auto:
-            mood[-len(self._targets) + 1 :] = self._targets[1:]  # a chosen look is there from the first picture
+            mood[STRENGTH:] = self._targets[WANTED:]  # a chosen look is there from the first picture
         return State({"laws": laws, "mood": mood, "life": self.life.init_state()})
 
     def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, EngineMismatch
 from engines.expression import (
     ALIASES,
     AUTO_STRENGTH,
     EMOTIONS,
     EXPRESSION_STATE,
     LOOKS,
+    WANTED,
+    mood_prior,
     parse_emotion,
     prototype,
     step_expression,
@@ -24,6 +26,7 @@ AT = {name: i for i, name in enumerate(MOTION_CHANNELS)}
 def hear(emotion: str, logits: np.ndarray, presence: np.ndarray) -> np.ndarray:
     """(K, 25) of a voice with these logits (K, 7) and presence (K,)."""
     state, targets = np.zeros(EXPRESSION_STATE), parse_emotion(emotion).targets()
+    targets[1:WANTED] = 0  # any mood as likely as another
     out = np.zeros((len(logits), len(MOTION_CHANNELS)))
     for k in range(len(logits)):
         step_expression(state, targets, logits[k], presence[k], out[k])
@@ -150,3 +153,28 @@ def test_auto_lets_go_in_silence():
     smile = hear("auto", logits, presence)[:, AT["mouthSmileLeft"]]
     assert smile[399] > 0.015
     assert smile[-1] < 0.2 * smile[399]
+
+
+def test_auto_knows_that_most_talk_is_neutral():
+    """A voice that may be sad and may be calm shows nothing, and a smile comes easier than a scowl."""
+    shift = mood_prior()
+    assert shift.shape == (7,)
+    assert shift[0] == 0
+    assert shift[EMOTIONS.index("anger")] < shift[EMOTIONS.index("happiness")]
+    targets = parse_emotion("auto").targets()
+    assert np.array_equal(targets[1:WANTED], shift)
+    state, out = np.zeros(EXPRESSION_STATE), np.zeros(25)
+    logits = voice("sadness", 10, certainty=2.0)
+    for k in range(len(logits)):
+        step_expression(state, targets, logits[k], 1.0, out)
+    assert not out.any()
+
+
+def test_a_damaged_prior_says_so(monkeypatch, tmp_path):
+    (tmp_path / "weights").mkdir()
+    mood_prior.cache_clear()
+    monkeypatch.setattr("engines.expression.files", lambda package: tmp_path)
+    for content in ("", "{}", '{"log_prior_shift": [0, 1]}', '{"log_prior_shift": [0, 0, 0, 0, 0, 0, NaN]}'):
+        (tmp_path / "weights" / "moods.json").write_text(content)
+        with pytest.raises(EngineMismatch, match=r"moods\.json is damaged"):
+            mood_prior()
