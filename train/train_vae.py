@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,6 @@ class VaeConfig:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     warm_up: float = 0.05  # of the steps
-    begin: int = 0  # step from which the rate is counted: a second leg of a run that had ended
     clip: float = 1.0
     average: float = 0.9985  # of the weights that are shipped
     micro_batches: int = 1
@@ -136,7 +135,7 @@ def train_vae(
     log_path = out / "log.csv"
     started = time.monotonic()
     for step in range(first, config.steps if stop_at is None else min(stop_at, config.steps)):
-        rate = rate_at(step - config.begin, replace(config, steps=config.steps - config.begin))
+        rate = rate_at(step, config)
         for group in optimiser.param_groups:
             group["lr"] = rate
         warm = min(1.0, max(0.0, step / config.steps - 0.1) / 0.2)
@@ -214,4 +213,4 @@ def _log(path: Path, row: dict[str, float]) -> None:
         writer.writerow([f"{value:.6g}" for value in row.values()])
 
 
-__all__ = ["Model", "VaeConfig", "rate_at", "replace", "train_vae"]
+__all__ = ["Model", "VaeConfig", "rate_at", "train_vae"]
