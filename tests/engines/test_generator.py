@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, InputError
-from engines.generator import Generator
+from engines.generator import Generator, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
+from engines.golden import golden_path, read_golden, verify
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.portrait import Portrait, make_portrait
+from engines.session import open_session
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 
 EYES_PX = 60.0
@@ -289,3 +292,23 @@ def test_portrait_of_another_version_is_refused(tmp_path, portrait: Portrait, mo
     monkeypatch.setattr("engines.portrait.VERSION", 999)
     with pytest.raises(EngineMismatch, match="another version"):
         Portrait.load(path)
+
+
+@pytest.mark.parametrize("name", ["portrait_encoder", "generator"])
+def test_shipped_network_matches_its_golden_stream(name: str) -> None:
+    card = read_card(card_path(name))
+    with open_session(name) as session:
+        compared = verify(session, read_golden(golden_path(card), card))
+    assert compared.passed, compared.refusal()
+
+
+def test_shipped_network_leaves_rest_alone(portrait: Portrait) -> None:
+    assert portrait.vector.size
+    with open_generator() as generator:
+        assert np.array_equal(generator.draw(code(), portrait), portrait.photo)
+        motion = code(jawOpen=0.2, mouthLowerDown=0.12)
+        with_network = generator.draw(motion, portrait)
+        again = generator.draw(motion, portrait)
+    assert np.array_equal(with_network, again)
+    without = Generator().draw(motion, portrait)
+    assert 0 < np.abs(with_network.astype(int) - without).mean() < 12
