@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ class Batches(torch.utils.data.IterableDataset):
 
     def batch(self, step: int) -> Batch:
         config = self.config
-        rows: list[dict[str, np.ndarray]] = []
+        rows: list[dict[str, Any]] = []
         for name in ("grid", "tts", "librispeech", "emodb"):
             for _ in range(getattr(config, name)):
                 rows.append(self._speech(name, (self.seed, step, len(rows)), (self.seed, step, len(rows), 1)))
@@ -129,7 +130,7 @@ class Batches(torch.utils.data.IterableDataset):
         batch["pairs"] = torch.from_numpy(pairs.astype(np.int64))
         return batch
 
-    def _speech(self, name: str, seed: tuple[int, ...], noise_seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+    def _speech(self, name: str, seed: tuple[int, ...], noise_seed: tuple[int, ...]) -> dict[str, Any]:
         """One row: where and which clip, and its pitch, by `seed`; what is done to its sound by `noise_seed`."""
         draw = np.random.default_rng(seed)
         codes = self.config.codes
@@ -195,7 +196,7 @@ class Batches(torch.utils.data.IterableDataset):
             "speech": np.float32(1),
         }
 
-    def _alone(self, seed: tuple[int, ...]) -> dict[str, np.ndarray]:
+    def _alone(self, seed: tuple[int, ...]) -> dict[str, Any]:
         codes = self.config.codes
         heard = self.augment.alone(codes * 320, np.random.default_rng(seed))
         return {

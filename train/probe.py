@@ -238,7 +238,8 @@ def factor_table(
     }
 
     # Speakers: strangers to the encoder, enrolled on half of their clips; one-clip speakers on half of the clip
-    enrol, judge = [], []
+    enrol: list[Item] = []
+    judge: list[Item] = []
     for name in ("tts", "grid", "emodb"):
         for index, item in enumerate(some(val.items[name], 400, 8)):
             (enrol if index % 2 else judge).append(item)
@@ -303,7 +304,7 @@ def teacher_ceiling(cache: Path, train: Corpus, val: Corpus) -> dict:
     return report
 
 
-def silence_report(encoder: Encoder, val: Corpus) -> dict[str, float]:
+def silence_report(encoder: Encoder, val: Corpus) -> dict[str, list[float]]:
     """Share of codes where SIL is likeliest when nobody speaks, at 0 ms and 80 ms."""
     draw = np.random.default_rng(11)
     count = 6 * SPEC.sample_rate_hz

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,8 +67,8 @@ class Model(torch.nn.Module):
         return weigh(losses, self.config.loss), losses, {name: value.float() for name, value in after.items()}
 
 
-def rate_at(step: int, config: VaeConfig) -> float:
-    """Learning rate: linear up, then half a cosine down to a hundredth."""
+def rate_at(step: int, config: Any) -> float:
+    """Learning rate: linear up, then half a cosine down to a hundredth; config: steps, warm_up, learning_rate."""
     warm = max(1, int(config.steps * config.warm_up))
     if step < warm:
         return config.learning_rate * (step + 1) / warm

@@ -56,6 +56,10 @@ def mel_matrix(bands: int = SPEC.mel_bands, window: int = SPEC.window_samples) -
 class LogMel(nn.Module):
     """(batch, 240 + 160 n) samples -> (batch, n, 80): natural log of mel power, shifted and scaled to about -2..2."""
 
+    cosine: torch.Tensor
+    sine: torch.Tensor
+    mel: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         window = SPEC.window_samples
@@ -88,6 +92,9 @@ def smoothstep(x: torch.Tensor) -> torch.Tensor:
 
 class Encoder(nn.Module):
     """State tensors, by name: shapes without the batch are in `state_shapes`."""
+
+    typical: torch.Tensor
+    gain: torch.Tensor
 
     def __init__(self, config: EncoderConfig, typical: np.ndarray | None = None) -> None:
         super().__init__()
