@@ -78,7 +78,7 @@ class _Stream:
         self.pictures += 1
 
 
-def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
+def count_allocations(rig: Rig, pictures: int = 150) -> Allocations:
     """What Python and NumPy allocate over some pictures, after the first 25 have filled every cache."""
     with rig.engines() as engines:
         stream = _Stream(rig, engines)
@@ -86,7 +86,7 @@ def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
             stream.picture()
         tracemalloc.start()
         try:
-            for _ in range(10):  # tracing itself fills caches first
+            for _ in range(30):  # objects from before the tracing are replaced by traced ones first
                 stream.picture()
             before, _ = tracemalloc.get_traced_memory()
             tracemalloc.reset_peak()
@@ -98,7 +98,7 @@ def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
     return Allocations(max(0, after - before), peak - before)
 
 
-def count(rig: Rig, pictures: int = 50) -> Counts:
+def count(rig: Rig, pictures: int = 150) -> Counts:
     """All counts, on the shipped engines."""
     allocations = count_allocations(rig, pictures)
     with rig.engines() as engines:
