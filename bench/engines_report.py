@@ -159,7 +159,7 @@ def picture_accuracy(session: Session, pictures: int = 24) -> dict[str, Any]:
     from engines.generator import Generator
     from engines.landmarker import Landmarker
     from engines.measure import INNER_LIPS, OUTER_LIPS, eye_distance
-    from engines.session import open_session
+    from engines.opening import open_session
 
     rig = Rig.open()
     codes = motion_course(rig, shipped_speech()[: SPEC.sample_rate_hz * 3])

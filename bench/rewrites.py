@@ -19,7 +19,7 @@ from bench.rows import Row, value_row
 from bench.throughput import TURN_S, Contestant, stepper
 from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.errors import EngineMismatch, VoxcamError
-from engines.session import open_session
+from engines.opening import open_session
 from engines.spec import SPEC
 
 try:

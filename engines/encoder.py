@@ -9,7 +9,8 @@ from types import TracebackType
 import numpy as np
 
 from engines.errors import EngineMismatch, StreamError
-from engines.session import Session, open_session
+from engines.opening import open_session
+from engines.session import Session
 from engines.spec import SPEC
 from engines.state import State
 

@@ -30,8 +30,9 @@ from engines.geometry import (
     push_chin,
 )
 from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
+from engines.opening import open_session
 from engines.portrait import CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
-from engines.session import Session, open_session
+from engines.session import Session
 from engines.spec import MOTION_CHANNELS
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips

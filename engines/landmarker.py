@@ -31,7 +31,8 @@ from engines.measure import (
     mouth_measures,
     remove_pose,
 )
-from engines.session import Session, open_session
+from engines.opening import open_session
+from engines.session import Session
 from engines.spec import SPEECH_CHANNELS
 
 DETECTOR_PX = 128

@@ -30,7 +30,7 @@ from engines.geometry import (
 )
 from engines.layers import TEETH_PX
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
-from engines.session import open_session
+from engines.opening import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 

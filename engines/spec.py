@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass, fields
 
 from engines.errors import EngineMismatch
 
+# fmt: off
 PHONES = (
-    "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
-).split()
+    "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY",
+    "F", "G", "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P",
+    "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
+)
+# fmt: on
 
 SPEECH_CHANNELS = (
     # Mouth, from sound. Lengths are in eye distances away from the talker's own rest (engines/measure.py).
@@ -63,7 +67,7 @@ class StreamSpec:
     noise_size: int = 16
     speaker_size: int = 16
     lookaheads_ms: tuple[int, ...] = (0, 40, 80)
-    phones: tuple[str, ...] = tuple(PHONES)
+    phones: tuple[str, ...] = PHONES
     speech_channels: tuple[str, ...] = SPEECH_CHANNELS
     motion_channels: tuple[str, ...] = MOTION_CHANNELS
 

@@ -42,7 +42,7 @@ def open_engines(
 def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Session:
     """A shipped model on the engine the user chose; `engine` as in `open_engines`."""
     from engines.auto import open_auto
-    from engines.session import open_session
+    from engines.opening import open_session
     from realtime.cli import say
 
     if engine == "auto":

@@ -196,6 +196,7 @@ class LiveSession:
             "muted": pipeline.controls.mute,
             "microphone_lost": pipeline.source.lost,
             "overflows": pipeline.source.overflows,
+            "arrival_lag_ms": round(pipeline.arrival.lag_ns / 1e6, 2),
             "device_latency_ms": round(pipeline.source.device_latency_ms, 1),
             "sinks": {w.sink.name: {"sent": w.sent, "dropped": w.dropped} for w in pipeline.workers},
             "sound_delay_ms": round(pipeline.sound_delay_ns / 1e6, 2),

@@ -13,7 +13,7 @@ from torch import nn
 from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
 from engines.errors import EngineMismatch
 from engines.golden import Golden, verify
-from engines.session import open_session
+from engines.opening import open_session
 from engines.spec import SPEC
 from train.export import OPSET, commit_of
 from train.generator import PortraitEncoder

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.counting import Counts, breaches, count, read_budgets
 from bench.graph_cost import graph_cost
 from bench.yardstick import make_yardstick, yardstick_card
-from engines.session import open_session
+from engines.opening import open_session
 
 
 def test_costs_of_known_layers(tmp_path):

@@ -14,7 +14,7 @@ from engines.build import build_engine
 from engines.card import read_card
 from engines.encoder import Encoder
 from engines.errors import StreamError
-from engines.session import open_session
+from engines.opening import open_session
 
 SECOND = Candidate("onnxruntime", "cpu", "int8")
 FIRST = Candidate("openvino", "cpu", "bf16")

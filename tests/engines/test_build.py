@@ -18,7 +18,7 @@ from engines.build import build_engine, build_lock, clean_engines, engine_cards,
 from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, OutputError
 from engines.golden import read_golden, verify
-from engines.session import open_session
+from engines.opening import open_session
 
 
 def _runnable() -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ import engines.card
 from engines.card import EngineCard, TensorSpec, read_card, read_checked, write_atomically
 from engines.errors import EngineMismatch, OutputError
 from engines.onnx_file import summarise_onnx
-from engines.session import open_session
+from engines.opening import open_session
 from engines.spec import SPEC
 from tests.engines.tiny_models import tiny_encoder, tiny_generator, write_model
 

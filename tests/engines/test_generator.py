@@ -12,8 +12,8 @@ from engines.generator import Generator, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
+from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
-from engines.session import open_session
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 
 EYES_PX = 60.0

@@ -10,7 +10,7 @@ import pytest
 from engines.encoder import open_encoder
 from engines.errors import EngineMismatch, StreamError
 from engines.golden import read_golden, verify
-from engines.session import open_session
+from engines.opening import open_session
 from engines.state import State
 
 

@@ -9,7 +9,7 @@ from engines.build import build_engine, models
 from engines.card import WEIGHTS, card_path, read_checked
 from engines.errors import EngineMismatch
 from engines.golden import golden_path, read_golden, verify
-from engines.session import open_session
+from engines.opening import open_session
 from tests.engines.test_build import _runnable
 
 MODELS = models()

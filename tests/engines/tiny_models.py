@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.golden import Golden, replay
-from engines.session import open_session
+from engines.opening import open_session
 from engines.spec import SPEC
 
 HIDDEN = 64
