@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from engines.errors import EngineMismatch
 
@@ -102,7 +103,8 @@ class StreamSpec:
             known = {field.name for field in fields(cls)}
             if set(raw) != known:
                 raise ValueError(f"keys differ: {sorted(set(raw) ^ known)}")
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+            return cls(**values)
         except (TypeError, ValueError, AttributeError) as error:
             raise EngineMismatch(f"unreadable StreamSpec ({error})", "voxcam build-engine") from error
 
