@@ -39,7 +39,7 @@ def demo(
                 lookahead_ms=lookahead_ms,
                 overwrite=True,
                 sheet=out / "demo.png",
-                title="voxcam demo: one photo, one sound",
+                title="demo: one photo, one sound",
                 progress=progress,
             )
     print(closing_line(made, portrayed.portrait.size))
