@@ -1,31 +1,23 @@
-"""A checkpoint -> encoder.onnx, its card and its golden stream: the only hand-over to engines.
-
-The golden stream (engines/golden.py) is made by the PyTorch step in float32, not by the ONNX file it judges.
-"""
+"""A checkpoint of the encoder -> encoder.onnx, its card and its golden stream."""
 
 from __future__ import annotations
 
-import datetime
-import io
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
-from engines.errors import EngineMismatch
-from engines.golden import Golden, verify
-from engines.opening import open_session
+from engines.card import EngineCard, TensorSpec
+from engines.golden import Golden
 from engines.spec import SPEC
 from train import checkpoint
 from train.config import build
 from train.corpora import noise, sound_of, tts
+from train.onnx_export import graph_bytes, write_model
 from train.vae import Encoder, EncoderConfig
 
 OUTPUTS = ("content", "emotion", "noise", "speaker", "motion", "phone_logits", "presence", "emotion_logits", "snr_db")
-OPSET = 18
 DATA_LICENCES = {
     "GRID audio-visual sentences": "CC BY 4.0, M. Cooke, J. Barker, S. Cunningham, X. Shao, JASA 120(5), 2006",
     "Kokoro-82M synthetic voices": "Apache-2.0",
@@ -58,37 +50,11 @@ def encoder_of(path: Path) -> tuple[Encoder, dict]:
 
 
 def onnx_bytes(encoder: Encoder) -> bytes:
-    """The step graph as one ONNX file, checked and cleaned of what is constant."""
-    import onnx
-
-    graph = StepGraph(encoder)
-    state = encoder.init_state()
-    names = ["samples", *(f"state.{name}" for name in graph.state_names)]
-    outputs = [*OUTPUTS, *(f"state.{name}.next" for name in graph.state_names)]
-    program = torch.onnx.export(
-        graph,
-        (torch.zeros(1, SPEC.chunk_samples), *state.values()),
-        input_names=names,
-        output_names=outputs,
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    program.optimize()
-    buffer = io.BytesIO()
-    onnx.save_model(program.model_proto, buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "spec", SPEC.to_json()
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    """The step graph as one ONNX file."""
+    graph, state = StepGraph(encoder), encoder.init_state()
+    inputs = {"samples": torch.zeros(1, SPEC.chunk_samples)}
+    inputs |= {f"state.{name}": state[name] for name in graph.state_names}
+    return graph_bytes(graph, inputs, (*OUTPUTS, *(f"state.{name}.next" for name in graph.state_names)))
 
 
 @torch.no_grad()
@@ -132,15 +98,6 @@ def macs(encoder: Encoder) -> int:
     return total + 3 * sum(m.weight.numel() for m in encoder.motion_out if isinstance(m, nn.Linear))
 
 
-def commit_of(folder: Path) -> str:
-    """The checkout's commit, or "" where there is none."""
-    try:
-        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return run.stdout.strip()
-
-
 def export(
     checkpoint_path: Path,
     out: Path,
@@ -159,28 +116,8 @@ def export(
     model = onnx_bytes(encoder)
     golden = golden_stream(encoder, samples[: len(samples) // SPEC.chunk_samples * SPEC.chunk_samples])
     state = {name: TensorSpec(shape) for name, shape in encoder.state_shapes(encoder.config).items()}
-    out.mkdir(parents=True, exist_ok=True)
-    golden.write(out / f"{name}.golden.npz")
-    card = EngineCard(
-        name=name,
-        sha256=file_sha256(model),
-        spec=SPEC,
-        inputs={"samples": TensorSpec((1, SPEC.chunk_samples))}
-        | {f"state.{key}": value for key, value in state.items()},
-        outputs={key: TensorSpec(golden.outputs[key].shape[1:]) for key in OUTPUTS}
-        | {f"state.{key}.next": value for key, value in state.items()},
-        opset=OPSET,
-        commit=commit_of(Path(__file__).parent),
-        metrics=metrics | {"steps": facts["step"], "mflop_a_code": round(2 * macs(encoder) / 1e6, 3)},
-        data_licences=DATA_LICENCES,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        file=f"{name}.onnx",
-        golden_sha256=file_sha256((out / f"{name}.golden.npz").read_bytes()),
-    )
-    write_atomically(out / f"{name}.onnx", model)
-    card.write(out / f"{name}.card.json")
-    with open_session(out / f"{name}.card.json", backend="onnxruntime", precision="fp32", threads=1) as session:
-        compared = verify(session, golden)
-    if not compared.passed:
-        raise EngineMismatch(f"ONNX differs from PyTorch: {compared.refusal()}", "this is a bug in train/export.py")
-    return card
+    inputs = {"samples": TensorSpec((1, SPEC.chunk_samples))} | {f"state.{key}": value for key, value in state.items()}
+    outputs = {key: TensorSpec(golden.outputs[key].shape[1:]) for key in OUTPUTS}
+    outputs |= {f"state.{key}.next": value for key, value in state.items()}
+    figures = metrics | {"steps": facts["step"], "mflop_a_code": round(2 * macs(encoder) / 1e6, 3)}
+    return write_model(name, model, golden, inputs, outputs, out, figures, DATA_LICENCES)

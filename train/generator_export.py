@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
-from engines.errors import EngineMismatch
-from engines.golden import Golden, verify
-from engines.opening import open_session
-from engines.spec import SPEC
-from train.export import OPSET, commit_of
+from engines.card import EngineCard, TensorSpec
+from engines.golden import Golden
 from train.generator import PortraitEncoder
+from train.onnx_export import graph_bytes, write_model
 from train.train_generator import trained
 
 DATA_LICENCES = {
@@ -26,36 +21,6 @@ DATA_LICENCES = {
 }
 INNER_SHARE = 0.5  # of the light between the lips: all of it scores more on GRID, but stains teeth in sharp portraits
 ENCODER_OUTPUTS, DECODER_OUTPUTS = ("features", "vector"), ("displacement", "skin", "interior")
-
-
-def onnx_bytes(module: nn.Module, inputs: dict[str, torch.Tensor], outputs: tuple[str, ...]) -> bytes:
-    """One graph with fixed shapes, checked and cleaned."""
-    import onnx
-
-    program = torch.onnx.export(
-        module.eval(),
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=list(outputs),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    program.optimize()
-    buffer = io.BytesIO()
-    onnx.save_model(program.model_proto, buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        del value.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "spec", SPEC.to_json()
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
 
 
 @torch.no_grad()
@@ -78,30 +43,10 @@ def write(
         {key: np.stack([step[key] for step in steps]) for key in steps[0]},
         {key: np.stack(values) for key, values in rows.items()},
     )
-    model = onnx_bytes(module, {key: torch.from_numpy(value) for key, value in steps[0].items()}, outputs)
-    out.mkdir(parents=True, exist_ok=True)
-    golden.write(out / f"{name}.golden.npz")
-    card = EngineCard(
-        name=name,
-        sha256=file_sha256(model),
-        spec=SPEC,
-        inputs={key: TensorSpec(value.shape) for key, value in steps[0].items()},
-        outputs={key: TensorSpec(value.shape[1:]) for key, value in golden.outputs.items()},
-        opset=OPSET,
-        commit=commit_of(Path(__file__).parent),
-        metrics=metrics,
-        data_licences=DATA_LICENCES,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        file=f"{name}.onnx",
-        golden_sha256=file_sha256((out / f"{name}.golden.npz").read_bytes()),
-    )
-    write_atomically(out / f"{name}.onnx", model)
-    card.write(out / f"{name}.card.json")
-    with open_session(out / f"{name}.card.json", backend="onnxruntime", precision="fp32", threads=1) as session:
-        compared = verify(session, golden)
-    if not compared.passed:
-        raise EngineMismatch(f"ONNX differs from PyTorch: {compared.refusal()}", "this is a bug in the export")
-    return card
+    model = graph_bytes(module, {key: torch.from_numpy(value) for key, value in steps[0].items()}, outputs)
+    inputs = {key: TensorSpec(value.shape) for key, value in steps[0].items()}
+    made_of = {key: TensorSpec(value.shape[1:]) for key, value in golden.outputs.items()}
+    return write_model(name, model, golden, inputs, made_of, out, metrics, DATA_LICENCES)
 
 
 def golden_inputs(folder: Path, encoder: PortraitEncoder, steps: int = 6) -> tuple[list[dict], list[dict]]:
