@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf, isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.rows import Row, about, as_report, compare, read_report, write_report
-from engines.errors import ConfigError
+from bench.rows import Row, about, as_report, compare, load_average, read_report, write_report
+from engines.errors import ConfigError, InputError, OutputError
 from engines.spec import SPEC
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -24,6 +25,14 @@ Portrait = Annotated[
 ]
 Size = Annotated[str, typer.Option(help="camera picture, such as 1280x720")]
 Quick = Annotated[bool, typer.Option("--quick", help="shorter and fewer")]
+Clips = Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")]
+Noise = Annotated[Path | None, typer.Option(help="folder of recordings KIND/NAME.wav; made noises if left out")]
+Teach = Annotated[Path | None, typer.Option(help="clips to teach baselines on; other talkers if left out")]
+Emotional = Annotated[Path | None, typer.Option(help="clips in several emotions, named as CREMA-D's are")]
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option("--encoder", help="NAME=CARD, again for each encoder to compare; the shipped one if left out"),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -32,11 +41,26 @@ def bench(
     compared: Annotated[
         tuple[Path, Path] | None, typer.Option("--compare", help="two files that --json wrote, side by side")
     ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="write the comparison to this file")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="draw the comparison into this file")] = None,
 ) -> None:
     """Measure delay, speed, resources, robustness and scale on this machine."""
     if compared is not None:
-        print_comparison(*compared)
+        _check_outputs(json, plot)
+        rows = compared_rows(*compared)
+        Console().print(comparison_table(rows, *compared))
+        if json is not None:
+            told = [{key: None if value != value else value for key, value in row.items()} for row in rows]  # no NaN
+            write_report(as_report(told), json)
+        if plot is not None:
+            from bench.figures import draw_comparison
+
+            draw_comparison(rows, plot, *(path.name for path in compared))
         return
+    if json is not None or plot is not None:
+        raise ConfigError(
+            "--json and --plot of a benchmark follow its name", "such as voxcam bench latency --json a.json"
+        )
     if context.invoked_subcommand is None:
         raise ConfigError("nothing to measure was named", "try: voxcam bench all --quick, or voxcam bench --help")
 
@@ -52,6 +76,7 @@ def latency(
     plot: Plot = None,
 ) -> None:
     """Newest-sample age, event to picture, and every stage, through the real live path."""
+    load = _check_outputs(json, plot)
     from bench.latency import measure_latency
     from bench.rig import Rig
     from realtime.pacer import checked_lookahead, checked_rate
@@ -59,7 +84,7 @@ def latency(
     lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
     rates = tuple(checked_rate(value) for value in _integers(fps, "--fps"))
     rows = measure_latency(Rig.open(portrait, _size(size)), lookaheads, rates, seconds, _say)
-    _finish("latency", rows, json, plot)
+    _finish("latency", rows, json, plot, load)
 
 
 @app.command()
@@ -74,12 +99,13 @@ def throughput(
     plot: Plot = None,
 ) -> None:
     """Pictures and codes a second by engine and threads, beside the yardstick; offline render against real time."""
+    load = _check_outputs(json, plot)
     from bench.rig import Rig
     from bench.throughput import measure_throughput
 
-    counts = _integers(threads, "--threads")
+    counts = _integers(threads, "--threads", 1, 64)
     rows = measure_throughput(Rig.open(portrait, _size(size)), engine, counts, repeats, yardstick, _say)
-    _finish("throughput", rows, json, plot)
+    _finish("throughput", rows, json, plot, load)
 
 
 @app.command()
@@ -91,42 +117,43 @@ def resources(
     plot: Plot = None,
 ) -> None:
     """Processor time, memory over time, wake-ups, allocations, and what a start is made of."""
+    load = _check_outputs(json, plot)
     from bench.resources import measure_resources
     from bench.rig import Rig
     from realtime.pacer import checked_rate
 
     rows = measure_resources(Rig.open(), seconds, checked_rate(fps), repeats, progress=_say)
-    _finish("resources", rows, json, plot)
+    _finish("resources", rows, json, plot, load)
 
 
 @app.command()
 def robustness(
     clips: Annotated[Path, typer.Option(help="folder of clips with pictures: TALKER/CLIP.mkv, CLIP.align beside it")],
     most: Annotated[int, typer.Option("--most", min=0, help="clips at most, evenly over talkers; 0: all")] = 0,
-    noise: Annotated[
-        Path | None, typer.Option(help="folder of recordings KIND/NAME.wav; made noises if left out")
-    ] = None,
-    teach: Annotated[Path | None, typer.Option(help="clips to teach baselines on; other talkers if left out")] = None,
-    emotional: Annotated[Path | None, typer.Option(help="clips in several emotions, named as CREMA-D's are")] = None,
-    encoder: Annotated[
-        list[str] | None, typer.Option(help="encoder cards to compare; the shipped one if left out")
-    ] = None,
+    noise: Noise = None,
+    teach: Teach = None,
+    emotional: Emotional = None,
+    encoder: Encoders = None,
     lookahead_ms: Annotated[str, typer.Option(help="one or several of 0,40,80")] = "0,40,80",
     json: Json = None,
     plot: Plot = None,
 ) -> None:
-    """Mouth against SNR, openness on noise alone, beside baselines."""
+    """Mouth against SNR, openness on noise alone, beside baselines; with and without an encoder of your choice."""
     from bench.clips import TEACHERS, load_clips
-    from bench.robustness import measure_robustness
+    from bench.robustness import measure_robustness, named_encoders
+    from engines.card import read_card
     from realtime.pacer import checked_lookahead
 
+    load = _check_outputs(json, plot)
     lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
+    encoders = named_encoders(encoder or ())
+    for card in encoders.values():
+        read_card(card)  # a missing card is told before clips are looked at
     loaded = load_clips(clips, most, _say)
     teachers = load_clips(teach, TEACHERS, _say) if teach else None
     moods = load_clips(emotional, 0, _say) if emotional else None
-    cards = tuple(encoder or ("encoder",))
-    rows = measure_robustness(loaded, lookaheads, cards, noise, teachers, moods, progress=_say)
-    _finish("robustness", rows, json, plot)
+    rows = measure_robustness(loaded, lookaheads, encoders, noise, teachers, moods, progress=_say)
+    _finish("robustness", rows, json, plot, load)
 
 
 @app.command()
@@ -134,59 +161,91 @@ def scale(
     minutes: Annotated[str, typer.Option(help="session lengths")] = "1,5,20",
     megapixels: Annotated[str, typer.Option(help="photo sizes")] = "0.3,1,3,8,24",
     fps: Annotated[str, typer.Option(help="picture rates")] = "10,25,30,60",
+    repeats: Annotated[int, typer.Option(min=1, help="of each picture rate and photo")] = 3,
     portrait: Portrait = None,
     json: Json = None,
     plot: Plot = None,
 ) -> None:
-    """Cost against session length, photo size and picture rate."""
+    """Cost against session length, photo size and picture rate; sessions run faster than real time."""
     from bench.rig import Rig
     from bench.scale import measure_scale
+    from realtime.pacer import checked_rate
 
-    rows = measure_scale(
-        Rig.open(portrait),
-        _numbers(minutes, "--minutes"),
-        _numbers(megapixels, "--megapixels"),
-        _integers(fps, "--fps"),
-        portrait,
-        _say,
-    )
-    _finish("scale", rows, json, plot)
+    load = _check_outputs(json, plot)
+    rates = tuple(checked_rate(rate) for rate in _integers(fps, "--fps"))
+    lengths = _numbers(minutes, "--minutes", 0.2, 600)
+    sizes = _numbers(megapixels, "--megapixels", 0.1, 60)
+    rows = measure_scale(Rig.open(portrait), lengths, sizes, rates, portrait, repeats, _say)
+    _finish("scale", rows, json, plot, load)
 
 
 @app.command("all")
 def everything(
     quick: Quick = False,
-    clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
+    clips: Clips = None,
+    noise: Noise = None,
+    teach: Teach = None,
+    emotional: Emotional = None,
+    encoder: Encoders = None,
     json: Json = None,
 ) -> None:
     """All of it, one after another; with --quick in under three minutes."""
-    from bench.report import Folders, measure_all
+    from bench.report import measure_parts
 
-    parts = measure_all(quick, Folders(clips), _say)
-    rows = [row for part in parts.values() for row in part]
-    for name, part in parts.items():
-        Console().print(f"[bold]{name}[/bold]")
-        Console().print(table(part))
-    if json is not None:
-        write_report(as_report(rows), json)
+    _check_outputs(json, None)
+    rows: list[Row] = []
+    for name, part in measure_parts(quick, _folders(clips, noise, teach, emotional, encoder), _say):
+        Console().print(f"[bold]{name}[/bold], {part['took_s']:.0f} s")
+        Console().print(table(part["rows"]))
+        rows += part["rows"]
+        if json is not None:  # after each part: an interruption loses one alone
+            write_report(as_report(rows), json)
 
 
 @app.command()
 def report(
     out: Annotated[Path, typer.Option(help="folder for Markdown, JSON and figures")] = Path("docs/reports/bench"),
     quick: Quick = False,
-    clips: Annotated[Path | None, typer.Option(help="clips for robustness; left out if not given")] = None,
-    noise: Annotated[Path | None, typer.Option(help="recordings for robustness: KIND/NAME.wav")] = None,
-    teach: Annotated[Path | None, typer.Option(help="clips to teach the baselines of robustness on")] = None,
-    emotional: Annotated[Path | None, typer.Option(help="clips in several emotions, named as CREMA-D's are")] = None,
+    clips: Clips = None,
+    noise: Noise = None,
+    teach: Teach = None,
+    emotional: Emotional = None,
+    encoder: Encoders = None,
     only: Annotated[str, typer.Option(help="make again only these parts, such as latency,scale")] = "",
+    page: Annotated[bool, typer.Option("--page", help="measure nothing: README.md again, from the JSON files")] = False,
 ) -> None:
     """Write the report: tables, figures, machine, spread, and the command under each figure."""
-    from bench.report import Folders, write_bench_report
+    from bench.report import write_bench_report, write_page
 
-    folders = Folders(clips, noise, teach, emotional)
-    write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), _say)
+    if page:
+        write_page(out)
+    else:
+        folders = _folders(clips, noise, teach, emotional, encoder)
+        write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), _say)
     print(out / "README.md")
+
+
+def _folders(
+    clips: Path | None, noise: Path | None, teach: Path | None, emotional: Path | None, encoders: list[str] | None
+) -> Any:
+    """What robustness is measured on, checked before anything is measured."""
+    from bench.clips import find_clips
+    from bench.report import Folders
+    from bench.robustness import named_encoders
+    from engines.card import read_card
+
+    given = {"--noise": noise, "--teach": teach, "--emotional": emotional, "--encoder": encoders}
+    if clips is None and (idle := [option for option, value in given.items() if value]):
+        raise ConfigError(f"{idle[0]} is for robustness, which needs clips", "name their folder: --clips FOLDER")
+    for folder in (clips, teach, emotional):
+        if folder is not None:
+            find_clips(folder)
+    if noise is not None and not noise.is_dir():
+        raise InputError(f"there is no folder {noise}", "name a folder of recordings: KIND/NAME.wav")
+    named = named_encoders(encoders or ())
+    for card in named.values():
+        read_card(card)
+    return Folders(clips, noise, teach, emotional, named)
 
 
 @app.command()
@@ -198,6 +257,7 @@ def engines(
     plot: Plot = None,
 ) -> None:
     """Build every engine of every model and measure it: ms, pictures a second on one core, error, size, build time."""
+    _check_outputs(json, plot)
     from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
 
     rows = measure_engines(backend, repeats, _say)
@@ -214,14 +274,15 @@ def engines(
 
 
 @app.command()
-def rewrites(repeats: Annotated[int, typer.Option(min=2, help="rounds")] = 5, json: Json = None) -> None:
+def rewrites(
+    repeats: Annotated[int, typer.Option(min=2, help="rounds")] = 5, json: Json = None, plot: Plot = None
+) -> None:
     """The same arithmetic written in several ways: convolutions, enlarging, warping."""
     from bench.rewrites import measure_rewrites
 
+    load = _check_outputs(json, plot)
     rows = measure_rewrites(repeats, _say)
-    Console().print(table(rows, ("what", "way", "engine", "value", "unit", "spread")))
-    if json is not None:
-        write_report(as_report(rows), json)
+    _finish("rewrites", rows, json, plot, load, ("what", "way", "engine", "value", "unit", "spread"))
 
 
 @app.command()
@@ -242,21 +303,27 @@ def budgets() -> None:
         raise typer.Exit(1)
 
 
-def print_comparison(first: Path, second: Path) -> None:
-    """Two files side by side; a change is clear where it is larger than what repeats alone vary by."""
+def compared_rows(first: Path, second: Path) -> list[Row]:
     rows = compare(read_report(first), read_report(second))
     if not rows:
         raise ConfigError(
             f"{first.name} and {second.name} have no row in common", "compare results of the same command"
         )
+    return rows
+
+
+def comparison_table(rows: list[Row], first: Path, second: Path) -> Table:
+    """Two files side by side; a change is clear where it is larger than what repeats alone vary by."""
     shown = Table(
         "measure", "about", first.name, second.name, "change", "noise band", "", box=None, header_style="bold"
     )
     for row in rows:
-        verdict = "" if not row["clear"] else "more" if row["change"] > 0 else "less"
-        cells = (row["measure"], row["about"], f"{row['before']:.4g}", f"{row['after']:.4g}")
-        shown.add_row(*map(Text, (*cells, f"{row['change']:+.1%}", f"±{row['band']:.1%}", verdict)))
-    Console().print(shown)
+        verdict = "" if not row["clear"] else "more" if row["after"] > row["before"] else "less"
+        change = "" if isnan(row["change"]) else f"{row['change']:+.1%}"
+        band = "one repeat" if isnan(row["band"]) else f"±{row['band']:.1%}"
+        cells = (row["measure"], row["about"], f"{row['before']:.4g}", f"{row['after']:.4g}", change, band, verdict)
+        shown.add_row(*map(Text, cells))
+    return shown
 
 
 def table(rows: list[Row], columns: tuple[str, ...] = ()) -> Table:
@@ -269,7 +336,8 @@ def table(rows: list[Row], columns: tuple[str, ...] = ()) -> Table:
         numbers += (
             ("value", "unit", "spread") if any("value" in row and "r_in_words" not in row for row in rows) else ()
         )
-        columns = ("measure", "about", *numbers)
+        notes = ("note",) if any("note" in row for row in rows) else ()
+        columns = ("measure", "about", *numbers, *notes)
     shown = Table(*columns, box=None, header_style="bold")
     for row in rows:
         whole: dict[str, Any] = {**row, "about": about(row)}
@@ -283,30 +351,49 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _finish(name: str, rows: list[Row], json: Path | None, plot: Path | None) -> None:
-    Console().print(table(rows))
+def _check_outputs(json: Path | None, plot: Path | None) -> list[float]:
+    """Whether results can be written is told before minutes are measured; gives the load before them."""
+    from bench.figures import check_plot
+
     if json is not None:
-        write_report(as_report(rows), json)
+        if json.is_dir():
+            raise OutputError(f"{json} is a folder", "name a file: --json out.json")
+        if not json.parent.is_dir():
+            raise OutputError(f"there is no folder {json.parent}", f"mkdir -p {json.parent}")
+    if plot is not None:
+        check_plot(plot)
+    return load_average()
+
+
+def _finish(
+    name: str, rows: list[Row], json: Path | None, plot: Path | None, load: list[float], columns: tuple[str, ...] = ()
+) -> None:
+    Console().print(table(rows, columns))
+    if json is not None:
+        write_report(as_report(rows, load), json)
     if plot is not None:
         from bench.figures import DRAW
 
         DRAW[name](rows, plot)
 
 
-def _integers(text: str, option: str) -> tuple[int, ...]:
-    numbers = _numbers(text, option)
+def _integers(text: str, option: str, least: float = 0, most: float = inf) -> tuple[int, ...]:
+    numbers = _numbers(text, option, least, most)
     if any(number != int(number) for number in numbers):
         raise ConfigError(f"{option} takes whole numbers, not {text!r}", f"such as {option} {SPEC.lookaheads_ms[0]}")
     return tuple(int(number) for number in numbers)
 
 
-def _numbers(text: str, option: str) -> tuple[float, ...]:
+def _numbers(text: str, option: str, least: float = 0, most: float = inf) -> tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise ConfigError(f"{option} takes numbers, not {text!r}", f"such as {option} 1,2") from error
-    if any(number < 0 for number in numbers):
-        raise ConfigError(f"{option} takes no negative numbers", f"such as {option} 1,2")
+    for number in numbers:
+        if number < 0:
+            raise ConfigError(f"{option} takes no negative numbers", f"such as {option} 1,2")
+        if not least <= number <= most or number == inf:
+            raise ConfigError(f"{option} takes numbers from {least:g} to {most:g}, not {number:g}", "name another")
     return numbers
 
 

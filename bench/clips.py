@@ -2,7 +2,9 @@
 
     FOLDER/TALKER/CLIP.mkv (or mp4, mpg, avi, flv, mov, webm)     FOLDER/TALKER/CLIP.align beside it: start end word
 
-Times in .align are in 25,000 units a second, as GRID has them. A folder of clips without talkers counts as one talker.
+As GRID comes, pictures may lie in TALKER/video/, words in TALKER/align/, and the sound of silent pictures in CLIP.wav
+beside them or in TALKER/audio/. Times in .align are in 25,000 units a second. A folder of clips without talkers counts
+as one talker.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
+from bench.rig import read_sound
 from engines.card import write_atomically
 from engines.errors import InputError
 from engines.landmarker import Landmarker
@@ -25,6 +29,7 @@ from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measur
 from engines.spec import SPEC
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
+NO_TALKERS = ("video", "videos", "mpg", "mpg_vcd", "mpg_6000", "pictures")  # folders between a talker and the clips
 ALIGN_UNITS_S = 25_000
 TEACHERS = 36  # clips that baselines are taught on at most
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
@@ -67,8 +72,7 @@ def find_clips(folder: Path, most: int = 0) -> list[tuple[str, Path]]:
     by_talker: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO and path.is_file():
-            talker = path.parent.name if path.parent != folder else folder.name
-            by_talker.setdefault(talker, []).append(path)
+            by_talker.setdefault(talker_of(path, folder), []).append(path)
     if not by_talker:
         raise InputError(
             f"{folder} holds no clips with pictures ({', '.join(VIDEO)})",
@@ -81,10 +85,27 @@ def find_clips(folder: Path, most: int = 0) -> list[tuple[str, Path]]:
     return sorted(chosen[:most] if most else chosen)
 
 
+def talker_of(path: Path, folder: Path) -> str:
+    """The name of the folder that holds a clip, or of the one above where that says only `video`."""
+    parent = path.parent
+    while parent != folder and parent.name.lower() in NO_TALKERS:
+        parent = parent.parent
+    return parent.name if parent != folder else folder.resolve().name
+
+
+def beside(path: Path, ending: str, folders: tuple[str, ...]) -> Path:
+    """CLIP.ending next to a clip, or in a folder such as `align` beside it or beside its folder."""
+    places = [path.parent, *(above / name for above in (path.parent, path.parent.parent) for name in folders)]
+    found = [place / f"{path.stem}{ending}" for place in places]
+    return next((candidate for candidate in found if candidate.is_file()), found[0])
+
+
 def load_clip(talker: str, path: Path, landmarker: Landmarker) -> Clip | None:
     """Sound, and the mouth's true course by our own landmarker (kept in the cache); None where no face is seen."""
-    sound, pictures, picture_rate = read_clip(path)
-    landmarks = _landmarks(path, pictures, landmarker)
+    sound, picture_rate = read_clip(path)
+    if len(sound) < SPEC.sample_rate_hz // 10:
+        raise InputError(f"{path} has {len(sound) / SPEC.sample_rate_hz:.2f} s of sound", "use longer clips")
+    landmarks = _landmarks(path, landmarker)
     seen = np.isfinite(landmarks).all((1, 2))
     if seen.sum() < 10:
         return None
@@ -104,7 +125,7 @@ def load_clip(talker: str, path: Path, landmarker: Landmarker) -> Clip | None:
         motion,
         lips,
         lips[closed].mean(0),
-        read_words(path.with_suffix(".align")),
+        read_words(beside(path, ".align", ("align", "alignments"))),
         tag,
     )
 
@@ -127,63 +148,90 @@ def read_words(path: Path) -> tuple[float, float] | None:
     return (spans[0][0], spans[-1][1]) if spans else None
 
 
-def read_clip(path: Path) -> tuple[np.ndarray, list[np.ndarray], float]:
-    """Sound (samples,) float32 16 kHz, pictures (H, W, 3) uint8, and pictures a second; InputError if unreadable."""
+def read_clip(path: Path) -> tuple[np.ndarray, float]:
+    """Sound (samples,) float32 16 kHz, and pictures a second; InputError if unreadable."""
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video or not container.streams.audio:
-                raise InputError(f"{path.name} has no pictures or no sound", "use clips that have both")
+            if not container.streams.video:
+                raise InputError(f"{path} has no pictures", "use clips that have pictures and sound")
             rate = float(container.streams.video[0].average_rate or 25)
-            resampler = av.AudioResampler("flt", "mono", SPEC.sample_rate_hz)
-            pictures, sound = [], []
-            for frame in container.decode(video=0, audio=0):
-                if isinstance(frame, av.VideoFrame):
-                    pictures.append(frame.to_ndarray(format="rgb24"))
-                elif isinstance(frame, av.AudioFrame):
-                    sound += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-            sound += [part.to_ndarray()[0] for part in resampler.resample(None)]
+            own = read_audio(path, container) if container.streams.audio else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path} cannot be read ({error})", "repair or delete it") from error
-    return np.concatenate(sound).astype(np.float32), pictures, rate
+    if own is None or not len(own):
+        apart = beside(path, ".wav", ("audio", "wav", "sound"))
+        if not apart.is_file():
+            raise InputError(f"{path} has no sound, and there is no {apart.name}", "use clips that have both")
+        own = read_sound(apart)
+    return own, rate
 
 
-def _landmarks(path: Path, pictures: list[np.ndarray], landmarker: Landmarker) -> np.ndarray:
+def read_audio(path: Path, container: Any) -> np.ndarray:
+    """The first sound of an open clip, (samples,) float32, 16 kHz, mono."""
+    resampler = av.AudioResampler("flt", "mono", SPEC.sample_rate_hz)
+    parts = [part.to_ndarray()[0] for sound in container.decode(audio=0) for part in resampler.resample(sound)]
+    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    return np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
+
+
+def pictures_of(path: Path) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 RGB, one after another, so that a long clip never sits in memory."""
+    try:
+        with av.open(str(path)) as container:
+            for picture in container.decode(video=0):
+                yield picture.to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "repair or delete it") from error
+
+
+def _landmarks(path: Path, landmarker: Landmarker) -> np.ndarray:
     """(pictures, 478, 3) px, NaN where there is no face; the face of the last picture is looked for first."""
     key = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
     kept = default_engines_dir().parent / "landmarks" / f"{key}.npz"
     if kept.exists():
         with kept.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return stored["landmarks"]
-    found = np.full((len(pictures), 478, 3), np.nan, np.float32)
-    face = None
-    for k, picture in enumerate(pictures):
+    missing = np.full((478, 3), np.nan, np.float32)
+    found, face = [], None
+    for picture in pictures_of(path):
         if face is None:
             faces = landmarker.find_faces(picture)
             face = max(faces, key=lambda candidate: candidate.size_px) if faces else None
-        if face is not None:
-            reading = landmarker.landmarks(picture, face)
-            if reading.is_face:
-                found[k] = reading.points
-            else:
-                face = None
+        reading = landmarker.landmarks(picture, face) if face is not None else None
+        if reading is None or not reading.is_face:
+            face = None
+        found.append(missing if reading is None or not reading.is_face else reading.points.astype(np.float32))
+    landmarks = np.array(found, np.float32).reshape(-1, 478, 3)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, landmarks=found)
+    np.savez_compressed(buffer, landmarks=landmarks)
     write_atomically(kept, buffer.getvalue())
-    return found
+    return landmarks
 
 
 def load_clips(folder: Path, most: int, progress: Callable[[str], None] = lambda text: None) -> list[Clip]:
-    """Clips with a face, in order; InputError where fewer than two have one."""
-    clips = []
+    """Clips with a face, in order; InputError where fewer than two can be read and have one.
+
+    One that cannot be read is told and left out: a thousand others should not wait for it.
+    """
+    clips, unreadable = [], []
     paths = find_clips(folder, most)
     with Landmarker() as landmarker:
         for k, (talker, path) in enumerate(paths):
             progress(f"clips: {k + 1} of {len(paths)}, {talker}/{path.stem}")
-            clip = load_clip(talker, path, landmarker)
-            if clip is not None:
+            try:
+                clip = load_clip(talker, path, landmarker)
+            except InputError as error:
+                progress(f"left out: {error}")
+                unreadable.append(error)
+                continue
+            if clip is None:
+                progress(f"left out: no face is seen in {path}")
+            else:
                 clips.append(clip)
     if len(clips) < 2:
+        if unreadable:
+            raise unreadable[0]
         raise InputError(
-            f"a face is seen in {len(clips)} of the {len(paths)} clips in {folder}", "use clips with faces"
+            f"a face is seen in {len(clips)} of the {len(paths)} clips in {folder}", "use two clips or more with faces"
         )
     return clips

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ else:
 
 BUDGETS = Path(__file__).parent / "budgets.toml"
 PICTURE_RATE = 25
+ARRAY_BYTES = 1024  # smaller arrays come from NumPy's own store, and numbers and tuples from Python's
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Counts:
 
     engine_calls: float
     engine_bytes_copied: float  # into the engines' input buffers
+    arrays_made: float  # of ARRAY_BYTES or more, by Python and NumPy
+    array_bytes: float  # all of them together
     kept_bytes: float
     largest_passing_bytes: int
     graph_mflop: dict[str, float]  # by model, one call
@@ -98,9 +102,53 @@ def count_allocations(rig: Rig, pictures: int = 150) -> Allocations:
     return Allocations(max(0, after - before), peak - before)
 
 
+class _ArrayTrace:
+    """A trace function that looks at memory between any two bytecode instructions: what one of them allocates shows
+    as a peak, even where it is let go at once."""
+
+    def __init__(self) -> None:
+        self.made, self.bytes = 0, 0
+        self._before = 0
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> _ArrayTrace:
+        if event == "call":
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        else:  # what grows up to a call is the frame that the tracing itself asks for
+            grown = tracemalloc.get_traced_memory()[1] - self._before
+            if grown >= ARRAY_BYTES:
+                self.made += 1
+                self.bytes += grown
+        tracemalloc.reset_peak()
+        self._before = tracemalloc.get_traced_memory()[0]
+        return self
+
+
+def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = lambda engines: None) -> _ArrayTrace:
+    """Instructions that make an array, and the bytes made, over some pictures. `change` may alter the engines first."""
+    trace = _ArrayTrace()
+    with rig.engines() as engines:
+        change(engines)
+        stream = _Stream(rig, engines)
+        for _ in range(25):
+            stream.picture()
+        tracemalloc.start()
+        found = sys.gettrace()
+        try:
+            for _ in range(5):
+                stream.picture()
+            sys.settrace(trace)
+            for _ in range(pictures):
+                stream.picture()
+        finally:
+            sys.settrace(found)
+            tracemalloc.stop()
+    return trace
+
+
 def count(rig: Rig, pictures: int = 150) -> Counts:
     """All counts, on the shipped engines."""
     allocations = count_allocations(rig, pictures)
+    arrays = count_arrays(rig, pictures)
     with rig.engines() as engines:
         stream = _Stream(rig, engines)
         stream.picture()
@@ -115,6 +163,8 @@ def count(rig: Rig, pictures: int = 150) -> Counts:
     return Counts(
         engine_calls=calls / pictures,
         engine_bytes_copied=copied / pictures,
+        arrays_made=arrays.made / pictures,
+        array_bytes=arrays.bytes / pictures,
         kept_bytes=allocations.kept_bytes / pictures,
         largest_passing_bytes=allocations.peak_bytes,
         graph_mflop={name: round(cost.mflop, 3) for name, cost in costs.items()},

@@ -11,9 +11,11 @@ import numpy as np
 
 from bench.rows import Row
 from engines.card import write_atomically
-from engines.errors import EngineMismatch
+from engines.errors import ConfigError, EngineMismatch, OutputError
 
 OURS, OTHERS = ("#0b6e4f", "#1fa97c", "#8fd6bb"), ("#b8b8b8", "#e0a030", "#c0563f", "#6a5acd", "#808080")
+BESIDE = ("#1f5fa9", "#a91f8c", "#4a4a4a")  # other encoders beside the first
+FORMATS = (".png", ".svg", ".pdf")
 STAGE_NAMES = {
     "hop": "hop joins its chunk",
     "encode": "encoder",
@@ -25,18 +27,32 @@ STAGE_NAMES = {
 }
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any, Any]:
+def check_plot(path: Path) -> None:
+    """Told before a minute of measuring, not after it: ConfigError or OutputError where no figure can be written."""
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f"--plot {path.name} has no known ending", f"use one of {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    _matplotlib()
+
+
+def _matplotlib() -> Any:
     try:
         import matplotlib
     except ImportError as error:
         raise EngineMismatch("figures are made with matplotlib", "pip install 'voxcam[bench]'") from error
     matplotlib.use("Agg")
+    return matplotlib
+
+
+def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any, Any]:
+    _matplotlib()
     from matplotlib import pyplot
 
     pyplot.rcParams.update(
         {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
     )
-    figure, axes = pyplot.subplots(1, columns, figsize=(width, height), layout="constrained")
+    figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), layout="constrained")
     return pyplot, figure, axes
 
 
@@ -89,15 +105,18 @@ def draw_latency(rows: Sequence[Row], path: Path) -> None:
 
 def draw_throughput(rows: Sequence[Row], path: Path) -> None:
     """Calls a second, one bar for each model and engine, logarithmic; the line is the spread of the repeats."""
-    found = _pick(rows, "calls_per_second")
-    pyplot, figure, axes = _figure(8.5, 0.6 + 0.3 * len(found))
+    found, refused = _pick(rows, "calls_per_second"), _pick(rows, "refused")
+    pyplot, figure, axes = _figure(8.5, 0.6 + 0.3 * (len(found) + len(refused)))
     for k, row in enumerate(found):
         colour = OTHERS[0] if row["model"] == "yardstick" else OURS[0] if "generator" in row["model"] else OURS[2]
         axes.barh(k, row["value"], color=colour)
         axes.plot([min(row["repeats"]), max(row["repeats"])], [k, k], color="#333333", lw=1.2)
         axes.text(max(row["repeats"]) * 1.08, k, f"{row['value']:,.0f}", va="center", fontsize=8)
-    labels = [f"{row['model']}  {row['engine']} {row['precision']} x{row['threads']}" for row in found]
-    axes.set_yticks(range(len(found)), labels)
+    least = min(row["value"] for row in found)
+    for k, row in enumerate(refused, len(found)):
+        axes.text(least, k, f"refused: {row['note']}", va="center", fontsize=8, color=OTHERS[2])
+    labels = [f"{r['model']}  {r['engine']} {r['precision']} x{r['threads']}" for r in (*found, *refused)]
+    axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.12)
@@ -166,46 +185,133 @@ def draw_scale(rows: Sequence[Row], path: Path) -> None:
 
 
 def draw_robustness(rows: Sequence[Row], path: Path) -> None:
-    """Left: r in words against SNR, with standard errors over clips; right: share open on noise alone."""
-    pyplot, figure, (left, right) = _figure(11, 4.2, 2)
-    found = [row for row in _pick(rows, "mouth_opening") if "r_in_words" in row]
-    systems = list(dict.fromkeys(row["system"] for row in found))
-    colours = _colours(systems)
-    places = {snr: k for k, snr in enumerate(dict.fromkeys(row["snr_db"] for row in found))}
+    """r in words and lip distance against SNR, what encoders differ by, openness on noise alone, r by emotion.
+
+    Bars are standard errors over clips. Where several encoders are compared, the longest lookahead alone is shown.
+    """
+    encoders = list(dict.fromkeys(row["encoder"] for row in rows if row.get("encoder")))
+    longest = max((row["lookahead_ms"] for row in rows if row.get("encoder")), default=0)
+    if len(encoders) > 1:
+        rows = [row for row in rows if row.get("lookahead_ms", longest) == longest]
+    panels: list[Callable[[Any, Sequence[Row], dict[str, dict[str, Any]]], None]] = [_mouth_against_snr]
+    panels += [_difference_against_snr] if _pick(rows, "difference") else []
+    panels += [_lips_against_snr] if any("lip_distance" in row for row in rows) else []
+    panels += [_open_on_noise] if _pick(rows, "open_on_noise_alone") else []
+    panels += [_mouth_by_emotion] if _pick(rows, "mouth_opening_by_emotion") else []
+    columns = min(len(panels), 2 if len(panels) < 5 else 3)
+    deep = -(-len(panels) // columns)
+    pyplot, figure, axes = _figure(5.5 * columns, 4.1 * deep, columns, deep)
+    styles = _styles(list(dict.fromkeys(row["system"] for row in rows if "system" in row)), encoders)
+    places = list(np.atleast_1d(axes).ravel())
+    for draw, plot in zip(panels, places, strict=False):
+        draw(plot, rows, styles)
+    for empty in places[len(panels) :]:
+        empty.set_axis_off()
+    _save(pyplot, figure, path)
+
+
+def _styles(systems: Sequence[str], encoders: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and line of each system: ours green by lookahead, other encoders in colours of their own, dashed."""
+    styles: dict[str, dict[str, Any]] = {}
+    counts: dict[str, int] = {}
     for system in systems:
-        own = [row for row in found if row["system"] == system]
-        x = [places[row["snr_db"]] for row in own]
-        y = [row["r_in_words"] for row in own]
-        if len(own) == 1:
-            left.axhline(y[0], color=colours[system], ls=":", label=system)
+        encoder = next((name for name in encoders if system.startswith(f"{name} ")), "")
+        k = counts.setdefault(encoder, 0)
+        counts[encoder] += 1
+        if not encoder:
+            styles[system] = {"color": OTHERS[k % len(OTHERS)]}
+        elif encoder == encoders[0]:
+            styles[system] = {"color": OURS[k % len(OURS)]}
+        else:
+            styles[system] = {"color": BESIDE[(encoders.index(encoder) - 1) % len(BESIDE)], "ls": "--"}
+    return styles
+
+
+def _snr_axis(plot: Any, rows: Sequence[Row]) -> dict[str, int]:
+    places = {snr: k for k, snr in enumerate(dict.fromkeys(row["snr_db"] for row in rows))}
+    plot.set_xticks(list(places.values()), [f"{snr} dB" if snr != "clean" else snr for snr in places])
+    return places
+
+
+def _against_snr(plot: Any, rows: Sequence[Row], key: str, styles: dict[str, dict[str, Any]]) -> None:
+    places = _snr_axis(plot, rows)
+    for system in dict.fromkeys(row["system"] for row in rows):
+        own = [row for row in rows if row["system"] == system]
+        style = styles[system]
+        if len(own) == 1 and len(places) > 1:
+            plot.axhline(own[0][key], color=style["color"], ls=":", label=system)
             continue
-        errors = [row["r_in_words_error"] for row in own]
-        left.errorbar(x, y, errors, color=colours[system], marker="o", ms=4, capsize=3, label=system)
-    left.set_xticks(list(places.values()), [f"{snr} dB" if snr != "clean" else snr for snr in places])
-    left.set_ylabel("r of mouth opening in words, lag 0")
-    left.set_ylim(min(-0.1, min(row["r_in_words"] for row in found) - 0.05), 1)
-    left.legend(fontsize=8, loc="lower left", ncols=2)
-    left.set_title(f"{found[0]['clips']} clips: the mouth follows speech in noise")
+        x, y = [places[row["snr_db"]] for row in own], [row[key] for row in own]
+        errors = [row[f"{key}_error"] for row in own]
+        plot.errorbar(x, y, errors, marker="o", ms=4, capsize=3, label=system, **style)
+
+
+def _mouth_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
+    found = [row for row in _pick(rows, "mouth_opening") if "r_in_words" in row]
+    _against_snr(plot, found, "r_in_words", styles)
+    plot.set_ylabel("r of mouth opening in words, lag 0")
+    plot.set_ylim(min(-0.1, min(row["r_in_words"] for row in found) - 0.05), 1)
+    plot.legend(fontsize=8, loc="lower left", ncols=2)
+    plot.set_title(f"{found[0]['clips']} clips: the mouth follows speech in noise")
+
+
+def _difference_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
+    found = _pick(rows, "difference", score="r_in_words")
+    places = _snr_axis(plot, found)
+    for k, pair in enumerate(dict.fromkeys(row["of"] for row in found)):
+        own = [row for row in found if row["of"] == pair]
+        x = [places[row["snr_db"]] + 0.08 * k for row in own]
+        values, errors = [row["value"] for row in own], [row["value_error"] for row in own]
+        plot.errorbar(x, values, errors, color=BESIDE[k % len(BESIDE)], marker="o", ms=4, capsize=3, label=pair)
+    plot.axhline(0, color="#333333", lw=0.8)
+    plot.set_ylabel("difference of r in words, clip by clip")
+    plot.set_title(f"What the encoders differ by, {found[0]['lookahead_ms']} ms")
+    plot.legend(fontsize=8)
+
+
+def _lips_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
+    found = [row for row in _pick(rows, "mouth_opening") if "lip_distance" in row]
+    _against_snr(plot, found, "lip_distance", styles)
+    plot.set_ylabel("lip landmarks' distance, eye distances")
+    plot.set_ylim(bottom=0, top=1.25 * max(row["lip_distance"] for row in found))
+    plot.legend(fontsize=8, loc="lower right")
+    plot.set_title("...and lips stay near the true ones")
+
+
+def _open_on_noise(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
     shares = _pick(rows, "open_on_noise_alone")
     kinds = list(dict.fromkeys(row["noise"] for row in shares))
     if len(kinds) > 6:  # the table has them all
         kinds = [kind for kind in ("babble", "all", "silence") if kind in kinds]
-    width = 0.85 / max(1, len({row["system"] for row in shares}))
-    for k, system in enumerate(dict.fromkeys(row["system"] for row in shares)):
-        by_kind = {row["noise"]: row for row in shares if row["system"] == system}
-        heights = [by_kind[kind]["value"] for kind in kinds]
-        errors = [by_kind[kind]["value_error"] for kind in kinds]
-        right.bar(np.arange(len(kinds)) + k * width, heights, width, yerr=errors, color=colours[system], capsize=2)
-    right.set_xticks(np.arange(len(kinds)) + 0.4, ["all noises" if kind == "all" else kind for kind in kinds])
-    right.set_ylabel("share of pictures with an open mouth")
-    right.set_title("...and stays shut on noise alone")
-    _save(pyplot, figure, path)
+    _grouped_bars(plot, shares, "noise", kinds, styles)
+    plot.set_xticklabels(["all noises" if kind == "all" else kind for kind in kinds])
+    plot.set_ylabel("share of pictures with an open mouth")
+    plot.set_title("...and stay shut on noise alone")
 
 
-def _colours(systems: Sequence[str]) -> dict[str, str]:
-    ours = [system for system in systems if system not in ("deaf", "loudness", "three bands", "ridge", "still photo")]
-    theirs = [system for system in systems if system not in ours]
-    return {s: OURS[k % len(OURS)] for k, s in enumerate(ours)} | {s: OTHERS[k] for k, s in enumerate(theirs)}
+def _mouth_by_emotion(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
+    found = _pick(rows, "mouth_opening_by_emotion")
+    emotions = list(dict.fromkeys(row["emotion"] for row in found))
+    counts = {row["emotion"]: row["count"] for row in found}
+    _grouped_bars(plot, found, "emotion", emotions, styles)
+    plot.set_xticklabels([f"{emotion}\n{counts[emotion]} clips" for emotion in emotions], fontsize=8)
+    plot.set_ylabel("r of mouth opening")
+    plot.set_title("...and by the voice's emotion")
+
+
+def _grouped_bars(
+    plot: Any, rows: Sequence[Row], key: str, groups: Sequence[str], styles: dict[str, dict[str, Any]]
+) -> None:
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    width = 0.85 / max(1, len(systems))
+    for k, system in enumerate(systems):
+        own = {row[key]: row for row in rows if row["system"] == system}
+        places = np.array([k_group for k_group, group in enumerate(groups) if group in own])
+        heights = [own[group]["value"] for group in groups if group in own]
+        errors = [own[group]["value_error"] for group in groups if group in own]
+        hatch = "//" if styles[system].get("ls") == "--" else ""
+        plot.bar(places + k * width, heights, width, yerr=errors, color=styles[system]["color"], hatch=hatch, capsize=2)
+    plot.set_xticks(np.arange(len(groups)) + 0.4)
 
 
 def draw_engines(rows: Sequence[Row], path: Path) -> None:
@@ -230,10 +336,44 @@ def draw_engines(rows: Sequence[Row], path: Path) -> None:
     _save(pyplot, figure, path)
 
 
+def draw_rewrites(rows: Sequence[Row], path: Path) -> None:
+    """Milliseconds of each way to write a thing, one group for each thing; the line is the spread of the repeats."""
+    found = sorted(_pick(rows, "rewrite"), key=lambda row: row["what"])
+    pyplot, figure, axes = _figure(8.5, 0.6 + 0.28 * len(found))
+    things = list(dict.fromkeys(row["what"] for row in found))
+    for k, row in enumerate(found):
+        axes.barh(k, row["value"], color=OURS[things.index(row["what"]) % len(OURS)])
+        axes.plot([min(row["repeats"]), max(row["repeats"])], [k, k], color="#333333", lw=1.2)
+        axes.text(max(row["repeats"]) * 1.08, k, f"{row['value']:.3g}", va="center", fontsize=8)
+    axes.set_yticks(range(len(found)), [f"{r['what']}: {r['way']}  {r['engine']}" for r in found], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.set_xlabel("ms of processor time a call")
+    _save(pyplot, figure, path)
+
+
+def draw_comparison(rows: Sequence[Row], path: Path, first: str, second: str) -> None:
+    """Change of each row from the first file to the second; the line through zero is what repeats alone vary by."""
+    found = [row for row in rows if np.isfinite(row["change"])]
+    pyplot, figure, axes = _figure(10, 1.0 + 0.26 * max(len(found), 1))
+    for k, row in enumerate(found):
+        band = 100 * row["band"] if np.isfinite(row["band"]) else 0.0
+        axes.errorbar(0, k, xerr=band, color="#808080", lw=5, alpha=0.35)
+        marker = "o" if np.isfinite(row["band"]) else "x"  # x: measured once, so that noise is not known
+        axes.plot(100 * row["change"], k, marker, color=OTHERS[2] if row["clear"] else "#808080", ms=5)
+    axes.set_yticks(range(len(found)), [f"{row['measure']}  {row['about']}"[:90] for row in found], fontsize=7)
+    axes.invert_yaxis()
+    axes.axvline(0, color="#333333", lw=0.8)
+    axes.set_xlabel(f"change from {first} to {second}, per cent (red: more than the grey noise band; x: measured once)")
+    _save(pyplot, figure, path)
+
+
 DRAW: dict[str, Callable[[Sequence[Row], Path], None]] = {
     "latency": draw_latency,
     "throughput": draw_throughput,
     "resources": draw_resources,
     "scale": draw_scale,
     "robustness": draw_robustness,
+    "rewrites": draw_rewrites,
 }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.latency import Progress, algorithmic_delay_ms, measure_latency
 from bench.resources import measure_resources
 from bench.rig import Rig
-from bench.rows import Row, as_report, describe_machine, markdown_table, read_report, write_report
-from bench.scale import measure_scale
+from bench.rows import Row, as_report, load_average, markdown_table, read_report, write_report
+from bench.scale import MEGAPIXELS, MINUTES, PICTURE_RATES, measure_scale
 from bench.throughput import measure_throughput
-from engines.errors import ConfigError
+from engines.card import write_atomically
+from engines.errors import ConfigError, InputError, OutputError
+from engines.spec import SPEC
 
 PARTS = ("latency", "throughput", "resources", "scale", "robustness")
 TITLES = {
@@ -24,25 +27,31 @@ TITLES = {
     "robustness": "Robustness",
 }
 COLUMNS = {
-    "latency": ("measure", "lookahead_ms", "picture_rate", "p50_ms", "p95_ms", "p99_ms", "max_ms", "count"),
-    "throughput": ("measure", "model", "engine", "precision", "threads", "value", "unit", "spread"),
+    "latency": ("measure", "lookahead_ms", "picture_rate", "p50_ms", "p95_ms", "p99_ms", "max_ms", "count", "spread"),
+    "throughput": ("measure", "model", "engine", "precision", "threads", "value", "unit", "spread", "note"),
     "resources": ("measure", "part", "value", "unit", "spread", "count"),
-    "scale": ("measure", "axis", "minutes", "picture_rate", "megapixels", "drawn", "value", "unit", "spread"),
+    "scale": ("measure", "axis", "minutes", "picture_rate", "megapixels", "drawn", "value", "unit", "spread", "count"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What robustness is measured on; without clips it is left out."""
+    """What robustness is measured on; without clips it is left out. encoders: name -> card; empty: the shipped one."""
 
     clips: Path | None = None
     noise: Path | None = None
     teach: Path | None = None
     emotional: Path | None = None
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
 
-def measure_all(quick: bool, folders: Folders, progress: Progress, only: tuple[str, ...] = ()) -> dict[str, list[Row]]:
-    """Rows by part. Quick takes less than three minutes, without robustness where no clips are named."""
+def measure_parts(
+    quick: bool, folders: Folders, progress: Progress, only: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(part, its report), one after another, so that an interruption loses one part alone.
+
+    Quick takes less than three minutes, with robustness on four clips where a folder is named.
+    """
     rig = Rig.open()
     makers: dict[str, Callable[[], list[Row]]] = {
         "latency": lambda: measure_latency(
@@ -52,62 +61,108 @@ def measure_all(quick: bool, folders: Folders, progress: Progress, only: tuple[s
         "resources": lambda: measure_resources(rig, 6 if quick else 40, repeats=1 if quick else 3, progress=progress),
         "scale": lambda: measure_scale(
             rig,
-            (0.1, 0.3) if quick else (1, 5, 20),
-            (0.3, 3) if quick else (0.3, 1, 3, 8, 24),
-            (25, 60) if quick else (10, 25, 30, 60),
+            (0.5, 1) if quick else MINUTES,
+            (0.3, 3) if quick else MEGAPIXELS,
+            (25, 60) if quick else PICTURE_RATES,
+            repeats=1 if quick else 3,
             progress=progress,
         ),
     }
     if folders.clips is not None:
         makers["robustness"] = lambda: _robustness(folders, quick, progress)
-    wanted = only or tuple(makers)
-    return {name: make() for name, make in makers.items() if name in wanted}
+    for name in only or tuple(makers):
+        if name not in makers:
+            raise ConfigError(f"{name} is measured on clips with pictures", "name their folder: --clips FOLDER")
+    for name, make in makers.items():
+        if not only or name in only:
+            load_before, began = load_average(), time.perf_counter()
+            rows = make()
+            yield name, as_report(rows, load_before, took_s=round(time.perf_counter() - began, 1))
 
 
 def _robustness(folders: Folders, quick: bool, progress: Progress) -> list[Row]:
     from bench.clips import TEACHERS, load_clips
-    from bench.robustness import measure_robustness
+    from bench.robustness import SHIPPED, SNRS_DB, measure_robustness
 
-    clips = load_clips(folders.clips or Path(), 6 if quick else 0, progress)
-    teachers = load_clips(folders.teach, TEACHERS, progress) if folders.teach else None
-    emotional = load_clips(folders.emotional, 0, progress) if folders.emotional else None
-    return measure_robustness(clips, noise=folders.noise, teachers=teachers, emotional=emotional, progress=progress)
+    clips = load_clips(folders.clips or Path(), 4 if quick else 0, progress)
+    teachers = load_clips(folders.teach, 8 if quick else TEACHERS, progress) if folders.teach else None
+    emotional = load_clips(folders.emotional, 0, progress) if folders.emotional and not quick else None
+    return measure_robustness(
+        clips,
+        (0, 80) if quick else SPEC.lookaheads_ms,
+        folders.encoders or SHIPPED,
+        folders.noise,
+        teachers,
+        emotional,
+        (10.0, 0.0) if quick else SNRS_DB,
+        progress=progress,
+    )
 
 
 def write_bench_report(out: Path, quick: bool, folders: Folders, only: tuple[str, ...], progress: Progress) -> None:
-    """README.md, a JSON file and a figure for each part. Parts that are not made again are taken from their JSON."""
-    from bench.figures import DRAW
+    """README.md, a JSON file and a figure for each part, each written as soon as it is measured.
+
+    Parts that are not made again are taken from their JSON.
+    """
+    from bench.figures import DRAW, check_plot
 
     for part in only:
         if part not in PARTS:
             raise ConfigError(f"no part {part!r}", f"choose from {', '.join(PARTS)}")
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in measure_all(quick, folders, progress, only).items():
-        write_report(as_report(rows), out / f"{name}.json")
-        DRAW[name](rows, out / f"{name}.png")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {out} cannot be made ({error.strerror})", "name another with --out") from error
+    check_plot(out / "figure.png")
+    for name, report in measure_parts(quick, folders, progress, only):
+        write_report(report, out / f"{name}.json")
+        DRAW[name](report["rows"], out / f"{name}.png")
+        write_page(out)
+        progress(f"{name}: {report['took_s']:.0f} s")
+
+
+def write_page(out: Path) -> None:
+    """README.md from the JSON files that are there; nothing is measured."""
     found = {name: read_report(out / f"{name}.json") for name in PARTS if (out / f"{name}.json").exists()}
-    (out / "README.md").write_text(as_markdown(found), encoding="utf-8")
+    if not found:
+        raise InputError(f"{out} holds no results yet", "make them: voxcam bench report")
+    write_atomically(out / "README.md", as_markdown(found).encode())
 
 
 def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
-    machine = describe_machine()
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    """The page: for each machine that parts were measured on its description, then the parts."""
     lines = [
         "# Bench",
         "",
         "Made by `voxcam bench report`. Every figure can be made again by the command under it; the rows behind it, and"
-        " the machine and its load at that time, lie beside it as JSON.",
+        " the machine and its load at that time, lie beside it as JSON. `spread` is (max - min) / median of the repeats"
+        " (for delays, of the medians of five stretches of the stream): a smaller change is noise. Timings that are"
+        " compared were taken in turns in one run.",
         "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB,"
-        f" {' '.join(machine['flags'])}; power governor {machine['governor']}; {machine['system']},"
-        f" Python {machine['python']}; {versions}.",
+        *dict.fromkeys(_machine(report["machine"]) for report in reports.values()),
     ]
     for name, report in reports.items():
-        load = report["machine"].get("load") or ["?"]
         lines += ["", f"## {TITLES[name]}", "", *_says(name, report["rows"]), ""]
-        lines += [f"![{name}]({name}.png)", "", f"`{_command(name)}` Load on the machine then: {load[0]}.", ""]
+        lines += [f"![{name}]({name}.png)", "", f"`{_command(name)}` {_circumstances(report)}", ""]
         lines += [_table(name, report["rows"])]
     return "\n".join(lines) + "\n"
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
+    return (
+        f"Machine: {machine.get('cpu', '?')}, {machine.get('cores', '?')} cores, {machine.get('memory_gb', '?')} GB,"
+        f" {' '.join(machine.get('flags', []))}; power governor {machine.get('governor', '?')};"
+        f" {machine.get('system', '?')}, Python {machine.get('python', '?')}; {versions}."
+    )
+
+
+def _circumstances(report: dict[str, Any]) -> str:
+    """Load before (after, in files of older versions) and how long it took."""
+    machine = report["machine"]
+    load = machine.get("load_before") or machine.get("load") or ["?"]
+    took = f"; measured in {report['took_s']:.0f} s" if "took_s" in report else ""
+    return f"Load on the machine {'before' if 'load_before' in machine else 'then'}: {load[0]}{took}."
 
 
 def _command(name: str) -> str:
@@ -127,13 +182,21 @@ def _table(name: str, rows: list[Row]) -> str:
         {"system": system, **{row["noise"]: row["value"] for row in shares if row["system"] == system}}
         for system in dict.fromkeys(row["system"] for row in shares)
     ]
-    tables = [markdown_table(mouth, columns, heads), "Share of open pictures on noise alone, at the level of speech:"]
+    tables = [markdown_table(mouth, columns, heads)]
+    apart = [row for row in rows if row["measure"] == "difference"]
+    if apart:
+        tables.append("What the encoders differ by, clip by clip (the same clips in the same noise):")
+        headed = ("difference", "score", "lookahead, ms", "SNR, dB", "mean", "standard error", "clips")
+        keys = ("of", "score", "lookahead_ms", "snr_db", "value", "value_error", "clips")
+        tables.append(markdown_table(apart, keys, headed))
+    tables.append("Share of open pictures on noise alone, at the level of speech:")
     tables.append(markdown_table(wide, ("system", *kinds)))
     emotion = [row for row in rows if row["measure"] == "mouth_opening_by_emotion"]
     if emotion:
         tables.append("r of the opening by emotion of the voice (whole clips, another corpus):")
         titles = ("system", "emotion", "r", "standard error", "clips")
-        tables.append(markdown_table(emotion, ("system", "emotion", "value", "value_error", "count"), titles))
+        told = [row if row["count"] > 1 else {**row, "value_error": "one clip"} for row in emotion]
+        tables.append(markdown_table(told, ("system", "emotion", "value", "value_error", "count"), titles))
     return "\n\n".join(tables)
 
 
@@ -184,14 +247,51 @@ def _says(name: str, rows: list[Row]) -> list[str]:
             f" picture {start['value']:.2f} s."  # type: ignore[index]
         ]
     if name == "scale":
-        return [
-            "Processor time a picture does not depend on how long a session has run; it falls a little with the"
-            " picture rate, as the encoder's share is spread; it grows with the photo until the photo is scaled to what"
-            " a camera shows."
-        ]
+        return _says_scale(rows)
     best = [row for row in rows if row["measure"] == "mouth_opening" and "r_in_words" in row]
     lines = []
     for system in dict.fromkeys(row["system"] for row in best):
         clean = next(row for row in best if row["system"] == system)
-        lines.append(f"{system} {clean['r_in_words']:.2f}")
-    return [f"r of the mouth's opening in words, clean: {', '.join(lines)}."]
+        lines.append(f"{system} {clean['r_in_words']:.2f} ± {clean['r_in_words_error']:.2f}")
+    said = [f"r of the mouth's opening in words, clean: {', '.join(lines)} (± standard error over clips)."]
+    differences = [row for row in rows if row["measure"] == "difference" and row["score"] == "r_in_words"]
+    for of, lookahead_ms in dict.fromkeys((row["of"], row["lookahead_ms"]) for row in differences):
+        same = [row for row in differences if (row["of"], row["lookahead_ms"]) == (of, lookahead_ms)]
+        figures = ", ".join(f"{row['snr_db']} dB {row['value']:+.3f} ± {row['value_error']:.3f}" for row in same)
+        said.append(f"{of}, {lookahead_ms} ms, clip by clip: {figures.replace('clean dB', 'clean')}.")
+    return said
+
+
+def _says_scale(rows: list[Row]) -> list[str]:
+    """From the shortest to the longest session, the slowest to the fastest rate, the smallest to the largest photo."""
+
+    def ends(measure: str, axis: str) -> tuple[Row, Row] | None:
+        found = [row for row in rows if row["measure"] == measure and row["axis"] == axis]
+        return (found[0], found[-1]) if len(found) > 1 else None
+
+    said = []
+    session, memory = ends("cpu_per_picture", "session"), ends("memory_growth", "session")
+    if session and memory:
+        first, last = session
+        said.append(
+            f"A session of {last['minutes']:g} min, run faster than real time ({last.get('drawn', 'the photo')}, 25"
+            f" pictures/s): a picture takes {first['value']:.2f} ms of processor time up to minute {first['minutes']:g}"
+            f" and {last['value']:.2f} ms up to minute {last['minutes']:g}; memory grows by {memory[1]['value']:.1f} MB"
+            " after its first ten seconds."
+        )
+    rates = ends("cpu_per_picture", "picture rate")
+    if rates:
+        first, last = rates
+        said.append(
+            f"At {first['picture_rate']} pictures/s a picture takes {first['value']:.1f} ms, the encoder's share in it;"
+            f" at {last['picture_rate']} {last['value']:.1f} ms."
+        )
+    photos, analyses = ends("cpu_per_picture", "photo"), ends("analysis", "photo")
+    if photos and analyses:
+        first, last = photos
+        said.append(
+            f"From a photo of {first['megapixels']:g} MP to one of {last['megapixels']:g} MP a picture's time grows"
+            f" from {first['value']:.1f} to {last['value']:.1f} ms, for it is drawn at {last['drawn']} at most; the"
+            f" analysis, once, from {analyses[0]['value']:.1f} to {analyses[1]['value']:.1f} s."
+        )
+    return said

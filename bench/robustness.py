@@ -9,11 +9,15 @@ lookahead; delay counts, since r is taken at lag 0. Beside ours stand baselines 
     ridge        ridge regression on five pictures of 40 log-mel bands, taught on the other talkers
 
 The last two are taught on clips of the same kind, which favours them.
+
+Several encoders, such as one that was trained without the disentangling terms, hear the same clips in the same noise:
+their difference is taken clip by clip, and its standard error is far smaller than that of either figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +27,8 @@ from bench.clips import LIPS, Clip
 from bench.latency import Progress
 from bench.rig import HOP, hops_of, read_sound
 from bench.rows import Row
-from engines.encoder import open_encoder
-from engines.errors import InputError
+from engines.encoder import Encoder, open_encoder
+from engines.errors import ConfigError, InputError
 from engines.geometry import load_geometry
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
@@ -34,10 +38,14 @@ from realtime.meters import Meters
 from realtime.pipeline import VoiceStage
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
+SHIPPED = {"voxcam": "encoder"}  # name in the report -> card
+RECORDINGS = 12  # noises that are used at least, where the folder has so many; three of each kind at most
+SOUNDS = (".wav", ".opus", ".flac", ".ogg", ".mp3", ".m4a", ".aiff")
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 OPEN_SHARE = 0.25  # of the way from a system's own 5th to its 95th percentile in clean speech: above counts as open
 RIDGE = 3.0
 BANDS_HZ = ((80, 500), (500, 1500), (1500, 5000))
+BASELINES = ("deaf", "loudness", "three bands", "ridge", "still photo")
 Course = Callable[[Clip, np.ndarray], np.ndarray]  # clip, its sound with noise -> (pictures,) opening
 
 
@@ -49,12 +57,35 @@ class System:
     course: Course
     motion: Callable[[Clip, np.ndarray], np.ndarray] | None = None
     deaf: bool = False
+    encoder: str = ""  # which of ours
+    lookahead_ms: int | None = None
+
+    @property
+    def about(self) -> Row:
+        ours = {"encoder": self.encoder, "lookahead_ms": self.lookahead_ms} if self.encoder else {}
+        return {"system": self.name, **ours}
+
+
+def named_encoders(given: Sequence[str]) -> dict[str, str]:
+    """NAME=CARD, or CARD alone, as typed -> name -> card; the shipped one where nothing is given."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, card = text.partition("=")
+        if not equals or Path(text).exists():
+            name, card = Path(text).name.removesuffix(".card.json"), text
+            name = "voxcam" if text == "encoder" else name
+        if not name or not card:
+            raise ConfigError(f"--encoder {text} is not NAME=CARD", "such as --encoder without=runs/encoder.card.json")
+        if name in found or name in BASELINES:
+            raise ConfigError(f"two systems are called {name!r}", "give each encoder a name of its own: NAME=CARD")
+        found[name] = card
+    return found or dict(SHIPPED)
 
 
 def measure_robustness(
     clips: list[Clip],
     lookaheads_ms: tuple[int, ...] = SPEC.lookaheads_ms,
-    encoders: tuple[str, ...] = ("encoder",),
+    encoders: Mapping[str, str] = SHIPPED,
     noise: Path | None = None,
     teachers: list[Clip] | None = None,
     emotional: list[Clip] | None = None,
@@ -64,31 +95,65 @@ def measure_robustness(
 ) -> list[Row]:
     """Rows of r (whole clip, in words), lip distance and openness on noise alone, by system and SNR.
 
+    encoders: name in the report -> card. Behind the first one stand rows of what each other one differs from it by.
     teachers: clips to teach the baselines on; the other talkers' clips if left out. emotional: clips whose names tell
     an emotion, for rows of r by emotion; the clips themselves if left out.
     """
     noises = recorded_noises(noise) if noise is not None else made_noises(clips, seed)
-    systems = []
-    for encoder in encoders:
-        label = "voxcam" if encoder == "encoder" else Path(encoder).name.removesuffix(".card.json")
-        systems += [voxcam_system(f"{label} {lookahead} ms", encoder, lookahead) for lookahead in lookaheads_ms]
-    systems += [deaf(clips), loudness(), three_bands(teachers or clips), ridge(teachers or clips)]
     basis = load_geometry()[0][: len(SPEECH_CHANNELS)][:, LIPS]
-    rows = []
-    for system in systems:
-        progress(f"robustness: {system.name}")
-        random = np.random.default_rng(seed)
-        rows.append(_scored(system, clips, [clip.sound for clip in clips], "clean", basis))
-        for snr_db in snrs_db if not system.deaf else ():
-            sounds = [mix(clip.sound, noises[k % len(noises)][1], snr_db, random) for k, clip in enumerate(clips)]
-            rows.append(_scored(system, clips, sounds, f"{snr_db:g}", basis))
-        if not system.deaf:
-            rows += _on_noise_alone(system, clips, noises, random)
-    rows.append(_static(clips))
-    return rows + _by_emotion(systems, emotional or clips)
+    rows: list[Row] = []
+    differences = Differences(next(iter(encoders)))
+    with ExitStack() as stack:
+        systems: list[System] = []
+        for name, card in encoders.items():
+            encoder = stack.enter_context(open_encoder(card))
+            systems += [voxcam_system(name, encoder, lookahead) for lookahead in lookaheads_ms]
+        systems += [deaf(clips), loudness(), three_bands(teachers or clips), ridge(teachers or clips)]
+        for system in systems:
+            progress(f"robustness: {system.name}, {len(clips)} clips")
+            random = np.random.default_rng(seed)  # every system hears the same noise
+            rows.append(_scored(system, clips, [clip.sound for clip in clips], "clean", basis, differences))
+            for snr_db in snrs_db if not system.deaf else ():
+                sounds = [mix(clip.sound, noises[k % len(noises)][1], snr_db, random) for k, clip in enumerate(clips)]
+                rows.append(_scored(system, clips, sounds, f"{snr_db:g}", basis, differences))
+            if not system.deaf:
+                rows += _on_noise_alone(system, clips, noises, random)
+        rows.append(_static(clips))
+        return rows + differences.rows() + _by_emotion(systems, emotional or clips)
 
 
-def _scored(system: System, clips: list[Clip], sounds: list[np.ndarray], snr: str, basis: np.ndarray) -> Row:
+class Differences:
+    """What other encoders differ from the first one by, clip by clip."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        self.scores: dict[tuple[str, int | None, str, str], np.ndarray] = {}
+
+    def add(self, system: System, snr: str, scores: Mapping[str, Sequence[float]]) -> None:
+        for score, values in scores.items() if system.encoder else ():
+            self.scores[system.encoder, system.lookahead_ms, snr, score] = np.array(values)
+
+    def rows(self) -> list[Row]:
+        """The first less the other, mean and standard error over clips."""
+        found: list[Row] = []
+        for (encoder, lookahead_ms, snr, score), values in self.scores.items():
+            if encoder == self.first:
+                continue
+            less = list(self.scores[self.first, lookahead_ms, snr, score] - values)
+            row: Row = {"measure": "difference", "of": f"{self.first} less {encoder}", "score": score, "snr_db": snr}
+            row |= {"lookahead_ms": lookahead_ms, "clips": len(less), "value": _mean(less), "value_error": _error(less)}
+            found.append(row | {"spread": _relative(2 * _error(less), _mean(less))})
+        return found
+
+
+def _scored(
+    system: System,
+    clips: list[Clip],
+    sounds: list[np.ndarray],
+    snr: str,
+    basis: np.ndarray,
+    differences: Differences,
+) -> Row:
     whole, words, distances, slopes = [], [], [], []
     for clip, sound in zip(clips, sounds, strict=True):
         if system.motion is not None:
@@ -103,9 +168,11 @@ def _scored(system: System, clips: list[Clip], sounds: list[np.ndarray], snr: st
         inside = seen & clip.in_words
         words.append(correlation(guess[inside], truth[inside]))
         slopes.append(float(np.std(guess[inside]) / max(np.std(truth[inside]), 1e-6)))
-    row: Row = {"measure": "mouth_opening", "system": system.name, "snr_db": snr, "clips": len(clips)}
+    differences.add(system, snr, {"r_all": whole, "r_in_words": words, "lip_distance": distances})
+    row: Row = {"measure": "mouth_opening", **system.about, "snr_db": snr, "clips": len(clips)}
     row |= {"r_all": _mean(whole), "r_in_words": _mean(words), "r_in_words_error": _error(words)}
-    row |= {"r_all_error": _error(whole), "value": _mean(words), "unit": "r", "spread": 2 * _error(words)}
+    row |= {"r_all_error": _error(whole), "value": _mean(words), "unit": "r"}
+    row |= {"value_error": _error(words), "spread": _relative(2 * _error(words), _mean(words))}
     if distances:
         row |= {"lip_distance": _mean(distances), "lip_distance_error": _error(distances)}
         row["swing"] = _mean(slopes)  # deviation over the true one: 1 opens as far as the person does
@@ -116,7 +183,7 @@ def _static(clips: list[Clip]) -> Row:
     still = [lip_distance(clip, np.broadcast_to(clip.rest_lips, clip.lips.shape)) for clip in clips]
     return {
         "measure": "mouth_opening",
-        "system": "still photo",
+        "system": BASELINES[-1],
         "snr_db": "clean",
         "clips": len(clips),
         "lip_distance": _mean(still),
@@ -145,8 +212,9 @@ def _on_noise_alone(
 
 
 def _share_row(system: System, kind: str, values: list[float]) -> Row:
-    row: Row = {"measure": "open_on_noise_alone", "system": system.name, "noise": kind}
-    return row | {"value": _mean(values), "value_error": _error(values), "unit": "share", "count": len(values)}
+    row: Row = {"measure": "open_on_noise_alone", **system.about, "noise": kind}
+    row |= {"value": _mean(values), "value_error": _error(values), "unit": "share", "count": len(values)}
+    return row | {"spread": _relative(2 * _error(values), _mean(values))}
 
 
 def _by_emotion(systems: list[System], clips: list[Clip]) -> list[Row]:
@@ -160,10 +228,9 @@ def _by_emotion(systems: list[System], clips: list[Clip]) -> list[Row]:
                 truth = clip.motion[:, OPEN]
                 seen = np.isfinite(truth) & clip.in_words
                 values.append(correlation(system.course(clip, clip.sound)[seen], truth[seen]))
-            row: Row = {"measure": "mouth_opening_by_emotion", "system": system.name, "emotion": emotion}
-            rows.append(
-                row | {"value": _mean(values), "value_error": _error(values), "unit": "r", "count": len(values)}
-            )
+            row: Row = {"measure": "mouth_opening_by_emotion", **system.about, "emotion": emotion}
+            row |= {"value": _mean(values), "value_error": _error(values), "unit": "r", "count": len(values)}
+            rows.append(row | {"spread": _relative(2 * _error(values), _mean(values))})
     return rows
 
 
@@ -184,8 +251,14 @@ def _mean(values: list[float]) -> float:
 
 
 def _error(values: list[float]) -> float:
-    """Standard error of the mean over clips."""
-    return round(float(np.nanstd(values) / np.sqrt(max(len(values), 1))), 4)
+    """Standard error of the mean over clips; 0 where one clip alone tells of none."""
+    count = int(np.isfinite(values).sum())
+    return round(float(np.nanstd(values, ddof=1) / np.sqrt(count)), 4) if count > 1 else 0.0
+
+
+def _relative(band: float, value: float) -> float:
+    """A band as a share of its value, as `spread` is everywhere."""
+    return round(band / abs(value), 4) if value else 0.0
 
 
 # Sound
@@ -222,17 +295,15 @@ def mix(sound: np.ndarray, recording: np.ndarray, snr_db: float, random: np.rand
 
 
 def recorded_noises(folder: Path) -> list[tuple[str, np.ndarray]]:
-    """(kind, sound) of a folder KIND/NAME.wav (or opus, flac, ogg), kinds in turn; InputError where there are none."""
-    paths = [
-        p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in (".wav", ".opus", ".flac", ".ogg", ".mp3")
-    ]
+    """(kind, sound) of a folder KIND/NAME.wav (or opus, flac, ...), kinds in turn; InputError where there are none."""
+    paths = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in SOUNDS]
     if not paths:
         raise InputError(f"{folder} holds no sounds", "name a folder of recordings: KIND/NAME.wav")
     by_kind: dict[str, list[Path]] = {}
     for path in paths:
         by_kind.setdefault(path.parent.name, []).append(path)
     order = [kind[k] for k in range(max(map(len, by_kind.values()))) for kind in by_kind.values() if k < len(kind)]
-    return [(path.parent.name, read_sound(path)) for path in order[: 3 * len(by_kind)]]
+    return [(path.parent.name, read_sound(path)) for path in order[: max(3 * len(by_kind), RECORDINGS)]]
 
 
 def made_noises(clips: list[Clip], seed: int) -> list[tuple[str, np.ndarray]]:
@@ -268,21 +339,23 @@ def made_noises(clips: list[Clip], seed: int) -> list[tuple[str, np.ndarray]]:
 # Systems
 
 
-def voxcam_system(name: str, encoder_card: str, lookahead_ms: int) -> System:
+def voxcam_system(name: str, encoder: Encoder, lookahead_ms: int) -> System:
     """Ours: encoder, shaper and latent ring as live; without idle motion and emotion, so that speech alone moves it."""
-    encoder = open_encoder(encoder_card)
     shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, idle=False, emotion="off")
 
     def motion(clip: Clip, sound: np.ndarray) -> np.ndarray:
-        ring = LatentRing(capacity=4096)
-        stage = VoiceStage(encoder, shaper, ring, Meters(), lookahead_ms=lookahead_ms)
         ends = picture_ends(clip) + lookahead_ms * SPEC.sample_rate_hz // 1000
+        ring = LatentRing(capacity=int(ends[-1]) // SPEC.chunk_samples + 64)
+        stage = VoiceStage(encoder, shaper, ring, Meters(), lookahead_ms=lookahead_ms)
         padded = np.concatenate([sound, np.zeros(max(0, int(ends[-1]) + 2 * HOP - len(sound)), np.float32)])
-        for index, hop in enumerate(hops_of(padded)):
+        for index, hop in enumerate(hops_of(padded[: int(ends[-1]) + 2 * HOP])):
             stage.hear(AudioHop(index, hop[:, 0], 0))
         return np.array([ring.at(int(end)) for end in ends])[:, : len(SPEECH_CHANNELS)]
 
-    return System(name, lambda clip, sound: motion(clip, sound)[:, OPEN], motion)
+    def opening(clip: Clip, sound: np.ndarray) -> np.ndarray:
+        return motion(clip, sound)[:, OPEN]
+
+    return System(f"{name} {lookahead_ms} ms", opening, motion, encoder=name, lookahead_ms=lookahead_ms)
 
 
 def picture_ends(clip: Clip) -> np.ndarray:

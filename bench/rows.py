@@ -18,18 +18,18 @@ from engines.errors import InputError
 
 Row = dict[str, Any]
 LIBRARIES = ("voxcam", "numpy", "numba", "opencv-python-headless", "onnxruntime", "openvino", "tensorrt-rtx-cu13", "av")
-VALUES = ("p50_ms", "value")  # what compare looks at, the first that a row has
-NOT_IDENTITY = (
-    "repeats",
-    "spread",
-    "count",
-    "unit",
-    "note",
-    "pictures",
-    "late",
-    "starved",
-    "events",
-)  # of what is no measured number
+VALUES = ("p50_ms", "value", "ms")  # what compare looks at, the first that a row has
+STRETCHES = 5  # a stream's durations are cut into so many parts: their medians tell what repeats alone vary by
+MEASURED = frozenset(  # what says nothing about which row this is
+    (
+        *VALUES,
+        *("repeats", "spread", "count", "unit", "note", "course_mb"),
+        *("pictures", "late", "starved", "events"),
+        *("clips", "r_all", "r_in_words", "lip_distance", "swing"),
+        *("per_second", "error", "worst_tensor", "verified", "size_mb", "build_s"),
+        *("opening_error", "phones_same", "psnr_db"),
+    )
+)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -51,8 +51,13 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,
-        "load": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else [],
+        "load": load_average(),
     }
+
+
+def load_average() -> list[float]:
+    """Programs that want a core, over the last 1, 5 and 15 minutes; empty where the system does not tell."""
+    return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
 def _memory_gb() -> float:
@@ -63,32 +68,43 @@ def _memory_gb() -> float:
 
 
 def latency_row(measure: str, values_ms: Sequence[float], **about: Any) -> Row:
-    """One row of durations: percentiles over `values_ms`."""
+    """One row of durations in the order they came: percentiles, and the spread of the medians of five stretches."""
     values = np.asarray(values_ms, float)
     quantiles = np.quantile(values, (0.5, 0.95, 0.99)) if len(values) else (float("nan"),) * 3
     row: Row = {"measure": measure, **about}
     row |= {name: round(float(v), 3) for name, v in zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True)}
-    return row | {"max_ms": round(float(values.max()), 3) if len(values) else float("nan"), "count": len(values)}
+    row |= {"max_ms": round(float(values.max()), 3) if len(values) else float("nan"), "count": len(values)}
+    if len(values) >= 2 * STRETCHES:
+        medians = [float(np.median(stretch)) for stretch in np.array_split(values, STRETCHES)]
+        row |= {"repeats": [round(median, 3) for median in medians], "spread": round(_spread(medians), 4)}
+    return row
+
+
+def _spread(values: Sequence[float]) -> float:
+    """(max - min) / median."""
+    middle = float(np.median(values))
+    return (max(values) - min(values)) / abs(middle) if middle else 0.0
 
 
 def value_row(measure: str, repeats: Iterable[float], unit: str, **about: Any) -> Row:
     """One row of a value measured several times: the median, and the spread as (max - min) / median."""
     values = [float(value) for value in repeats]
-    middle = float(np.median(values))
-    spread = (max(values) - min(values)) / abs(middle) if middle else 0.0
     return {
         "measure": measure,
         **about,
-        "value": round(middle, 5),
+        "value": round(float(np.median(values)), 5),
         "unit": unit,
         "repeats": [round(value, 5) for value in values],
-        "spread": round(spread, 4),
+        "spread": round(_spread(values), 4),
         "count": len(values),
     }
 
 
-def as_report(rows: list[Row], **more: Any) -> dict[str, Any]:
-    return {"machine": describe_machine(), **more, "rows": rows}
+def as_report(rows: list[Row], load_before: Sequence[float] = (), **more: Any) -> dict[str, Any]:
+    """Rows and machine. `load_before` is what others wanted of the machine when the measuring began: our own work
+    counts in the load afterwards."""
+    load = {"load_before": list(load_before)} if load_before else {}
+    return {"machine": describe_machine() | load, **more, "rows": rows}
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:
@@ -110,20 +126,19 @@ def read_report(path: Path) -> dict[str, Any]:
 
 def identity(row: Row) -> tuple[tuple[str, Any], ...]:
     """What a row is about: all that is not a measured number."""
-    measured = (*NOT_IDENTITY, *VALUES)
     return tuple(
         sorted(
             (key, str(value))
             for key, value in row.items()
-            if key == "lookahead_ms" or (key not in measured and not key.endswith(("_ms", "_error")))
+            if key == "lookahead_ms" or (key not in MEASURED and not key.endswith(("_ms", "_error")))
         )
     )
 
 
 def compare(first: dict[str, Any], second: dict[str, Any]) -> list[Row]:
-    """Rows of both side by side: the change in per cent, and the band that repeats alone would give.
+    """Rows of both side by side: the change as a share of the first, and the band that repeats alone would give.
 
-    The band is the larger spread of the two; for percentiles, where nothing was repeated, the distance of p50 and p95.
+    The band is the larger one of the two, NaN where neither was repeated: then no change is called clear.
     """
     others = {identity(row): row for row in second["rows"]}
     found = []
@@ -133,26 +148,32 @@ def compare(first: dict[str, Any], second: dict[str, Any]) -> list[Row]:
         if other is None or key is None or key not in other:
             continue
         before, after = float(row[key]), float(other[key])
-        change = (after - before) / abs(before) if before else float("nan")
-        band = max(_band(row), _band(other))
+        bands = [band for band in (_band(row, key), _band(other, key)) if np.isfinite(band)]
+        band = max(bands, default=float("nan"))
+        share = abs(before) if before else float("nan")
         found.append(
             {
                 "measure": row["measure"],
                 "about": about(row),
                 "before": before,
                 "after": after,
-                "change": round(change, 4),
-                "band": round(band, 4),
-                "clear": bool(abs(change) > band),
+                "change": round((after - before) / share, 4),
+                "band": round(band / share, 4),
+                "clear": bool(abs(after - before) > band),
             }
         )
     return found
 
 
-def _band(row: Row) -> float:
+def _band(row: Row, key: str) -> float:
+    """What a row's value varies by from repeat to repeat, in its own unit; NaN where it was measured once."""
+    if row.get("count", 2) < 2:
+        return float("nan")
+    if "value_error" in row:  # a mean over clips: two standard errors
+        return 2 * float(row["value_error"])
     if "spread" in row:
-        return float(row["spread"])
-    return abs(row["p95_ms"] - row["p50_ms"]) / abs(row["p50_ms"]) if row.get("p50_ms") else 0.0
+        return float(row["spread"]) * abs(float(row[key]))
+    return abs(row["p95_ms"] - row["p50_ms"]) if "p95_ms" in row else float("nan")
 
 
 def about(row: Row) -> str:

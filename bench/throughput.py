@@ -21,9 +21,9 @@ from bench.rows import Row, value_row
 from bench.yardstick import yardstick_card
 from engines.backends import BACKENDS, find_backend
 from engines.build import models, open_engine
-from engines.card import card_path, read_card
+from engines.card import EngineCard, card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, VoxcamError
-from engines.golden import golden_path, read_golden
+from engines.golden import Golden, golden_path, read_golden, verify
 from engines.spec import SPEC
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioHop
@@ -65,17 +65,19 @@ def measure_throughput(
     if backend != "all" and backend not in BACKENDS:
         raise ConfigError(f"no engine {backend!r}", f"choose all or one of {', '.join(BACKENDS)}")
     with ExitStack() as stack:
-        contestants = [drawing(rig)]
+        contestants, refused = [drawing(rig)], list[Row]()
         cards = [card_path(name) for name in models()] + ([yardstick_card()] if yardstick else [])
         for card in cards:
             for count in threads:
-                contestants += list(engine_contestants(card, backend, count, stack, progress))
+                accepted, others = engine_contestants(card, backend, count, stack, progress)
+                contestants += accepted
+                refused += others
         for turn in range(repeats):
             progress(f"throughput: round {turn + 1} of {repeats}, {len(contestants)} contestants")
             for contestant in contestants:
                 contestant.take_turn(TURN_S)
     rows = [value_row("calls_per_second", c.rates, _unit(c), **c.about) for c in contestants]
-    return rows + _against_yardstick(contestants) + render_rows(rig, repeats=min(repeats, 3))
+    return rows + refused + _against_yardstick(contestants) + render_rows(rig, repeats=min(repeats, 3))
 
 
 def _unit(contestant: Contestant) -> str:
@@ -110,11 +112,15 @@ def motion_course(rig: Rig, samples: np.ndarray, lookahead_ms: int = 0) -> np.nd
 
 def engine_contestants(
     card: Path, backend: str, threads: int, stack: ExitStack, progress: Progress
-) -> list[Contestant]:
-    """Every engine of a model that can be opened here without building, or was built."""
+) -> tuple[list[Contestant], list[Row]]:
+    """Every engine of a model that can be opened here without building, or was built; and a row for each refused one.
+
+    What fails against the golden stream would never be used, so its speed is no figure.
+    """
     found = read_card(card)
-    inputs = _inputs(card)
-    contestants = []
+    golden = _golden(card)
+    inputs = dict(golden.inputs) if golden is not None else _random_inputs(found)
+    contestants, refused = [], []
     for name in BACKENDS if backend == "all" else (backend,):
         module = find_backend(name)
         try:
@@ -130,8 +136,13 @@ def engine_contestants(
             except VoxcamError:
                 continue  # not built: `voxcam bench engines` builds all, this measures what is there
             about = {"model": found.name, "engine": f"{name} {device}", "precision": precision, "threads": threads}
-            contestants.append(Contestant(stepper(session, inputs), **about))
-    return contestants
+            comparison = verify(session, golden) if golden is not None else None
+            if comparison is None or comparison.passed:
+                contestants.append(Contestant(stepper(session, inputs), **about))
+            else:
+                progress(f"refused: {found.name} {name} {precision}: {comparison.refusal()}")
+                refused.append({"measure": "refused", **about, "note": comparison.refusal()})
+    return contestants, refused
 
 
 def stepper(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
@@ -151,13 +162,16 @@ def stepper(session: Any, inputs: dict[str, np.ndarray]) -> Callable[[], None]:
     return step
 
 
-def _inputs(card: Path) -> dict[str, np.ndarray]:
+def _golden(card: Path) -> Golden | None:
+    """The model's golden stream; None for the yardstick, which has none."""
     found = read_card(card)
-    golden = golden_path(found, card.parent)
-    if golden.exists():
-        return dict(read_golden(golden, found).inputs)
+    path = golden_path(found, card.parent)
+    return read_golden(path, found) if path.exists() else None
+
+
+def _random_inputs(card: EngineCard) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
-    return {name: random.random((4, *tensor.shape), np.float32) for name, tensor in found.inputs.items()}
+    return {name: random.random((4, *tensor.shape), np.float32) for name, tensor in card.inputs.items()}
 
 
 def _against_yardstick(contestants: list[Contestant]) -> list[Row]:

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+import bench.report
 from bench.figures import DRAW, draw_engines
-from bench.report import as_markdown
+from bench.report import PARTS, as_markdown
 from bench.rows import latency_row, value_row
 from realtime.cli import main
 
@@ -37,6 +38,22 @@ def run(capsys):
         (("robustness", "--clips", "/nowhere"), 1, "there is no folder /nowhere"),
         (("report", "--only", "speed"), 2, "no part 'speed'"),
         (("engines", "--backend", "tflite"), 2, "no backend 'tflite'"),
+        (("report", "--only", "robustness"), 2, "name their folder: --clips FOLDER"),
+        (("report", "--noise", "/tmp"), 2, "--noise is for robustness"),
+        (("report", "--page", "--out", "empty"), 1, "holds no results yet"),
+        (("robustness", "--clips", ".", "--encoder", "=x"), 2, "is not NAME=CARD"),
+        (("robustness", "--clips", ".", "--encoder", "a=encoder", "--encoder", "a=encoder"), 2, "called 'a'"),
+        (("robustness", "--clips", ".", "--encoder", "deaf=encoder"), 2, "called 'deaf'"),
+        (("robustness", "--clips", ".", "--encoder", "a=/nowhere.card.json"), 1, "/nowhere.card.json"),
+        (("scale", "--fps", "13"), 2, "13 pictures a second"),
+        (("scale", "--megapixels", "500"), 2, "from 0.1 to 60"),
+        (("scale", "--minutes", "nan"), 2, "from 0.2 to 600"),
+        (("throughput", "--threads", "0"), 2, "from 1 to 64"),
+        (("latency", "--plot", "figure.gif"), 2, "use one of .png, .svg, .pdf"),
+        (("latency", "--plot", "none/figure.png"), 1, "there is no folder none"),
+        (("latency", "--json", "none/a.json"), 1, "there is no folder none"),
+        (("latency", "--json", "."), 1, "is a folder"),
+        (("--json", "a.json"), 2, "such as voxcam bench latency --json"),
         (("--compare", "/nowhere/a.json", "/nowhere/b.json"), 1, "no benchmark result"),
     ],
 )
@@ -85,6 +102,7 @@ def _rows() -> dict[str, list]:
     throughput = [
         value_row("calls_per_second", [110, 120], "1/s", **{**about, "model": "generator 1280x720"}),
         value_row("calls_per_second", [20, 22], "1/s", **about),
+        {"measure": "refused", **about, "model": "encoder", "note": "content is off by 0.2"},
         value_row("generator_against_yardstick", [5.5], "times faster", **about),
         value_row("render_real_time_factor", [0.4], "s/s"),
     ]
@@ -100,13 +118,26 @@ def _rows() -> dict[str, list]:
         value_row("analysis", [1], "s", axis="photo", megapixels=0.3),
     ]
     mouth = {"measure": "mouth_opening", "clips": 3, "r_all": 0.7, "r_in_words": 0.6, "r_in_words_error": 0.1}
-    robustness = [
-        {**mouth, "system": system, "snr_db": snr} for system in ("voxcam 0 ms", "deaf") for snr in ("clean", "0")
-    ]
+    lips = {"lip_distance": 0.02, "lip_distance_error": 0.001}
     share = {"measure": "open_on_noise_alone", "value": 0.1, "value_error": 0.02}
-    robustness += [{**share, "system": "voxcam 0 ms", "noise": noise} for noise in ("pink", "all", "silence")]
+    mood = {"measure": "mouth_opening_by_emotion", "value": 0.5, "value_error": 0.1}
+    robustness: list[dict] = []
+    for encoder in ("voxcam", "without"):
+        ours = {"system": f"{encoder} 0 ms", "encoder": encoder, "lookahead_ms": 0}
+        robustness += [{**mouth, **lips, **ours, "snr_db": snr} for snr in ("clean", "0")]
+        robustness += [{**share, **ours, "noise": noise} for noise in ("pink", "all", "silence")]
+        robustness += [{**mood, **ours, "emotion": "anger", "count": count} for count in (1,)]
+    robustness.append({**mouth, "system": "deaf", "snr_db": "clean"})
+    robustness.append({"measure": "mouth_opening", "system": "still photo", "snr_db": "clean", **lips})
+    apart = {"measure": "difference", "of": "voxcam less without", "lookahead_ms": 0, "clips": 3}
+    robustness += [
+        {**apart, "score": score, "snr_db": snr, "value": 0.123, "value_error": 0.045}
+        for score in ("r_in_words", "lip_distance")
+        for snr in ("clean", "0")
+    ]
+    rewrites = [value_row("rewrite", [1.0, 1.1], "ms", what="warp", way="remap", engine="opencv")]
     parts = {"latency": latency, "throughput": throughput, "resources": resources, "scale": scale}
-    return parts | {"robustness": robustness}
+    return parts | {"robustness": robustness, "rewrites": rewrites}
 
 
 @pytest.mark.parametrize("part", list(DRAW))
@@ -128,9 +159,57 @@ def test_engines_figure(tmp_path):
     assert (tmp_path / "e.png").exists()
 
 
+def _reports() -> dict[str, dict]:
+    rows = _rows()
+    return {name: {"machine": {"load_before": [0.5]}, "took_s": 61.2, "rows": rows[name]} for name in PARTS}
+
+
 def test_report_names_a_command_under_each_figure():
-    text = as_markdown({name: {"machine": {"load": [0.5]}, "rows": rows} for name, rows in _rows().items()})
-    for part in DRAW:
+    text = as_markdown(_reports())
+    for part in PARTS:
         assert f"![{part}]({part}.png)" in text
         assert f"`voxcam bench {part}" in text
+    assert text.count("Load on the machine before: 0.5; measured in 61 s.") == len(PARTS)
     assert "| voxcam 0 ms | 0.1 |" in text
+    assert "content is off by 0.2" in text
+    assert "voxcam less without, 0 ms, clip by clip: clean +0.123 ± 0.045, 0 dB +0.123 ± 0.045." in text
+    assert "one clip" in text
+
+
+@pytest.mark.parametrize("change", [{}, {"measure": "nothing of ours"}])
+def test_figure_of_a_comparison(run, tmp_path, change):
+    before = [value_row("cpu_per_picture", [10, 10.1], "ms", axis="photo"), value_row("analysis", [1], "s")]
+    after = [value_row("cpu_per_picture", [20, 20.1], "ms", axis="photo"), value_row("analysis", [2], "s") | change]
+    for name, rows in (("a", before), ("b", after)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"machine": {}, "rows": rows}))
+    files = [str(tmp_path / name) for name in ("a.json", "b.json", "c.json", "c.png")]
+    code, out, _ = run("--compare", *files[:2], "--json", files[2], "--plot", files[3])
+    assert code == 0
+    assert ("one repeat" in out) is not bool(change), "a single measurement tells of no noise, and says so"
+    told = json.loads((tmp_path / "c.json").read_text())["rows"]
+    assert (told[0]["change"], told[0]["clear"]) == (0.995, True)
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_is_written_part_by_part(run, tmp_path, monkeypatch):
+    """What was measured before an interruption is there, page and all; a later run adds the rest."""
+    reports = _reports()
+
+    def measured(quick, folders, progress, only=()):
+        yield "latency", reports["latency"]
+        if not only:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench.report, "measure_parts", measured)
+    assert run("report", "--out", str(tmp_path / "r"))[0] == 130
+    page = (tmp_path / "r" / "README.md").read_text()
+    assert "## Latency" in page
+    assert "## Scale" not in page
+    (tmp_path / "r" / "scale.json").write_text(json.dumps(reports["scale"]))
+    code, out, _ = run("report", "--out", str(tmp_path / "r"), "--only", "latency")
+    assert (code, out.strip()) == (0, str(tmp_path / "r" / "README.md"))
+    assert "## Scale" in (tmp_path / "r" / "README.md").read_text()
+    (tmp_path / "r" / "README.md").unlink()
+    monkeypatch.setattr(bench.report, "measure_parts", None)
+    assert run("report", "--out", str(tmp_path / "r"), "--page")[0] == 0
+    assert "## Latency" in (tmp_path / "r" / "README.md").read_text()

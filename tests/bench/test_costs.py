@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.counting import Counts, breaches, count, read_budgets
+from bench.counting import Counts, breaches, count, count_arrays, read_budgets
 from bench.graph_cost import graph_cost
 from bench.yardstick import make_yardstick, yardstick_card
 from engines.opening import open_session
@@ -49,15 +50,56 @@ def test_yardstick_has_the_published_size(tmp_path):
     assert yardstick_card(tmp_path) == card
 
 
-def test_a_picture_stays_within_its_budgets(rig):
+@pytest.fixture(scope="module")
+def counts(rig):
+    return count(rig)
+
+
+def test_a_picture_stays_within_its_budgets(counts):
     """The regression guard: counts, not times, so that it says the same on every machine."""
-    assert breaches(count(rig), read_budgets()) == []
+    assert breaches(counts, read_budgets()) == []
+
+
+def test_one_more_allocation_a_picture_is_over_budget(rig):
+    """One array that is let go at once, and one small object that is kept: both are noticed."""
+
+    def allocate(engines):
+        draw = engines.generator.draw
+
+        def wasteful(*arguments, **named):
+            np.empty(2048, np.uint8)
+            return draw(*arguments, **named)
+
+        engines.generator.draw = wasteful
+
+    plain, wasteful = (count_arrays(rig, 20, change).made / 20 for change in (lambda engines: None, allocate))
+    assert wasteful == plain + 1
+    within = dict.fromkeys(("engine_calls", "engine_bytes_copied", "kept_bytes", "largest_passing_bytes"), 0)
+    counts = Counts(**within, arrays_made=plain, array_bytes=0, graph_mflop={}, parameter_bytes={}, weight_file_bytes=0)
+    assert breaches(counts, read_budgets()) == []
+    (found,) = breaches(dataclasses.replace(counts, arrays_made=wasteful), read_budgets())
+    assert found.startswith("arrays_made")
+    (found,) = breaches(dataclasses.replace(counts, kept_bytes=sys.getsizeof(object()) + 8), read_budgets())
+    assert found.startswith("kept_bytes")
+
+
+def test_budgets_are_tight(counts):
+    """A budget far above what is counted guards nothing."""
+    budgets = read_budgets()
+    for name, limit in budgets["picture"].items():
+        if name != "kept_bytes":  # 0 but for the interpreter's noise; below the smallest object a picture
+            assert getattr(counts, name) >= 0.8 * limit, name
+    for table in ("graph_mflop", "parameter_bytes"):
+        for model, limit in budgets[table].items():
+            assert getattr(counts, table)[model] >= 0.8 * limit, (table, model)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"engine_calls": 3.5}, "engine_calls"),
+        ({"arrays_made": 1e3}, "arrays_made"),
+        ({"array_bytes": 1e9}, "array_bytes"),
         ({"engine_bytes_copied": 1e9}, "engine_bytes_copied"),
         ({"kept_bytes": 5000.0}, "kept_bytes"),
         ({"largest_passing_bytes": 10**9}, "largest_passing_bytes"),
@@ -68,7 +110,7 @@ def test_a_picture_stays_within_its_budgets(rig):
     ],
 )
 def test_every_budget_can_be_broken(change, message):
-    within = Counts(2.0, 0.0, 0.0, 0, {"encoder": 1.0}, {"encoder": 1}, 1)
+    within = Counts(2.0, 0.0, 0.0, 0.0, 0.0, 0, {"encoder": 1.0}, {"encoder": 1}, 1)
     assert breaches(within, read_budgets()) == []
     (found,) = breaches(dataclasses.replace(within, **change), read_budgets())
     assert message in found

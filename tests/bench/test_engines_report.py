@@ -74,10 +74,25 @@ def test_contestants_of_a_missing_library(tiny, monkeypatch):
     card, told = engines.card.card_path("encoder"), []
     card = engines.card.WEIGHTS / card.name
     with ExitStack() as stack:
-        found = engine_contestants(card, "all", 1, stack, told.append)
+        found, refused = engine_contestants(card, "all", 1, stack, told.append)
         assert {contestant.about["engine"] for contestant in found} == {"onnxruntime cpu"}
+        assert refused == []
         assert "left out: OpenVINO is not installed" in told
         found[0].take_turn(0.01)
         assert found[0].rates[0] > 0
         with pytest.raises(EngineMismatch, match="not installed"):
             engine_contestants(card, "openvino", 1, stack, told.append)
+
+
+def test_an_engine_that_verification_refuses_is_no_figure(tiny, monkeypatch):
+    """It is listed with the reason: it would never be used, so how fast it is wrong is of no use."""
+    from contextlib import ExitStack
+
+    monkeypatch.setitem(engines.golden.TOLERANCES, "fp32", -1.0)
+    card, told = engines.card.WEIGHTS / "encoder.card.json", []
+    with ExitStack() as stack:
+        found, refused = engine_contestants(card, "onnxruntime", 1, stack, told.append)
+    assert found == []
+    assert [(row["measure"], row["precision"]) for row in refused] == [("refused", "fp32")]
+    assert "is off by" in refused[0]["note"]
+    assert any(text.startswith("refused: encoder onnxruntime fp32") for text in told)

@@ -21,7 +21,10 @@ def test_latency_row_has_the_agreed_form():
         "p99_ms": 99.0,
         "max_ms": 100.0,
         "count": 101,
+        "repeats": [10.0, 30.5, 50.5, 70.5, 90.5],
+        "spread": 1.5941,
     }
+    assert "spread" not in latency_row("impulse_to_code", [1.0, 2.0]), "too few for repeats"
 
 
 def test_value_row_keeps_repeats_and_spread():
@@ -45,6 +48,40 @@ def test_comparison_tells_change_from_noise():
     assert (a["change"], a["clear"]) == (0.1, True)
     assert (b["change"], b["clear"]) == (0.1, False)
     assert b["band"] == 0.4
+
+
+def test_one_repeat_tells_of_no_noise():
+    """A change by half may be noise where nothing was repeated; one repeated side is enough to tell."""
+    once, often = {"rows": [value_row("a", [10], "s")]}, {"rows": [value_row("a", [14.9, 15, 15.1], "s")]}
+    (row,) = compare(once, {"rows": [value_row("a", [15], "s")]})
+    assert (row["change"], row["clear"]) == (0.5, False)
+    assert row["band"] != row["band"]
+    (row,) = compare(once, often)
+    assert row["clear"]
+
+
+def test_means_over_clips_compare_by_their_standard_errors():
+    """Rows of robustness are the same rows whatever r came out, and two standard errors are the band."""
+    row = {"measure": "mouth_opening", "system": "voxcam 0 ms", "snr_db": "0", "r_in_words": 0.5, "swing": 1.1}
+    before = {"rows": [row | {"value": 0.5, "value_error": 0.02}]}
+    for value, clear in ((0.53, False), (0.55, True)):
+        after = {"rows": [row | {"r_in_words": value, "swing": 0.9, "value": value, "value_error": 0.01}]}
+        (found,) = compare(before, after)
+        assert (found["clear"], found["band"]) == (clear, 0.08)
+
+
+def test_a_share_that_was_zero():
+    row = {"measure": "open_on_noise_alone", "system": "a", "noise": "all"}
+    before = {"rows": [row | {"value": 0.0, "value_error": 0.0}]}
+    (found,) = compare(before, {"rows": [row | {"value": 0.3, "value_error": 0.05}]})
+    assert found["clear"]
+
+
+def test_engines_compare_by_their_milliseconds():
+    row = {"measure": "engine", "model": "encoder", "backend": "openvino", "precision": "bf16", "error": 0.01}
+    before = {"rows": [row | {"ms": 0.2, "repeats": [5000], "spread": 0.05}]}
+    (found,) = compare(before, {"rows": [row | {"ms": 0.1, "error": 0.02, "spread": 0.05}]})
+    assert (found["change"], found["clear"]) == (-0.5, True)
 
 
 def test_comparison_of_percentiles():
