@@ -165,6 +165,7 @@ class AutoSession(Session):
 
     def hold(self, **inputs: np.ndarray) -> None:
         self.inner.hold(**inputs)
+        self.held = self.inner.held
 
     def adopt(self, state: State) -> BoundState:
         return self.inner.adopt(state)

@@ -91,6 +91,14 @@ class Encoder:
         _, state = self.session.step(self._inputs, state)
         return self._code, state
 
+    def use(self, session: Session) -> None:
+        """Go on with another session of the same model, between two steps; the state is carried over by the next one.
+
+        The session before it is left open.
+        """
+        session.share_buffers(self.session)
+        self.session = session
+
     def flush(self, state: State, lookahead_ms: int = 80) -> tuple[list[Code], State]:
         """End a stream: the codes still owed at this lookahead, exactly lookahead / 20 ms of them, heard as silence."""
         silence = np.zeros(SPEC.chunk_samples, np.float32)

@@ -129,6 +129,12 @@ class Generator:
         if self.session is not None:
             self.session.close()
 
+    def use(self, session: Session) -> None:
+        """Go on with another session of the same model, between two pictures. The session before it is left open."""
+        if self.session is not None:
+            session.share_buffers(self.session)
+        self.session = session
+
     def draw(self, code: np.ndarray, portrait: Portrait, out: np.ndarray | None = None) -> np.ndarray:
         """The portrait at a motion code (25,): a picture (H, W, 3) uint8 RGB, in `out` where given.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from engines.errors import VoxcamError
 from engines.session import Session
 from engines.spec import SPEC
 
@@ -19,6 +22,17 @@ class Engines(AbstractContextManager["Engines"]):
         self.encoder.close()
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
+
+    @property
+    def sessions(self) -> list[tuple[Any, Session]]:
+        """Who works with which session."""
+        pairs = [(owner, getattr(owner, "session", None)) for owner in (self.encoder, self.generator)]
+        return [(owner, session) for owner, session in pairs if session is not None]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """By model: backend and precision at work."""
+        return {session.card.name: f"{session.backend} {session.precision}" for _, session in self.sessions}
 
 
 def open_engines(
@@ -51,3 +65,53 @@ def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Sess
         return session
     backend, _, precision = engine.partition(":")
     return open_session(name, backend, precision=precision or "fp32", threads=threads)
+
+
+class LighterEngines(AbstractContextManager["LighterEngines"]):
+    """The same models in a lower precision, for a machine that is too busy: looked for beside the running stream.
+
+    `look` starts a thread that opens, verifies and times them; `found` is None until it has ended. `pairs` holds
+    (owner, full session, lighter session): the threads that own encoder and generator exchange them between two steps.
+    """
+
+    def __init__(self, engines: Engines, tell: Callable[[str], None]) -> None:
+        self.engines, self.tell = engines, tell
+        self.found: bool | None = None
+        self.pairs: list[tuple[Any, Session, Session]] = []
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def possible(self) -> bool:
+        """False where no model runs in a session, as in the closed form alone."""
+        return bool(self.engines.sessions)
+
+    def look(self) -> None:
+        """Start looking; once."""
+        if self._thread is None:
+            # No lower priority: threads that an engine starts would inherit it, and draw with it later.
+            self._thread = threading.Thread(target=self._look, name="lighter engines", daemon=True)
+            self._thread.start()
+
+    def _look(self) -> None:
+        from engines.lighter import open_lighter
+
+        try:
+            for owner, session in self.engines.sessions:
+                if self._closed:
+                    return
+                if (lighter := open_lighter(session.card.name, session)) is not None:
+                    lighter.on_fallback = self.tell
+                    self.pairs.append((owner, session, lighter))
+        except (VoxcamError, ImportError, RuntimeError, OSError) as error:
+            self.tell(f"no lighter engine: {error}")
+        finally:
+            self.found = bool(self.pairs)
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        if self._thread is not None:
+            self._thread.join(0.5)
+        for _, full, lighter in self.pairs:  # the one at work is closed by its owner as well: no harm
+            full.close()
+            lighter.close()

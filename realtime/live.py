@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -70,13 +71,18 @@ class LiveSession:
         av_offset_ms: float,
         camera_name: str,
     ) -> None:
-        from realtime.governor import Governor
+        from realtime.engines_in_use import LighterEngines
+        from realtime.governor import UNKNOWN, Governor
 
         self.pipeline, self.engines, self.portrait_path = pipeline, engines, portrait_path
         self.camera_size, self.emotion, self.badge = camera_size, emotion, badge
         self.log, self.audio_out, self.av_offset_ms = log, audio_out, av_offset_ms
         self.clock = SystemClock()
         self.governor = Governor()
+        self.lighter = LighterEngines(engines, self.tell)
+        if self.lighter.possible:
+            self.governor.engine = UNKNOWN
+        self._uses_lighter = False
         self.start_ns = self.clock.now_ns()
         self.cpu_before_s = cpu_s()
         self.next_second_ns = self.start_ns + NS
@@ -167,7 +173,7 @@ class LiveSession:
             self.audio_out.revive()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
-        pipeline.controls.rate_divisor = self.governor.divisor
+        self._govern()
         if message:
             self.tell(message)
         if self.log is not None:
@@ -176,6 +182,25 @@ class LiveSession:
             except OSError as error:
                 self.log = None
                 self.tell(f"the log stopped: {error}")
+
+    def _govern(self) -> None:
+        """Do what the governor wants: a lighter engine made ready, in use or not, and the share of pictures."""
+        from realtime.governor import WANTED
+
+        controls = self.pipeline.controls
+        if self.governor.engine == WANTED:
+            self.lighter.look()
+            if self.lighter.found is not None:
+                self.governor.prepared(self.lighter.found)
+                if self.lighter.found:
+                    names = ", ".join(sorted({f"{s.backend} {s.precision}" for _, _, s in self.lighter.pairs}))
+                    self.tell(f"this machine is very busy: a lighter engine ({names}) works until there is room")
+        if self.governor.lighter != self._uses_lighter:
+            self._uses_lighter = self.governor.lighter
+            for owner, full, lighter in self.lighter.pairs:
+                waiting = controls.before_hop if owner is self.engines.encoder else controls.before_picture
+                waiting.append(partial(owner.use, lighter if self._uses_lighter else full))
+        controls.rate_divisor = self.governor.divisor
 
     def entry(self) -> dict[str, object]:
         """One line of the log."""
@@ -193,6 +218,7 @@ class LiveSession:
             "cpu_share": round((cpu_s() - self.cpu_before_s) / max(elapsed_s, 1e-3), 3),
             "lookahead_ms": pipeline.controls.lookahead_ms,
             "picture_rate": pipeline.picture_rate / pipeline.controls.rate_divisor,
+            "engines": self.engines.names,
             "muted": pipeline.controls.mute,
             "microphone_lost": pipeline.source.lost,
             "overflows": pipeline.source.overflows,
@@ -329,6 +355,7 @@ def live(
         session = LiveSession(
             pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
         )
+        stack.enter_context(session.lighter)
         stack.enter_context(sound)
         if speaker is not None:
             stack.enter_context(speaker)

@@ -221,6 +221,8 @@ class Controls:
     mute: bool = False
     rate_divisor: int = 1  # 2 draws every second picture: how an overloaded machine steps down
     snapshot: list[Callable[[np.ndarray], None]] = field(default_factory=list)
+    before_hop: deque[Callable[[], None]] = field(default_factory=deque)  # called once, in the voice thread
+    before_picture: deque[Callable[[], None]] = field(default_factory=deque)  # the same, in the face thread
 
 
 class Pipeline(AbstractContextManager["Pipeline"]):
@@ -353,6 +355,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
                 continue
             for call in self.voice.on_hop:
                 call(hop.samples)
+            while self.controls.before_hop:
+                self.controls.before_hop.popleft()()
             self.voice.hear(hop)
             self.sound_samples += SPEC.hop_samples
             if self._limit is not None and self.sound_samples >= self._limit:
@@ -436,6 +440,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         if buffer is None:  # every buffer waits in a sink that is stuck
             self.meters.late_pictures += 1
             return
+        while self.controls.before_picture:
+            self.controls.before_picture.popleft()()
         due_ns = self.source.captured_ns(self.pacer.end_sample(index)) if self.live else 0
         picture = self.face.draw(index, buffer, due_ns)
         self._ready_ns = self.clock.now_ns()

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from engines.errors import ConfigError
 from engines.spec import SPEC
+from realtime.engines_in_use import Engines
 from realtime.live import LiveSession, open_source, parse_size
 from realtime.pipeline import Pipeline
 from realtime.sinks import NullSink
@@ -44,9 +45,9 @@ def long_sound(tmp_path: Path) -> Path:
 @pytest.fixture
 def session() -> LiveSession:
     source = BlockSource(iter([np.zeros((16_000, 1), np.float32)]), 16_000, 1, paced=True)
-    portrait, engines = FakePortrait(), SimpleNamespace(shaper=FakeShaper())
+    portrait, engines = FakePortrait(), Engines(FakeEncoder(), FakeShaper(), FakeGenerator())
     pipeline = Pipeline(
-        source, FakeEncoder(), engines.shaper, FakeGenerator(), portrait, [NullSink()], size=portrait.size
+        source, engines.encoder, engines.shaper, engines.generator, portrait, [NullSink()], size=portrait.size
     )
 
     def badge(pixels: np.ndarray) -> None:
