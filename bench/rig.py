@@ -23,6 +23,7 @@ from realtime.sources import BlockSource, HopCutter
 CAMERA = (1280, 720)
 HOP = SPEC.hop_samples
 SILENCE_S, EVENT_S = 0.9, 0.35  # between events, and of each
+JITTER_S = 0.2
 LOUD = 0.5  # of the loudest 10 ms: what counts as the middle of a vowel
 
 
@@ -109,7 +110,11 @@ class Events:
 
 
 def make_events(seconds: float, seed: int = 0, speech: np.ndarray | None = None) -> Events:
-    """Vowels cut out of the shipped speech, each with a sudden beginning, at times that fit no grid."""
+    """Vowels cut out of the shipped speech, each with a sudden beginning, at times spread evenly over any grid's phases.
+
+    How long a sound waits for the next picture is most of what is measured. At times drawn at random the median of 18
+    events was off by 12 ms; these times follow the golden ratio.
+    """
     speech = shipped_speech() if speech is None else speech
     random = np.random.default_rng(seed)
     count = len(speech) // HOP
@@ -120,15 +125,21 @@ def make_events(seconds: float, seed: int = 0, speech: np.ndarray | None = None)
         raise InputError("the speech has no loud vowel", "use another sound")
     # A floor as a microphone has it: digital silence would be an easier case than any that is real.
     samples = (random.standard_normal(round(seconds * SPEC.sample_rate_hz)) * 3e-4).astype(np.float32)
-    starts, at = [], round(1.0 * SPEC.sample_rate_hz)
-    while at + length < len(samples):
+    starts: list[int] = []
+    first = random.uniform(0, 1)
+    while (at := round(SPEC.sample_rate_hz * _event_s(len(starts), first))) + length < len(samples):
         begin = int(random.choice(loud)) * HOP
         piece = speech[begin : begin + length].copy()
         piece[-800:] *= np.linspace(1, 0, 800, dtype=np.float32)
         samples[at : at + length] += piece
         starts.append(at)
-        at += length + round((SILENCE_S + random.uniform(0, 0.2)) * SPEC.sample_rate_hz)
     return Events(samples, np.array(starts))
+
+
+def _event_s(k: int, first: float) -> float:
+    """When event k begins; `first` (0..1) shifts the phases of all."""
+    golden = (np.sqrt(5) - 1) / 2
+    return float(1.0 + k * (EVENT_S + SILENCE_S + 0.1) + JITTER_S * ((first + k * golden) % 1))
 
 
 class Timed:

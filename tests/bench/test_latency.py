@@ -32,6 +32,15 @@ def test_events_are_loud_sudden_and_apart():
     assert np.diff(events.at).min() > (EVENT_S + 0.8) * SPEC.sample_rate_hz
 
 
+@pytest.mark.parametrize("rate", [25, 30, 60])
+def test_events_lie_evenly_in_the_time_between_pictures(rate):
+    for seed in range(4):
+        waits = np.sort(-make_events(25.0, seed).at * rate / SPEC.sample_rate_hz % 1)  # in periods
+        assert len(waits) >= 17
+        assert abs(np.median(waits) - 0.5) < 0.08
+        assert np.diff(waits, prepend=0, append=1).max() < 0.16
+
+
 def test_no_event_no_picture(rig):
     """With nothing but quiet after an "event" the two courses are nearly one: nothing may count as shown."""
     quiet = (np.random.default_rng(0).standard_normal(SPEC.sample_rate_hz * 2) * 3e-4).astype(np.float32)
