@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from bench.rows import Row, about, as_report, compare, load_average, read_report, write_report
+from bench.rows import Row, as_report, compare, load_average, markdown_table, read_report, write_report
 from engines.errors import ConfigError, InputError, OutputError
 from engines.spec import SPEC
 
@@ -48,7 +45,7 @@ def bench(
     if compared is not None:
         _check_outputs(json, plot)
         rows = compared_rows(*compared)
-        Console().print(comparison_table(rows, *compared))
+        print(comparison_table(rows, *compared))
         if json is not None:
             told = [{key: None if value != value else value for key, value in row.items()} for row in rows]  # no NaN
             write_report(as_report(told), json)
@@ -190,13 +187,12 @@ def everything(
     json: Json = None,
 ) -> None:
     """All of it, one after another; with --quick in under three minutes."""
-    from bench.report import measure_parts
+    from bench.report import measure_parts, tables
 
     _check_outputs(json, None)
     rows: list[Row] = []
     for name, part in measure_parts(quick, _folders(clips, noise, teach, emotional, encoder), _say):
-        Console().print(f"[bold]{name}[/bold], {part['took_s']:.0f} s")
-        Console().print(table(part["rows"]))
+        print(f"## {name}, {part['took_s']:.0f} s\n\n{tables(name, part['rows'], padded=True)}\n", flush=True)
         rows += part["rows"]
         if json is not None:  # after each part: an interruption loses one alone
             write_report(as_report(rows), json)
@@ -261,7 +257,7 @@ def engines(
     from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
 
     rows = measure_engines(backend, repeats, _say)
-    Console().print(table(rows, ENGINE_COLUMNS[:-1]))
+    print(markdown_table(rows, ENGINE_COLUMNS, padded=True))
     if out is not None:
         write_engines_report(rows, out)
         print(out / "README.md")
@@ -282,7 +278,7 @@ def rewrites(
 
     load = _check_outputs(json, plot)
     rows = measure_rewrites(repeats, _say)
-    _finish("rewrites", rows, json, plot, load, ("what", "way", "engine", "value", "unit", "spread"))
+    _finish("rewrites", rows, json, plot, load)
 
 
 @app.command()
@@ -312,43 +308,20 @@ def compared_rows(first: Path, second: Path) -> list[Row]:
     return rows
 
 
-def comparison_table(rows: list[Row], first: Path, second: Path) -> Table:
+def comparison_table(rows: list[Row], first: Path, second: Path) -> str:
     """Two files side by side; a change is clear where it is larger than what repeats alone vary by."""
-    shown = Table(
-        "measure", "about", first.name, second.name, "change", "noise band", "", box=None, header_style="bold"
-    )
-    for row in rows:
-        verdict = "" if not row["clear"] else "more" if row["after"] > row["before"] else "less"
-        change = "" if isnan(row["change"]) else f"{row['change']:+.1%}"
-        band = "one repeat" if isnan(row["band"]) else f"±{row['band']:.1%}"
-        cells = (row["measure"], row["about"], f"{row['before']:.4g}", f"{row['after']:.4g}", change, band, verdict)
-        shown.add_row(*map(Text, cells))
-    return shown
-
-
-def table(rows: list[Row], columns: tuple[str, ...] = ()) -> Table:
-    """Rows as a table that can be pasted; percentiles where there are any, else value, unit and spread."""
-    if not columns:
-        numbers: tuple[str, ...] = (
-            ("p50_ms", "p95_ms", "p99_ms", "max_ms") if any("p50_ms" in row for row in rows) else ()
-        )
-        numbers += ("r_all", "r_in_words", "lip_distance") if any("r_in_words" in row for row in rows) else ()
-        numbers += (
-            ("value", "unit", "spread") if any("value" in row and "r_in_words" not in row for row in rows) else ()
-        )
-        notes = ("note",) if any("note" in row for row in rows) else ()
-        columns = ("measure", "about", *numbers, *notes)
-    shown = Table(*columns, box=None, header_style="bold")
-    for row in rows:
-        whole: dict[str, Any] = {**row, "about": about(row)}
-        shown.add_row(*(Text(_cell(whole.get(column, ""))) for column in columns))
-    return shown
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    told = [
+        {
+            **row,
+            "change": "" if isnan(row["change"]) else f"{row['change']:+.1%}",
+            "band": "one repeat" if isnan(row["band"]) else f"±{row['band']:.1%}",
+            "verdict": "" if not row["clear"] else "more" if row["after"] > row["before"] else "less",
+        }
+        for row in rows
+    ]
+    columns = ("measure", "about", "before", "after", "change", "band", "verdict")
+    heads = ("measure", "about", first.name, second.name, "change", "noise band", "clear")
+    return markdown_table(told, columns, heads, padded=True)
 
 
 def _check_outputs(json: Path | None, plot: Path | None) -> list[float]:
@@ -365,10 +338,11 @@ def _check_outputs(json: Path | None, plot: Path | None) -> list[float]:
     return load_average()
 
 
-def _finish(
-    name: str, rows: list[Row], json: Path | None, plot: Path | None, load: list[float], columns: tuple[str, ...] = ()
-) -> None:
-    Console().print(table(rows, columns))
+def _finish(name: str, rows: list[Row], json: Path | None, plot: Path | None, load: list[float]) -> None:
+    """Print a table that can be pasted, and write the files that were asked for."""
+    from bench.report import tables
+
+    print(tables(name, rows, padded=True))
     if json is not None:
         write_report(as_report(rows, load), json)
     if plot is not None:

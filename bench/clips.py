@@ -94,8 +94,9 @@ def talker_of(path: Path, folder: Path) -> str:
 
 
 def beside(path: Path, ending: str, folders: tuple[str, ...]) -> Path:
-    """CLIP.ending next to a clip, or in a folder such as `align` beside it or beside its folder."""
-    places = [path.parent, *(above / name for above in (path.parent, path.parent.parent) for name in folders)]
+    """CLIP.ending next to a clip, or in a folder such as `align` near it: TALKER/align/, or align/TALKER/."""
+    near = path.parents[:3]
+    places = [*near, *(above / name / inner for above in near for name in folders for inner in ("", path.parent.name))]
     found = [place / f"{path.stem}{ending}" for place in places]
     return next((candidate for candidate in found if candidate.is_file()), found[0])
 

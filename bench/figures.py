@@ -207,6 +207,10 @@ def draw_robustness(rows: Sequence[Row], path: Path) -> None:
         draw(plot, rows, styles)
     for empty in places[len(panels) :]:
         empty.set_axis_off()
+    handles = [pyplot.Line2D([], [], lw=6, solid_capstyle="butt", **style) for style in styles.values()]
+    figure.legend(
+        handles, list(styles), loc="outside lower center", ncols=min(len(styles), 8), fontsize=9, frameon=False
+    )
     _save(pyplot, figure, path)
 
 
@@ -239,11 +243,11 @@ def _against_snr(plot: Any, rows: Sequence[Row], key: str, styles: dict[str, dic
         own = [row for row in rows if row["system"] == system]
         style = styles[system]
         if len(own) == 1 and len(places) > 1:
-            plot.axhline(own[0][key], color=style["color"], ls=":", label=system)
+            plot.axhline(own[0][key], color=style["color"], ls=":")
             continue
         x, y = [places[row["snr_db"]] for row in own], [row[key] for row in own]
         errors = [row[f"{key}_error"] for row in own]
-        plot.errorbar(x, y, errors, marker="o", ms=4, capsize=3, label=system, **style)
+        plot.errorbar(x, y, errors, marker="o", ms=4, capsize=3, **style)
 
 
 def _mouth_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str, Any]]) -> None:
@@ -251,7 +255,6 @@ def _mouth_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[st
     _against_snr(plot, found, "r_in_words", styles)
     plot.set_ylabel("r of mouth opening in words, lag 0")
     plot.set_ylim(min(-0.1, min(row["r_in_words"] for row in found) - 0.05), 1)
-    plot.legend(fontsize=8, loc="lower left", ncols=2)
     plot.set_title(f"{found[0]['clips']} clips: the mouth follows speech in noise")
 
 
@@ -274,7 +277,6 @@ def _lips_against_snr(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str
     _against_snr(plot, found, "lip_distance", styles)
     plot.set_ylabel("lip landmarks' distance, eye distances")
     plot.set_ylim(bottom=0, top=1.25 * max(row["lip_distance"] for row in found))
-    plot.legend(fontsize=8, loc="lower right")
     plot.set_title("...and lips stay near the true ones")
 
 
@@ -294,7 +296,8 @@ def _mouth_by_emotion(plot: Any, rows: Sequence[Row], styles: dict[str, dict[str
     emotions = list(dict.fromkeys(row["emotion"] for row in found))
     counts = {row["emotion"]: row["count"] for row in found}
     _grouped_bars(plot, found, "emotion", emotions, styles)
-    plot.set_xticklabels([f"{emotion}\n{counts[emotion]} clips" for emotion in emotions], fontsize=8)
+    labels = [f"{emotion}\n{counts[emotion]} clip{'s' if counts[emotion] > 1 else ''}" for emotion in emotions]
+    plot.set_xticklabels(labels, fontsize=8)
     plot.set_ylabel("r of mouth opening")
     plot.set_title("...and by the voice's emotion")
 
@@ -308,7 +311,7 @@ def _grouped_bars(
         own = {row[key]: row for row in rows if row["system"] == system}
         places = np.array([k_group for k_group, group in enumerate(groups) if group in own])
         heights = [own[group]["value"] for group in groups if group in own]
-        errors = [own[group]["value_error"] for group in groups if group in own]
+        errors = [own[group]["value_error"] or np.nan for group in groups if group in own]  # NaN: no bar of error
         hatch = "//" if styles[system].get("ls") == "--" else ""
         plot.bar(places + k * width, heights, width, yerr=errors, color=styles[system]["color"], hatch=hatch, capsize=2)
     plot.set_xticks(np.arange(len(groups)) + 0.4)

@@ -29,6 +29,7 @@ TITLES = {
 COLUMNS = {
     "latency": ("measure", "lookahead_ms", "picture_rate", "p50_ms", "p95_ms", "p99_ms", "max_ms", "count", "spread"),
     "throughput": ("measure", "model", "engine", "precision", "threads", "value", "unit", "spread", "note"),
+    "rewrites": ("what", "way", "engine", "value", "unit", "spread"),
     "resources": ("measure", "part", "value", "unit", "spread", "count"),
     "scale": ("measure", "axis", "minutes", "picture_rate", "megapixels", "drawn", "value", "unit", "spread", "count"),
 }
@@ -144,7 +145,7 @@ def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
     for name, report in reports.items():
         lines += ["", f"## {TITLES[name]}", "", *_says(name, report["rows"]), ""]
         lines += [f"![{name}]({name}.png)", "", f"`{_command(name)}` {_circumstances(report)}", ""]
-        lines += [_table(name, report["rows"])]
+        lines += [tables(name, report["rows"])]
     return "\n".join(lines) + "\n"
 
 
@@ -170,34 +171,39 @@ def _command(name: str) -> str:
     return f"voxcam bench {name}{more} --json {name}.json --plot {name}.png"
 
 
-def _table(name: str, rows: list[Row]) -> str:
+def tables(name: str, rows: list[Row], padded: bool = False) -> str:
+    """The rows of one part as Markdown, as the report shows them and as the command prints them."""
     if name != "robustness":
-        return markdown_table(rows, [c for c in COLUMNS[name] if any(c in row for row in rows)])
+        return markdown_table(rows, [c for c in COLUMNS[name] if any(c in row for row in rows)], None, padded)
     mouth = [row for row in rows if row["measure"] == "mouth_opening"]
-    columns = ("system", "snr_db", "r_all", "r_in_words", "r_in_words_error", "swing", "lip_distance")
-    heads = ("system", "SNR, dB", "r, whole clip", "r, in words", "standard error", "swing", "lip distance")
+    scores = ("r_all", "r_all_error", "r_in_words", "r_in_words_error", "swing", "lip_distance", "lip_distance_error")
+    heads = ("system", "SNR, dB", "r, whole clip", "±", "r, in words", "±", "swing", "lip distance", "±")
     shares = [row for row in rows if row["measure"] == "open_on_noise_alone"]
-    kinds = list(dict.fromkeys(row["noise"] for row in shares))
-    wide = [
-        {"system": system, **{row["noise"]: row["value"] for row in shares if row["system"] == system}}
-        for system in dict.fromkeys(row["system"] for row in shares)
+    systems = dict.fromkeys(row["system"] for row in shares)
+    kinds = [
+        {"noise": kind, **{row["system"]: row["value"] for row in shares if row["noise"] == kind}}
+        for kind in dict.fromkeys(row["noise"] for row in shares)
     ]
-    tables = [markdown_table(mouth, columns, heads)]
+    found = ["± is the standard error over clips.", markdown_table(mouth, ("system", "snr_db", *scores), heads, padded)]
     apart = [row for row in rows if row["measure"] == "difference"]
     if apart:
-        tables.append("What the encoders differ by, clip by clip (the same clips in the same noise):")
-        headed = ("difference", "score", "lookahead, ms", "SNR, dB", "mean", "standard error", "clips")
-        keys = ("of", "score", "lookahead_ms", "snr_db", "value", "value_error", "clips")
-        tables.append(markdown_table(apart, keys, headed))
-    tables.append("Share of open pictures on noise alone, at the level of speech:")
-    tables.append(markdown_table(wide, ("system", *kinds)))
+        found.append("What the encoders differ by, clip by clip (the same clips in the same noise), by SNR in dB:")
+        snrs = list(dict.fromkeys(row["snr_db"] for row in apart))
+        cells: dict[tuple[Any, ...], Row] = {}
+        for row in apart:
+            line = cells.setdefault((row["of"], row["score"], row["lookahead_ms"]), dict(row))
+            line[row["snr_db"]] = f"{row['value']:+.3f} ± {row['value_error']:.3f}"
+        keys, headed = ("of", "score", "lookahead_ms", *snrs), ("difference", "score", "lookahead, ms", *snrs)
+        found.append(markdown_table(list(cells.values()), keys, headed, padded))
+    found.append("Share of open pictures on noise alone, at the level of speech:")
+    found.append(markdown_table(kinds, ("noise", *systems), None, padded))
     emotion = [row for row in rows if row["measure"] == "mouth_opening_by_emotion"]
     if emotion:
-        tables.append("r of the opening by emotion of the voice (whole clips, another corpus):")
-        titles = ("system", "emotion", "r", "standard error", "clips")
+        found.append("r of the opening by emotion of the voice (whole clips, another corpus):")
+        titles = ("system", "emotion", "r", "±", "clips")
         told = [row if row["count"] > 1 else {**row, "value_error": "one clip"} for row in emotion]
-        tables.append(markdown_table(told, ("system", "emotion", "value", "value_error", "count"), titles))
-    return "\n\n".join(tables)
+        found.append(markdown_table(told, ("system", "emotion", "value", "value_error", "count"), titles, padded))
+    return "\n\n".join(found)
 
 
 def _says(name: str, rows: list[Row]) -> list[str]:

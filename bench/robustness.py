@@ -27,7 +27,7 @@ from bench.clips import LIPS, Clip
 from bench.latency import Progress
 from bench.rig import HOP, hops_of, read_sound
 from bench.rows import Row
-from engines.encoder import Encoder, open_encoder
+from engines.encoder import Code, Encoder, open_encoder
 from engines.errors import ConfigError, InputError
 from engines.geometry import load_geometry
 from engines.shaper import Shaper
@@ -43,6 +43,8 @@ RECORDINGS = 12  # noises that are used at least, where the folder has so many; 
 SOUNDS = (".wav", ".opus", ".flac", ".ogg", ".mp3", ".m4a", ".aiff")
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 OPEN_SHARE = 0.25  # of the way from a system's own 5th to its 95th percentile in clean speech: above counts as open
+SETTLED_S = 0.3  # of noise, after which openness counts
+MOST_LOOKAHEAD_MS = max(SPEC.lookaheads_ms)
 RIDGE = 3.0
 BANDS_HZ = ((80, 500), (500, 1500), (1500, 5000))
 BASELINES = ("deaf", "loudness", "three bands", "ridge", "still photo")
@@ -101,82 +103,97 @@ def measure_robustness(
     """
     noises = recorded_noises(noise) if noise is not None else made_noises(clips, seed)
     basis = load_geometry()[0][: len(SPEECH_CHANNELS)][:, LIPS]
-    rows: list[Row] = []
-    differences = Differences(next(iter(encoders)))
+    random = np.random.default_rng(seed)
     with ExitStack() as stack:
         systems: list[System] = []
         for name, card in encoders.items():
-            encoder = stack.enter_context(open_encoder(card))
-            systems += [voxcam_system(name, encoder, lookahead) for lookahead in lookaheads_ms]
+            heard = Heard(stack.enter_context(open_encoder(card)))
+            systems += [voxcam_system(name, heard, lookahead) for lookahead in lookaheads_ms]
         systems += [deaf(clips), loudness(), three_bands(teachers or clips), ridge(teachers or clips)]
-        for system in systems:
-            progress(f"robustness: {system.name}, {len(clips)} clips")
-            random = np.random.default_rng(seed)  # every system hears the same noise
-            rows.append(_scored(system, clips, [clip.sound for clip in clips], "clean", basis, differences))
-            for snr_db in snrs_db if not system.deaf else ():
-                sounds = [mix(clip.sound, noises[k % len(noises)][1], snr_db, random) for k, clip in enumerate(clips)]
-                rows.append(_scored(system, clips, sounds, f"{snr_db:g}", basis, differences))
-            if not system.deaf:
-                rows += _on_noise_alone(system, clips, noises, random)
-        rows.append(_static(clips))
-        return rows + differences.rows() + _by_emotion(systems, emotional or clips)
+        scores = [Scores(system) for system in systems]
+        for snr_db in (None, *snrs_db):
+            progress(f"robustness: {len(clips)} clips {'clean' if snr_db is None else f'at {snr_db:g} dB'}")
+            for k, clip in enumerate(clips):
+                sound = clip.sound if snr_db is None else mix(clip.sound, noises[k % len(noises)][1], snr_db, random)
+                for score in scores:
+                    if snr_db is None or not score.system.deaf:
+                        score.judge(clip, sound, "clean" if snr_db is None else f"{snr_db:g}", basis)
+        progress(f"robustness: {len(noises)} noises with nobody speaking")
+        hearing = [score for score in scores if not score.system.deaf]
+        alone = _on_noise_alone(hearing, clips, noises, random)
+        moods = _by_emotion(systems, emotional or clips)
+    rows = [row for score in scores for row in score.rows(len(clips))]
+    return [*rows, _static(clips), *_differences(scores), *alone, *moods]
 
 
-class Differences:
-    """What other encoders differ from the first one by, clip by clip."""
+class Scores:
+    """What one system scores, clip by clip, for each signal-to-noise ratio."""
 
-    def __init__(self, first: str) -> None:
-        self.first = first
-        self.scores: dict[tuple[str, int | None, str, str], np.ndarray] = {}
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.lists: dict[tuple[str, str], list[float]] = {}  # (SNR, score) -> a value for each clip
+        self.clean: list[np.ndarray] = []  # openings of each clip in clean speech
 
-    def add(self, system: System, snr: str, scores: Mapping[str, Sequence[float]]) -> None:
-        for score, values in scores.items() if system.encoder else ():
-            self.scores[system.encoder, system.lookahead_ms, snr, score] = np.array(values)
+    def judge(self, clip: Clip, sound: np.ndarray, snr: str, basis: np.ndarray) -> None:
+        """Hear one clip and compare with its truth."""
+        if self.system.motion is not None:
+            motion = self.system.motion(clip, sound)
+            guess = motion[:, OPEN]
+            self._add(snr, "lip_distance", lip_distance(clip, clip.rest_lips + np.tensordot(motion, basis, 1)))
+        else:
+            guess = self.system.course(clip, sound)
+        if snr == "clean":
+            self.clean.append(guess)
+        truth = clip.motion[:, OPEN]
+        seen = np.isfinite(truth)
+        self._add(snr, "r_all", correlation(guess[seen], truth[seen]))
+        inside = seen & clip.in_words
+        self._add(snr, "r_in_words", correlation(guess[inside], truth[inside]))
+        self._add(snr, "swing", float(np.std(guess[inside]) / max(np.std(truth[inside]), 1e-6)))
 
-    def rows(self) -> list[Row]:
-        """The first less the other, mean and standard error over clips."""
+    def _add(self, snr: str, score: str, value: float) -> None:
+        self.lists.setdefault((snr, score), []).append(value)
+
+    @property
+    def open_above(self) -> float:
+        """The opening that counts as open: a share of the way from shut to wide in clean speech."""
+        shut, wide = np.quantile(np.concatenate(self.clean), (0.05, 0.95))
+        return float(shut + OPEN_SHARE * (wide - shut))
+
+    def rows(self, clips: int) -> list[Row]:
         found: list[Row] = []
-        for (encoder, lookahead_ms, snr, score), values in self.scores.items():
-            if encoder == self.first:
-                continue
-            less = list(self.scores[self.first, lookahead_ms, snr, score] - values)
-            row: Row = {"measure": "difference", "of": f"{self.first} less {encoder}", "score": score, "snr_db": snr}
-            row |= {"lookahead_ms": lookahead_ms, "clips": len(less), "value": _mean(less), "value_error": _error(less)}
-            found.append(row | {"spread": _relative(2 * _error(less), _mean(less))})
+        for snr in dict.fromkeys(snr for snr, _ in self.lists):
+            whole, words = self.lists[snr, "r_all"], self.lists[snr, "r_in_words"]
+            row: Row = {"measure": "mouth_opening", **self.system.about, "snr_db": snr, "clips": clips}
+            row |= {"r_all": _mean(whole), "r_in_words": _mean(words), "r_in_words_error": _error(words)}
+            row |= {"r_all_error": _error(whole), "value": _mean(words), "unit": "r"}
+            row |= {"value_error": _error(words), "spread": _relative(2 * _error(words), _mean(words))}
+            if distances := self.lists.get((snr, "lip_distance")):
+                row |= {"lip_distance": _mean(distances), "lip_distance_error": _error(distances)}
+                # Deviation over the true one: 1 opens as far as the person does.
+                row["swing"] = _mean(self.lists[snr, "swing"])
+            found.append(row)
         return found
 
 
-def _scored(
-    system: System,
-    clips: list[Clip],
-    sounds: list[np.ndarray],
-    snr: str,
-    basis: np.ndarray,
-    differences: Differences,
-) -> Row:
-    whole, words, distances, slopes = [], [], [], []
-    for clip, sound in zip(clips, sounds, strict=True):
-        if system.motion is not None:
-            motion = system.motion(clip, sound)
-            guess = motion[:, OPEN]
-            distances.append(lip_distance(clip, clip.rest_lips + np.tensordot(motion, basis, 1)))
-        else:
-            guess = system.course(clip, sound)
-        truth = clip.motion[:, OPEN]
-        seen = np.isfinite(truth)
-        whole.append(correlation(guess[seen], truth[seen]))
-        inside = seen & clip.in_words
-        words.append(correlation(guess[inside], truth[inside]))
-        slopes.append(float(np.std(guess[inside]) / max(np.std(truth[inside]), 1e-6)))
-    differences.add(system, snr, {"r_all": whole, "r_in_words": words, "lip_distance": distances})
-    row: Row = {"measure": "mouth_opening", **system.about, "snr_db": snr, "clips": len(clips)}
-    row |= {"r_all": _mean(whole), "r_in_words": _mean(words), "r_in_words_error": _error(words)}
-    row |= {"r_all_error": _error(whole), "value": _mean(words), "unit": "r"}
-    row |= {"value_error": _error(words), "spread": _relative(2 * _error(words), _mean(words))}
-    if distances:
-        row |= {"lip_distance": _mean(distances), "lip_distance_error": _error(distances)}
-        row["swing"] = _mean(slopes)  # deviation over the true one: 1 opens as far as the person does
-    return row
+def _differences(scores: list[Scores]) -> list[Row]:
+    """What other encoders differ from the first one by: the first less the other, mean and error over clips."""
+    ours = [score for score in scores if score.system.encoder]
+    found: list[Row] = []
+    for other in ours:
+        first = next(score for score in ours if score.system.lookahead_ms == other.system.lookahead_ms)
+        if first is other:
+            continue
+        of = f"{first.system.encoder} less {other.system.encoder}"
+        for (snr, name), values in other.lists.items():
+            if name == "swing":
+                continue
+            less = [a - b for a, b in zip(first.lists[snr, name], values, strict=True)]
+            row: Row = {"measure": "difference", "of": of, "score": name, "snr_db": snr}
+            row |= {"lookahead_ms": other.system.lookahead_ms, "clips": len(less)}
+            row |= {"value": _mean(less), "value_error": _error(less)}
+            found.append(row | {"spread": _relative(2 * _error(less), _mean(less))})
+    return found
 
 
 def _static(clips: list[Clip]) -> Row:
@@ -192,22 +209,32 @@ def _static(clips: list[Clip]) -> Row:
 
 
 def _on_noise_alone(
-    system: System, clips: list[Clip], noises: list[tuple[str, np.ndarray]], random: np.random.Generator
+    scores: list[Scores], clips: list[Clip], noises: list[tuple[str, np.ndarray]], random: np.random.Generator
 ) -> list[Row]:
     """Share of open pictures on noise at the level of speech, with nobody speaking, by kind of noise."""
-    shut, wide = np.quantile(np.concatenate([system.course(clip, clip.sound) for clip in clips]), (0.05, 0.95))
-    threshold = shut + OPEN_SHARE * (wide - shut)
-    shares: dict[str, list[float]] = {}
+    shares: dict[str, dict[str, list[float]]] = {score.system.name: {} for score in scores}
+    open_above = {score.system.name: score.open_above for score in scores}
+
+    def judge(clip: Clip, sound: np.ndarray, kind: str) -> None:
+        for score in scores:
+            course = score.system.course(clip, sound)[round(clip.picture_rate * SETTLED_S) :]
+            shares[score.system.name].setdefault(kind, []).append(
+                float((course > open_above[score.system.name]).mean())
+            )
+
     for k, (kind, recording) in enumerate(noises):
         clip = clips[k % len(clips)]
-        course = system.course(clip, at_level(recording, level_of(clip.sound), len(clip.sound), random))
-        settled = course[round(clip.picture_rate * 0.3) :]
-        shares.setdefault(kind, []).append(float((settled > threshold).mean()))
-    rooms = [random.standard_normal(len(clip.sound)).astype(np.float32) * room_level(clip.sound) for clip in clips[:8]]
-    quiet = [system.course(clip, sound) for clip, sound in zip(clips, rooms, strict=False)]
-    rows: list[Row] = [_share_row(system, kind, values) for kind, values in shares.items()]
-    rows.append(_share_row(system, "all", [value for values in shares.values() for value in values]))
-    rows.append(_share_row(system, "silence", [float((course > threshold).mean()) for course in quiet]))
+        judge(clip, at_level(recording, level_of(clip.sound), len(clip.sound), random), kind)
+    for clip in clips[:8]:
+        room = random.standard_normal(len(clip.sound)).astype(np.float32) * room_level(clip.sound)
+        judge(clip, room, "silence")
+    rows: list[Row] = []
+    for score in scores:
+        own = shares[score.system.name]
+        silence = own.pop("silence")
+        rows += [_share_row(score.system, kind, values) for kind, values in own.items()]
+        rows.append(_share_row(score.system, "all", [value for values in own.values() for value in values]))
+        rows.append(_share_row(score.system, "silence", silence))
     return rows
 
 
@@ -219,15 +246,17 @@ def _share_row(system: System, kind: str, values: list[float]) -> Row:
 
 def _by_emotion(systems: list[System], clips: list[Clip]) -> list[Row]:
     """r by emotion, where the clips' names tell one (CREMA-D's names do)."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for clip in clips:
+        truth = clip.motion[:, OPEN]
+        seen = np.isfinite(truth) & clip.in_words
+        for system in systems if clip.emotion else ():
+            r = correlation(system.course(clip, clip.sound)[seen], truth[seen])
+            found.setdefault((clip.emotion, system.name), []).append(r)
     rows: list[Row] = []
-    for emotion in sorted({clip.emotion for clip in clips if clip.emotion}):
-        chosen = [clip for clip in clips if clip.emotion == emotion]
+    for emotion in sorted({emotion for emotion, _ in found}):
         for system in systems:
-            values = []
-            for clip in chosen:
-                truth = clip.motion[:, OPEN]
-                seen = np.isfinite(truth) & clip.in_words
-                values.append(correlation(system.course(clip, clip.sound)[seen], truth[seen]))
+            values = found[emotion, system.name]
             row: Row = {"measure": "mouth_opening_by_emotion", **system.about, "emotion": emotion}
             row |= {"value": _mean(values), "value_error": _error(values), "unit": "r", "count": len(values)}
             rows.append(row | {"spread": _relative(2 * _error(values), _mean(values))})
@@ -339,16 +368,53 @@ def made_noises(clips: list[Clip], seed: int) -> list[tuple[str, np.ndarray]]:
 # Systems
 
 
-def voxcam_system(name: str, encoder: Encoder, lookahead_ms: int) -> System:
+class Heard:
+    """An encoder that hears each sound once for all lookaheads: the codes of the newest sound are kept."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._sound: np.ndarray | None = None
+        self._codes: list[Code] = []
+
+    def codes(self, sound: np.ndarray, count: int) -> list[Code]:
+        """`count` codes at least, of the sound and the silence after it."""
+        if sound is not self._sound or len(self._codes) < count:
+            chunks = np.resize(sound, (count, SPEC.chunk_samples))
+            chunks.reshape(-1)[len(sound) :] = 0
+            self._codes, state = [], self.encoder.init_state()
+            for chunk in chunks:
+                code, state = self.encoder.step(chunk, state)
+                self._codes.append(code.copy())
+            self._sound = sound
+        return self._codes
+
+
+class Replay:
+    """In an encoder's place: codes that were made before, one a step."""
+
+    def __init__(self, codes: list[Code]) -> None:
+        self.codes = codes
+
+    def init_state(self) -> int:
+        return 0
+
+    def step(self, chunk: np.ndarray, state: int) -> tuple[Code, int]:
+        return self.codes[state], state + 1
+
+
+def voxcam_system(name: str, heard: Heard, lookahead_ms: int) -> System:
     """Ours: encoder, shaper and latent ring as live; without idle motion and emotion, so that speech alone moves it."""
     shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, idle=False, emotion="off")
 
     def motion(clip: Clip, sound: np.ndarray) -> np.ndarray:
         ends = picture_ends(clip) + lookahead_ms * SPEC.sample_rate_hz // 1000
-        ring = LatentRing(capacity=int(ends[-1]) // SPEC.chunk_samples + 64)
-        stage = VoiceStage(encoder, shaper, ring, Meters(), lookahead_ms=lookahead_ms)
-        padded = np.concatenate([sound, np.zeros(max(0, int(ends[-1]) + 2 * HOP - len(sound)), np.float32)])
-        for index, hop in enumerate(hops_of(padded[: int(ends[-1]) + 2 * HOP])):
+        count = int(ends[-1]) // SPEC.chunk_samples + 1
+        codes = heard.codes(sound, count + SPEC.lookahead_chunks(MOST_LOOKAHEAD_MS - lookahead_ms))
+        ring = LatentRing(capacity=count + 64)
+        stage = VoiceStage(Replay(codes), shaper, ring, Meters(), lookahead_ms=lookahead_ms)
+        padded = np.zeros(count * SPEC.chunk_samples, np.float32)
+        padded[: len(sound)] = sound[: len(padded)]
+        for index, hop in enumerate(hops_of(padded)):
             stage.hear(AudioHop(index, hop[:, 0], 0))
         return np.array([ring.at(int(end)) for end in ends])[:, : len(SPEECH_CHANNELS)]
 

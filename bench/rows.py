@@ -181,8 +181,10 @@ def about(row: Row) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in identity(row) if key != "measure")
 
 
-def markdown_table(rows: Sequence[Row], columns: Sequence[str], heads: Sequence[str] | None = None) -> str:
-    """Columns of rows as a Markdown table; missing cells stay empty."""
+def markdown_table(
+    rows: Sequence[Row], columns: Sequence[str], heads: Sequence[str] | None = None, padded: bool = False
+) -> str:
+    """Columns of rows as a Markdown table; missing cells stay empty. Padded, it reads well in a terminal too."""
 
     def cell(value: Any) -> str:
         if isinstance(value, bool):
@@ -191,6 +193,10 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[str], heads: Sequence[
             return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
         return str(value)
 
-    lines = ["| " + " | ".join(heads or columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |" for row in rows]
-    return "\n".join(lines)
+    lines = [list(heads or columns), *([cell(row.get(column, "")) for column in columns] for row in rows)]
+    widths = [max(3, *(len(line[k]) for line in lines)) if padded else 0 for k in range(len(columns))]
+    whole = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+    rule = "|" + "".join("-" * max(width + 2, 3) + "|" for width in widths)
+    return "\n".join([whole[0], rule, *whole[1:]])

@@ -78,5 +78,6 @@ def test_rows_of_a_short_live_run(rig):
         assert {"lookahead_ms", "picture_rate", "p50_ms", "p95_ms", "p99_ms", "max_ms", "count"} <= row.keys()
     age = next(row for row in rows if row["measure"] == "newest_sample_age")
     event = next(row for row in rows if row["measure"] == "event_to_picture")
-    assert age["count"] > 60
+    assert age["pictures"] + age["late"] >= 90, "a busy machine drops pictures; each one is counted"
+    assert 0 < age["count"] <= age["pictures"]
     assert 0 < age["p50_ms"] < event["p50_ms"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
+import cv2
 import numpy as np
 import pytest
+import soundfile
 
 from bench.clips import Clip, find_clips, load_clips, read_clip, read_words
 from bench.robustness import (
@@ -18,6 +23,7 @@ from bench.robustness import (
     made_noises,
     measure_robustness,
     mix,
+    named_encoders,
     picture_ends,
     recorded_noises,
     ridge,
@@ -143,6 +149,80 @@ def test_wrong_folders(tmp_path):
         read_clip(tmp_path / "s1" / "a.mkv")
     with pytest.raises(InputError, match="cannot be read"):
         load_clips(tmp_path, 0)
+
+
+def write_silent_clip(path, pictures=14):
+    """A still face as a film without sound, as GRID's pictures come."""
+    face = cv2.imread(str(Path(__file__).parents[1] / "data" / "face.jpg"))[..., ::-1]
+    side = min(face.shape[:2]) // 2 * 2
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        for _ in range(pictures):
+            raw = av.VideoFrame.from_ndarray(np.ascontiguousarray(face[:side, :side]), format="rgb24")
+            container.mux(stream.encode(raw))
+        container.mux(stream.encode(None))
+
+
+def test_clips_as_grid_comes(tmp_path):
+    """TALKER/video/CLIP.mpg without sound, TALKER/audio/CLIP.wav, TALKER/align/CLIP.align; one clip is broken."""
+    for talker in ("s91", "s92"):
+        write_silent_clip(tmp_path / talker / "video" / "mpg_6000" / "bbaf2n.mpg")
+        (tmp_path / talker / "audio").mkdir()
+        (tmp_path / talker / "align").mkdir()
+        sound = 0.1 * np.random.default_rng(0).standard_normal(25_000).astype(np.float32)
+        apart = tmp_path / talker / ("video" if talker == "s91" else "audio") / "bbaf2n.wav"
+        soundfile.write(apart, sound, 25_000)
+        (tmp_path / talker / "align" / "bbaf2n.align").write_text("0 2500 sil\n2500 10000 bin\n10000 14000 sil\n")
+    (tmp_path / "s93").mkdir()
+    (tmp_path / "s93" / "broken.mpg").write_bytes(b"no film")
+    told = []
+    found = load_clips(tmp_path, 0, told.append)
+    assert [clip.talker for clip in found] == ["s91", "s92"]
+    assert any("left out" in text and "broken.mpg" in text for text in told)
+    for clip in found:
+        assert len(clip.sound) == pytest.approx(16_000, abs=161)
+        assert clip.words_s == (0.1, 0.4)
+        assert np.isfinite(clip.motion).all()
+        assert clip.motion.shape == (14, 14)
+
+
+def test_clip_without_any_sound(tmp_path):
+    write_silent_clip(tmp_path / "s1" / "a.mpg", 2)
+    with pytest.raises(InputError, match=r"has no sound, and there is no a\.wav"):
+        read_clip(tmp_path / "s1" / "a.mpg")
+
+
+def test_recordings_in_one_folder_are_used(tmp_path):
+    for k in range(15):
+        soundfile.write(tmp_path / f"{k:02}.flac", np.full(1600, 0.1, np.float32), 16_000)
+    assert len(recorded_noises(tmp_path)) == 12
+
+
+def test_encoders_by_name(clips):
+    assert named_encoders(()) == {"voxcam": "encoder"}
+    assert named_encoders(("encoder", "without=a/b.card.json")) == {"voxcam": "encoder", "without": "a/b.card.json"}
+    assert named_encoders(("runs/plain.card.json",)) == {"plain": "runs/plain.card.json"}
+    rows = measure_robustness(clips[:3], (0, 80), {"voxcam": "encoder", "again": "encoder"}, snrs_db=(0.0,))
+    scores = {
+        (row["encoder"], row["lookahead_ms"], row["snr_db"]): (row["r_all"], row["r_in_words"], row["lip_distance"])
+        for row in rows
+        if row["measure"] == "mouth_opening" and "encoder" in row
+    }
+    assert len(scores) == 8
+    for (encoder, lookahead_ms, snr), score in scores.items():
+        assert score == scores["again" if encoder == "voxcam" else "voxcam", lookahead_ms, snr]
+    apart = [row for row in rows if row["measure"] == "difference"]
+    assert {row["of"] for row in apart} == {"voxcam less again"}
+    assert {(row["score"], row["lookahead_ms"], row["snr_db"]) for row in apart} == {
+        (score, lookahead_ms, snr)
+        for score in ("r_all", "r_in_words", "lip_distance")
+        for lookahead_ms in (0, 80)
+        for snr in ("clean", "0")
+    }
+    assert all(row["value"] == row["value_error"] == 0 for row in apart), "one encoder twice hears the same noise twice"
 
 
 def test_clips_are_taken_evenly_over_talkers(tmp_path):
