@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -16,6 +16,9 @@ from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
 from realtime.pacer import checked_lookahead, checked_rate
+
+if TYPE_CHECKING:
+    from realtime.provenance import ContentSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def render_file(
     overwrite: bool = False,
     sheet: Path | None = None,
     title: str = "",
+    signer: ContentSigner | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Rendered:
     """Render one file. `progress(done_s, total_s)` is called a few times a second.
@@ -69,7 +73,7 @@ def render_file(
     with ExitStack() as stack:
         sound = stack.enter_context(SoundFile(audio))
         source = FileSource(sound, paced=False)
-        file = VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, portrait_name=title)
+        file = VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, portrait_name=title, signer=signer)
         stack.callback(file.close)
         pipeline = Pipeline(
             source,
@@ -137,16 +141,25 @@ def render(
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
     engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+    c2pa_cert: Annotated[
+        Path | None,
+        typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
+    ] = None,
+    c2pa_key: Annotated[
+        Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")
+    ] = None,
 ) -> None:
     """A photo and a sound become a talking video."""
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
+    from realtime.provenance import open_signer
     from realtime.sound import SoundFile
     from realtime.video_file import checked_video_path
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
     checked_video_path(out, overwrite)
+    signer = open_signer(c2pa_cert, c2pa_key, out)
     if sheet is not None:
         checked_video_path(sheet, True, (".png", ".jpg", ".jpeg"))
     for given, name in ((portrait, "--portrait"), (audio, "--audio")):
@@ -171,6 +184,7 @@ def render(
             overwrite=overwrite,
             sheet=sheet,
             title=portrait.stem,
+            signer=signer,
             progress=progress,
         )
     for note in made.notes:

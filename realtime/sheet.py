@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from engines.errors import OutputError
+from realtime.provenance import with_xmp
 
 INK = (40, 42, 48)
 PAPER = (250, 249, 247)
@@ -130,7 +131,7 @@ class ContactSheet:
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a png or jpg, beside and renamed; OutputError where that fails."""
+    """Write a png or jpg that says it is synthetic, beside and renamed; OutputError where that fails."""
     suffix = path.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{path.name} has no known ending", "use .png or .jpg")
@@ -140,7 +141,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
         done, data = cv2.imencode(suffix, rgb[..., ::-1], options)
         if not done:
             raise OutputError(f"{path} cannot be coded", "use .png")
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(with_xmp(data.tobytes()))
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -14,17 +14,9 @@ import numpy as np
 
 from engines.errors import ConfigError, OutputError
 from realtime.messages import Picture
+from realtime.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.sinks import Sink
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
-XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
- xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="voxcam"
- Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>
-</rdf:RDF></x:xmpmeta>
-<?xpacket end="r"?>"""
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 OPUS_RATE_HZ = 48_000
@@ -61,8 +53,11 @@ class VideoFile(Sink):
         quality: int = 18,
         preset: str = "veryfast",
         portrait_name: str = "",
+        signer: ContentSigner | None = None,
     ) -> None:
+        """signer: puts a C2PA manifest into the finished mp4."""
         self.path = checked_video_path(Path(path), overwrite)
+        self._signer = signer
         self.name = str(path)
         self.pictures = 0
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
@@ -174,11 +169,16 @@ class VideoFile(Sink):
         try:
             container.close()
             if self.path.suffix.lower() == ".mp4":
-                _append_xmp(self._temporary)
+                append_xmp_box(self._temporary)
+            if self._signer is not None:
+                self._signer.sign(self._temporary, f"voxcam {self._portrait_name}".strip())
             os.replace(self._temporary, self.path)
         except (self._av.FFmpegError, OSError) as error:
             self._temporary.unlink(missing_ok=True)
             raise OutputError(f"{self.path} cannot be finished ({error})", "free some space and try again") from error
+        except OutputError:
+            self._temporary.unlink(missing_ok=True)
+            raise
 
     def _close_and_remove(self, container: Any) -> None:
         try:
@@ -192,10 +192,3 @@ class VideoFile(Sink):
         """Close without leaving a file."""
         self._failed = True
         self.close()
-
-
-def _append_xmp(path: Path) -> None:
-    """Add the XMP box (ISO 16684-1, part 3) that tools read the IPTC digital source type from."""
-    packet = XMP.encode()
-    with path.open("ab") as file:
-        file.write((8 + 16 + len(packet)).to_bytes(4, "big") + b"uuid" + XMP_UUID + packet)

@@ -35,7 +35,7 @@ def test_commands_and_options_exist(page: Path) -> None:
             continue
         assert name in known, f"{page.name}: voxcam {name}"
         if name in cli.COMMANDS:
-            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest):
+            for option in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", rest):
                 assert option in options_of(name) | {"--help"}, f"{page.name}: voxcam {name} {option}"
 
 

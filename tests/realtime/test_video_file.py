@@ -11,7 +11,8 @@ import pytest
 
 from engines.errors import ConfigError, OutputError
 from realtime.messages import Picture
-from realtime.video_file import SOURCE_TYPE, XMP_UUID, VideoFile, checked_video_path
+from realtime.provenance import SOURCE_TYPE, XMP_UUID
+from realtime.video_file import VideoFile, checked_video_path
 
 
 def write(path: Path, pictures: int = 25, seconds: float = 1.0, rate: int = 48_000, channels: int = 2) -> VideoFile:
