@@ -33,6 +33,9 @@ AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
+# Picture and sound scatter by some 10 ms about each other. Sound that comes 45 ms early is noticed, 125 ms late (ITU-R
+# BT.1359-1): so sound is aimed at a little behind the picture, not at it.
+SOUND_BEHIND_NS = 10_000_000
 JAW_OPEN = SPEC.motion_channels.index("jawOpen")
 
 
@@ -462,11 +465,12 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         """How far behind its capture a sound must be to be in step with the picture that shows it.
 
         A picture is handed over `picture_lag_ns` after its end sample, shows the motion 20 ms and the lookahead before
-        that sample, and stands for a period: its middle counts.
+        that sample, and stands for a period: its middle counts. Sound comes SOUND_BEHIND_NS after that.
         """
         lookahead_ns = self.pacer.lookahead_samples * NS // SPEC.sample_rate_hz
         delay_ms = max((worker.sink.delay_ms for worker in self.workers), default=0.0)
-        return round(SPEC.chunk_ns + lookahead_ns + self.pacer.period_ns / 2 + self.picture_lag_ns + delay_ms * 1e6)
+        path_ns = SPEC.chunk_ns + lookahead_ns + self.pacer.period_ns / 2 + self.picture_lag_ns + delay_ms * 1e6
+        return round(path_ns + SOUND_BEHIND_NS)
 
     def _sent(self, picture: Picture, sent_ns: int) -> None:
         if picture.due_ns:

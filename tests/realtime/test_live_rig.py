@@ -78,37 +78,41 @@ def env(sound_rig: SoundRig, camera_rig: CameraRig) -> dict[str, str]:
     return {**sound_rig.env, **camera_rig.env}
 
 
-@pytest.fixture(scope="module")
-def rig_zero_ms(env: dict[str, str]) -> float:
-    """What the recorder sees when picture and sound leave together."""
+def zero_ms(env: dict[str, str]) -> float:
+    """What the recorder sees when picture and sound are handed over at the same moment: the rig's own buffers."""
     with program("tests.rigs.av_recorder", "produce", env=env) as producer:
         assert producer.stdout is not None
         assert producer.stdout.readline().strip() == "ready"
-        offsets = offsets_ms(record(env, 7))
+        offsets = offsets_ms(record(env, 6))
     assert len(offsets) >= 5
     return float(np.median(offsets))
 
 
-@pytest.mark.parametrize("lookahead_ms", [0, 80])
-def test_microphone_to_camera_and_cable_in_step(
-    env: dict[str, str], rig_zero_ms: float, lookahead_ms: int, tmp_path: Path
-) -> None:
+# What the issue asks for, and what the rig resolves; the grain of pictures is in the spread, not in the median.
+MOST_OFFSET_MS, RIG_RESOLVES_MS = 25.0, 20.0
+
+
+@pytest.mark.parametrize("lookahead_ms", [0, 40, 80])
+def test_microphone_to_camera_and_cable_in_step(env: dict[str, str], lookahead_ms: int, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     options = ["--camera", "/dev/video0", "--camera-size", "640x480", "--audio-out", "vox_cable", "--no-badge"]
     options += ["--lookahead-ms", str(lookahead_ms), "--json-log", str(log)]
+    zero = zero_ms(env)  # a machine that gets busier moves it: measured each time
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
         wait_for_line(live, "live:")
-        time.sleep(2)
-        recorded = record(env, 12, "feed")
+        time.sleep(3)
+        recorded = record(env, 15, "feed")
     assert recorded["shape"] == [480, 640, 3]
-    assert recorded["pictures"][0] > 12 * 15
-    assert len(recorded["flashes"]) >= 8
-    assert len(recorded["beeps"]) >= 8
-    offset = float(np.median(offsets_ms(recorded))) - rig_zero_ms
+    assert recorded["pictures"][0] > 15 * 15
+    assert len(recorded["flashes"]) >= 16
+    assert len(recorded["beeps"]) >= 16
+    offsets = offsets_ms(recorded)
+    offset = float(np.median(offsets)) - zero
     last = json.loads(log.read_text().splitlines()[-1])
-    print(f"lookahead {lookahead_ms}: sound after picture {offset:+.0f} ms, {last['newest_sample_age']}")
-    # 25 ms is what an idle machine holds; a busy one adds pictures. A delay that is not applied shows as 100 and more.
-    assert abs(offset) < 90, f"sound after picture by {offset:.0f} ms"
+    spread = np.percentile(offsets - np.median(offsets), [10, 90])
+    print(f"lookahead {lookahead_ms}: sound after picture {offset:+.0f} ms (zero {zero:+.0f}), spread {spread.round()}")
+    print(f"newest sample {last['newest_sample_age']}, cable {last['audio_out']}")
+    assert abs(offset) < MOST_OFFSET_MS + RIG_RESOLVES_MS, f"sound after picture by {offset:.0f} ms"
     assert last["overflows"] == 0
     assert last["gap_hops"] == 0
     assert live.returncode == 0

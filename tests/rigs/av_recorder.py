@@ -3,8 +3,9 @@
     python -m tests.rigs.av_recorder record SECONDS [feed]   print {"flashes": [...], "beeps": [...], "fed": [...]} in s
     python -m tests.rigs.av_recorder produce                  flash the camera and beep into the cable together
 
-With `produce` the offset is the rig's own zero. With `feed`, `record` plays a beep a second into the microphone, and
-the product must be running between microphone and camera. All in the environment of both rigs.
+With `produce` the offset is the rig's own zero: what its buffers add when both are handed over at the same moment. With
+`feed`, `record` plays beeps into the microphone, and the product must be running between microphone and camera. All in
+the environment of both rigs.
 """
 
 from __future__ import annotations
@@ -18,21 +19,22 @@ import numpy as np
 
 DEVICE = "/dev/video0"
 RATE_HZ = 48_000
-BEEP_S, EVERY_S = 0.15, 1.013  # drifts through all phases of 25 and 30 pictures a second
+BEEP_S, EVERY_S = 0.15, 0.613  # drifts through all phases of 25 and 30 pictures a second
 WIDTH, HEIGHT, PICTURE_RATE = 640, 480, 30
+IN_STEP_S = 18 / PICTURE_RATE  # the producer's own: a beep begins with a picture
 
 
 class Beeper:
-    """An output callback that beeps at the start of each second since `start`."""
+    """An output callback that beeps again and again from `start` on."""
 
-    def __init__(self, start: float) -> None:
-        self.start = start
+    def __init__(self, start: float, every_s: float = EVERY_S) -> None:
+        self.start, self.every_s = start, every_s
         self.begun: list[float] = []
         self._samples = 0
         self._on = False
 
     def on(self, now: float) -> bool:
-        return now >= self.start and (now - self.start) % EVERY_S < BEEP_S
+        return now >= self.start and (now - self.start) % self.every_s < BEEP_S
 
     def __call__(self, out: np.ndarray, count: int, _times: object, _status: object) -> None:
         now = time.monotonic()
@@ -49,18 +51,18 @@ def produce() -> None:
     import sounddevice as sd
 
     dark, white = (np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in (20, 255))
-    beeper = Beeper(time.monotonic() + 1.0)
+    beeper = Beeper(time.monotonic() + 1.0, IN_STEP_S)
     options = {"samplerate": RATE_HZ, "channels": 1, "blocksize": 480, "latency": "low"}
     with (
         sd.OutputStream(device="vox_cable", callback=beeper, **options),
         pyvirtualcam.Camera(WIDTH, HEIGHT, PICTURE_RATE, device=DEVICE) as camera,
     ):
         print("ready", flush=True)
-        begin, n = time.monotonic(), 0
+        n = 0
         while True:
+            time.sleep(max(0.0, beeper.start + (n - PICTURE_RATE) / PICTURE_RATE + 1e-4 - time.monotonic()))
             camera.send(white if beeper.on(time.monotonic()) else dark)
             n += 1
-            time.sleep(max(0.0, begin + n / PICTURE_RATE - time.monotonic()))
 
 
 def record(seconds: float, feed: bool) -> dict[str, list[float]]:
