@@ -110,7 +110,7 @@ class Events:
 
 
 def make_events(seconds: float, seed: int = 0, speech: np.ndarray | None = None) -> Events:
-    """Vowels cut out of the shipped speech, each with a sudden beginning, at times spread evenly over any grid's phases.
+    """Vowels cut out of the shipped speech, each with a sudden beginning, at times spread evenly over a grid's phases.
 
     How long a sound waits for the next picture is most of what is measured. At times drawn at random the median of 18
     events was off by 12 ms; these times follow the golden ratio.
