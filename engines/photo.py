@@ -142,8 +142,10 @@ def _is_cut_short(data: bytes) -> bool:
 
 
 def _advice(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-        return "it is an HEIC photo: export it as JPEG"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis"):
+        return f"it is {'an AVIF' if data[8:11] == b'avi' else 'an HEIC'} photo: export it as JPEG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "it is damaged or cut short: copy or download it again"
     if data[:5] == b"%PDF-" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF") or data[4:8] == b"ftyp":
         return f"it is a film or a document: {GOOD_PHOTO}"
     return GOOD_PHOTO

@@ -128,6 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     With VOXCAM_DEBUG set, errors that are no VoxcamError keep their traceback.
     """
     place_numba_cache()
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a photo is ours to say
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us with it ignored
     try:

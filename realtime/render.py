@@ -110,8 +110,8 @@ def render_file(
             progress(1.0, 1.0)
         wall_s = (clock.now_ns() - begin_ns) / NS
         seconds = min(pipeline.sound_samples / SPEC.sample_rate_hz, pipeline.meters.pictures / picture_rate)
-        if complete and sound.seconds:
-            seconds = sound.seconds
+        if complete:
+            seconds = sound.read_s
         if contact is not None and pipeline.meters.pictures:
             contact.save(sheet, picture_rate, title)  # type: ignore[arg-type]
         return Rendered(

@@ -15,6 +15,10 @@ BLOCK_S = 0.1
 SILENT_PEAK = 1e-4  # -80 dB
 CLIPPED_LEVEL = 0.999
 CLIPPED_SHARE = 0.002
+MP3_BEGINS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
+HEADERLESS = ("amrnb", "amrwb")  # FFmpeg takes plain text for these; real files begin with #!AMR
+RAW_STREAMS = ("mp3", "aac", "ac3", "eac3", "dts", "amr")  # their length is guessed where no header tells it
+SHORT = 0.95  # of what a file announces: less has been lost
 RATES_HZ = (4_000, 384_000)
 FIX = "give a sound such as wav, flac, mp3, m4a, ogg, opus or a video with sound"
 
@@ -33,12 +37,16 @@ class SoundFile:
         self.peak = 0.0
         self._samples = 0
         self._clipped = 0
+        self._ended = False  # `blocks` came to the end
+        self._guessed = False  # `seconds` is no more than a guess from the bit rate
         self._sndfile: Any = None
         self._container: Any = None
         if not self.path.exists():
             raise InputError(f"there is no sound {self.path}", "check the path")
         if self.path.is_dir():
             raise InputError(f"{self.path} is a folder, not a sound", FIX)
+        if not self.path.is_file():
+            raise InputError(f"{self.path} is a pipe or a device, not a file", "save the sound to a file first")
         if self.path.stat().st_size == 0:
             raise InputError(f"the sound {self.path} is empty (0 bytes)", FIX)
         try:
@@ -53,16 +61,17 @@ class SoundFile:
         import soundfile
 
         try:
-            self._sndfile = soundfile.SoundFile(str(self.path))
-        except (soundfile.LibsndfileError, OSError, TypeError) as error:
-            if isinstance(error, PermissionError):
-                raise InputError(f"the sound {self.path} may not be read", "check its permissions") from error
+            with self.path.open("rb") as file:
+                begin = file.read(4)
+        except OSError as error:
+            raise InputError(f"the sound {self.path} may not be read", "check its permissions") from error
+        # libsndfile 1.2 repeats parts of an mp3 that is read block by block, and chats on stderr about others.
+        if begin[:3] == b"ID3" or begin[:2] in MP3_BEGINS or self.path.suffix.lower() in (".mp3", ".mp2"):
             self._open_with_av()
             return
-        if self._sndfile.format == "MP3":
-            # libsndfile 1.2 repeats parts of an mp3 that is read block by block.
-            self._sndfile.close()
-            self._sndfile = None
+        try:
+            self._sndfile = soundfile.SoundFile(str(self.path))
+        except (soundfile.LibsndfileError, OSError, TypeError):
             self._open_with_av()
             return
         self.rate_hz, self.channels = self._sndfile.samplerate, self._sndfile.channels
@@ -78,13 +87,21 @@ class SoundFile:
             self._container = av.open(str(self.path))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"cannot read {self.path} as sound ({_reason(error)})", FIX) from error
+        if self._container.format.name in HEADERLESS:
+            raise InputError(f"cannot read {self.path} as sound (it has no header of any kind)", FIX)
         if not self._container.streams.audio:
             raise InputError(f"{self.path} holds no sound", FIX)
         stream = self._container.streams.audio[0]
         self.rate_hz = stream.rate or 0
         self.channels = stream.codec_context.channels
+        self._guessed = self._container.format.name in RAW_STREAMS
         if self._container.duration:
             self.seconds = self._container.duration / av.time_base
+
+    @property
+    def read_s(self) -> float:
+        """Seconds of sound that `blocks` has given so far."""
+        return self._samples / self.rate_hz if self.rate_hz else 0.0
 
     def __enter__(self) -> SoundFile:
         return self
@@ -117,6 +134,7 @@ class SoundFile:
                 self._clipped += int((np.abs(block) >= CLIPPED_LEVEL).sum())
             self._samples += len(block)
             yield block
+        self._ended = True
         if not any_samples:
             raise InputError(f"the sound {self.path} is empty (no samples)", FIX)
 
@@ -155,6 +173,10 @@ class SoundFile:
 
     def warnings(self) -> list[str]:
         """What a user should know, once the sound has been read."""
+        if self._ended and self.seconds and not self._guessed and self.read_s < SHORT * self.seconds - BLOCK_S:
+            return [
+                f"{self.path.name} ends after {self.read_s:.1f} s of {self.seconds:.1f} s: it is cut short or damaged"
+            ]
         if self._samples and self.peak < SILENT_PEAK:
             return [f"{self.path.name} is silent: the mouth stays shut"]
         if self._clipped > CLIPPED_SHARE * self._samples * max(self.channels, 1):
@@ -168,4 +190,6 @@ def to_mono(block: np.ndarray) -> np.ndarray:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:100] if str(error).strip() else type(error).__name__
+    """The library's own words, without error numbers and the path that our message names already."""
+    text = (getattr(error, "strerror", None) or str(error)).strip()
+    return text.splitlines()[0][:100] if text else type(error).__name__

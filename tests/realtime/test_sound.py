@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import av
@@ -118,3 +119,39 @@ def test_values_beyond_full_scale_are_held(tmp_path: Path) -> None:
     path = tmp_path / "hot.wav"
     soundfile.write(path, tone(0.2, 16_000, level=4.0), 16_000, subtype="FLOAT")
     assert np.abs(read_all(path)[0]).max() == 1.0
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3", "m4a"])
+def test_no_library_chats_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str], ending: str) -> None:
+    """One line is ours to say; libmpg123 inside libsndfile would add notes of its own."""
+    path = tmp_path / f"page.{ending}"
+    path.write_text("<html>404</html>" * 300)
+    with pytest.raises(InputError, match="as sound") as told:
+        SoundFile(path)
+    assert capfd.readouterr().err == ""
+    assert str(told.value).count(str(path)) == 1
+    assert "Errno" not in str(told.value)
+
+
+def test_less_sound_than_announced_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "whole.ogg", tone(3.0, 16_000), 16_000)
+    with av.open(str(tmp_path / "whole.mkv"), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000)
+        samples = (0.1 * np.random.default_rng(0).standard_normal((1, 3 * 48_000))).astype(np.float32)
+        raw = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+        raw.sample_rate = 48_000
+        for packet in (*stream.encode(raw), *stream.encode(None)):
+            container.mux(packet)
+    content = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) * 2 // 3])
+    for name, noted in (("whole.mkv", 0), ("whole.ogg", 0), ("cut.mkv", 1)):
+        _, sound = read_all(tmp_path / name)
+        notes = [note for note in sound.warnings() if "cut short" in note]
+        assert len(notes) == noted, (name, sound.warnings())
+        assert sound.read_s == pytest.approx(3.0 if not noted else 2.0, abs=0.2)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        SoundFile(tmp_path / "pipe.wav")
