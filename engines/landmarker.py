@@ -163,6 +163,17 @@ class Landmarker:
         spread = stacked.std(0)[:, :2].mean(1) / eye_distance(points)
         return Reading(points, presence, spread.astype(np.float32))
 
+    def landmarks_near(self, rgb: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Landmarks (478, 3) px of a face that lies about where `around` (478, 3) px says: for pictures in a row.
+
+        Two readings, plain and mirrored, of one region: a ninth of the cost of `landmarks`. What the region does to a
+        reading (0.004 eye distances at the lips) is the same for pictures that are read around the same landmarks.
+        """
+        region = region_of(around)
+        plain, _ = self._read_region(rgb, *region)
+        mirrored, _ = self._read_region(rgb, *region, mirrored=True)
+        return (plain + mirrored) / 2
+
     def examine(self, rgb: np.ndarray) -> PhotoReport:
         """Find the face to animate and judge the photo. InputError, with advice, where it will not do."""
         found = sorted(self.find_faces(rgb), key=lambda face: -face.size_px)

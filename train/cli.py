@@ -198,15 +198,28 @@ def score_face(
     data_root: DataRoot,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
-    heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads for the sheet.")] = None,
+    renderer: Annotated[
+        Path | None, typer.Option(help="Folder of the head renderer (heads.py), for rendered strangers; cached after.")
+    ] = None,
     out: Path = Path("docs/reports/face"),
     clips: Annotated[int, typer.Option(help="GRID clips of each talker.")] = 12,
     card: Annotated[Path | None, typer.Option(help="Another generator's card than the shipped one's.")] = None,
+    other: Annotated[list[str] | None, typer.Option(help="NAME=CARD of a generator to compare; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this stage alone; may be repeated.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also stages whose weights are as they were.")] = False,
 ) -> None:
-    """How well faces are drawn under their own true motion, beside a static photo; contact sheets."""
-    from train.face_report import report
+    """Faces under true motion and by sound, beside a static photo; identity, steadiness, contact sheets."""
+    from engines.errors import ConfigError
+    from train.face_report import Work, report
 
-    report(data_root, landmarks or cache / "landmarks", heads, out, clips, card, typer.echo)
+    others = {}
+    for pair in other or ():
+        name, equals, path = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--other {pair} has no =", "write NAME=CARD")
+        others[name] = Path(path)
+    work = Work(data_root, landmarks or cache / "landmarks", cache, renderer, clips, card, others, out, typer.echo)
+    report(work, only, again)
     typer.echo(out / "README.md")
 
 

@@ -1,250 +1,403 @@
-"""docs/reports/face: the numbers and the sheets of `voxcam train score face`."""
+"""`voxcam train score face`: docs/reports/face, its numbers, figures and sheets, stage by stage.
+
+Every stage's result lies in report.json with the hash of what it judges (weights and drawing code). A stage whose hash
+still holds is not run again, so that a run that was cut off goes on, and a new encoder costs only the stages that hear;
+`again` is for a change of the scoring itself. Seeds are fixed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-import cv2
+import av
 import numpy as np
 
-from engines.generator import Generator, open_generator
-from engines.measure import canonical_face, remove_pose
+from engines.card import WEIGHTS
+from engines.encoder import Encoder, open_encoder
+from engines.errors import ConfigError, VoxcamError
+from engines.generator import BLINK, HEAD, Generator, open_generator
+from engines.landmarker import Landmarker
 from engines.portrait import Portrait, make_portrait
-from train.face_score import bring_to_pose, draw_sheet, mouth_box, score_people, speech_shapes, ssim, time_draw
-from train.generator_data import read_rgb
-from train.reports import markdown_table
+from engines.shaper import Shaper
+from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from train.corpora import crema_d, sound_of, speech
+from train.face_markdown import markdown
+from train.face_score import Driven, Truth, drive, drive_pictures, drive_rendered, read_clip, score_drawn, summarise
+from train.face_sheets import FACES, OTHERS, draw_sheet, sized, speech_shapes, write_jpeg
+from train.face_sound import (
+    SoundJudge,
+    at_times,
+    driven_codes,
+    grid_sounds,
+    heard,
+    mood_changes,
+    motion_of,
+    summarise_rows,
+    talker_offsets,
+)
+from train.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
+from train.face_stills import FaceModel, pairs, photo, score_identity, score_sharpness, score_smiles
+from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
 from train.shards import write_whole
 
-LONDON_SHEET = ("001", "004", "007", "020", "036", "082", "100", "138")
-CC0_SHEET = ("lisa_lisa1", "zoom_30cm", "zoom_60cm")
+TALKERS = {"seen, s1": "s1", "unseen, s5": "s5"}
+RENDERED = 10
+PHOTO_SEEDS = range(FIRST_SEED + 100, FIRST_SEED + 116)
+CANADA_SHEET = (
+    *("008f", "022f", "026f", "045f", "049f", "056f", "065f"),
+    *("098m", "108m", "110m", "114m", "121m", "147m", "151m"),
+)
+LONDON_SHEET = ("006", "025", "061", "087", "119", "129", "136", "142")
+CROPS = 8  # people of the sheets three times as large
+WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sits before a camera
+STEADY_CODES = 75
+DRAWING = ("generator", "layers", "portrait", "dentition", "geometry", "measure", "unsmile", "landmarker")  # engines/
+HEARING = ("encoder", "shaper", "expression", "idle")
 Say = Callable[[str], None]
 
 
-def grid_clips(data: Path, landmarks: Path, talker: str, most: int) -> list[tuple[Path, Path]]:
-    folder = data / "grid" / "val" / talker
-    clips = sorted(folder.glob("*.mkv"))[:most]
-    return [(clip, landmarks / "grid" / "val" / talker / f"{clip.stem}.npy") for clip in clips]
+@dataclass
+class Work:
+    """What the stages share; opened when first asked for, closed with `stack`."""
+
+    data: Path
+    landmarks: Path
+    cache: Path
+    renderer: Path | None
+    clips: int
+    card: Path | None
+    others: dict[str, Path]
+    out: Path
+    say: Say
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def generators(self) -> dict[str, Generator]:
+        """Row name -> generator; the last one is the one that is judged."""
+        found = {"closed form": Generator()}
+        for name, card in self.others.items():
+            found[name] = self.stack.enter_context(open_generator(card))
+        judged = self.stack.enter_context(open_generator(self.card or "generator"))
+        if judged.session is not None:
+            found["with network"] = judged
+        return found
+
+    @property
+    def judged(self) -> Generator:
+        return list(self.generators.values())[-1]
+
+    @cached_property
+    def landmarker(self) -> Landmarker:
+        return self.stack.enter_context(Landmarker())
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        encoder = open_encoder()
+        self.stack.callback(encoder.close)
+        return encoder
+
+    @cached_property
+    def shapes(self) -> dict[str, np.ndarray]:
+        return speech_shapes(self.landmarks / "grid" / "train")
+
+    @cached_property
+    def canada(self) -> list[Portrait]:
+        return [make_portrait(*photo(self.data, self.landmarks, name)) for name in CANADA_SHEET]
+
+    @cached_property
+    def talkers(self) -> list[Driven]:
+        """Rendered people; [] where no renderer is named and none are cached."""
+        made = rendered_talkers(self.cache / "rendered_people", self.renderer, self.data, RENDERED)
+        self.utterances = {talker.name: talker.utterance for talker in made}
+        return [drive_rendered(talker) for talker in made]
+
+    def clip_of(self, talker: str, name: str) -> Driven | None:
+        return drive(
+            self.data / "grid" / "val" / talker / f"{name}.mkv",
+            self.landmarks / "grid" / "val" / talker / f"{name}.npy",
+        )
+
+    def clip_names(self, talker: str) -> list[str]:
+        """The first `clips` val clips of a talker, by name."""
+        return [path.stem for path in sorted((self.data / "grid" / "val" / talker).glob("*.mkv"))][: self.clips]
 
 
-def photo(data: Path, landmarks: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    (path,) = (data / "faces").glob(f"*/{name}.jpg")
-    return read_rgb(path), np.load(landmarks / "faces" / f"{name}.npy")
+# ---- stages: Work -> what report.json keeps ----
 
 
-def head_portraits(heads: Path, count: int) -> list[Portrait]:
-    """Rendered people, in no training set where `heads` says so."""
-    made = []
-    for path in sorted(heads.glob("*[0-9].npz"))[:count]:
-        with np.load(path) as stored:
-            made.append(make_portrait(stored["pictures"][0], stored["landmarks"][0]))
-    return made
-
-
-def score_smiles(data: Path, landmarks: Path, generators: dict[str, Generator]) -> dict[str, dict[str, float]]:
-    """Closed mouth -> own smile, sharp real people: SSIM of the mouth box at 72 px between the eyes."""
-    rows: dict[str, list[float]] = {}
-    for smile in sorted((data / "faces" / "london").glob("*_smile.jpg")):
-        stems = (smile.stem.replace("smile", "neutral"), smile.stem)
-        (neutral, at_rest), (smiling, moved) = (photo(data, landmarks, stem) for stem in stems)
-        points = np.stack([at_rest, moved])
-        if not np.isfinite(points).all():
-            continue
-        portrait = make_portrait(neutral, at_rest)
-        codes = still_codes(points)
-        truth, _ = bring_to_pose(np.stack([neutral, smiling]), points, codes, portrait, 0, smooth=False)
-        box = mouth_box(portrait)
-        shrink = 72 / float(portrait.scale[0])
-
-        def grey(picture: np.ndarray, box: tuple[slice, slice] = box, shrink: float = shrink) -> np.ndarray:
-            small = cv2.resize(picture[box], None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-            return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-
-        rows.setdefault("static photo", []).append(ssim(grey(portrait.photo), grey(truth[1])))
-        for name, generator in generators.items():
-            rows.setdefault(name, []).append(ssim(grey(generator.draw(codes[1], portrait)), grey(truth[1])))
-    return {name: {"ssim": float(np.mean(values))} for name, values in rows.items()}
-
-
-def still_codes(landmarks: np.ndarray) -> np.ndarray:
-    """Codes (n, 25) of stills of one person, the first at rest."""
-    from engines.measure import mouth_measures
-    from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
-
-    aligned, *_ = remove_pose(landmarks, canonical_face())
-    measures = mouth_measures(aligned)
-    codes = np.zeros((len(landmarks), len(MOTION_CHANNELS)), np.float32)
-    codes[:, : len(SPEECH_CHANNELS)] = measures - measures[0]
-    return codes
-
-
-def rest_distance(data: Path, landmarks: Path) -> float:
-    """Smiling portraits brought to rest: lips' distance to the own neutral photo's, as a share of no change."""
-    from engines.measure import INNER_LIPS, OUTER_LIPS
-
-    lips = list(INNER_LIPS + OUTER_LIPS)
-    done, before = [], []
-    for smile in sorted((data / "faces" / "london").glob("*_smile.jpg")):
-        rgb, moved = photo(data, landmarks, smile.stem)
-        at_rest = np.load(landmarks / "faces" / f"{smile.stem.replace('smile', 'neutral')}.npy")
-        if not np.isfinite(np.stack([moved, at_rest])).all():
-            continue
-        aligned, *_ = remove_pose(np.stack([moved, at_rest]), canonical_face())
-        portrait = make_portrait(rgb, moved)
-        shift = np.zeros_like(aligned[0])
-        shift[:468] = portrait.rest_shift[:468]
-        done.append(np.linalg.norm((aligned[0] + shift - aligned[1])[lips, :2], axis=1).mean())
-        before.append(np.linalg.norm((aligned[0] - aligned[1])[lips, :2], axis=1).mean())
-    return float(np.mean(done) / np.mean(before))
-
-
-def outside_change(portrait: Portrait, generator: Generator) -> float:
-    """Largest change, grey levels, of any pixel beyond the mesh's outermost ring, at a strong motion with head turn."""
-    codes = speech_shapes_of(portrait)
-    drawn = generator.draw(codes, portrait).astype(int)
-    x0, y0, x1, y1 = portrait.box
-    change = np.abs(drawn - portrait.photo).max(2)
-    change[y0:y1, x0:x1] = 0
-    return float(change.max())
-
-
-def speech_shapes_of(portrait: Portrait) -> np.ndarray:
-    code = np.zeros(portrait.basis.shape[0], np.float32)
-    code[0], code[6], code[-5:] = 0.2, 0.12, 0.04
-    return code
-
-
-def report(
-    data: Path,
-    landmarks: Path,
-    heads: Path | None,
-    out: Path,
-    clips: int = 12,
-    card: Path | None = None,
-    say: Say = print,
-) -> dict:
-    """Score, draw the sheets and write README.md, report.json and *.jpg into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    generators: dict[str, Generator] = {"closed form": Generator()}
-    with_network = open_generator(card or "generator")
-    if with_network.session is not None:
-        generators["with network"] = with_network
-    found: dict = {"people": {}}
-    for people, talker in (("seen (s1)", "s1"), ("unseen (s5)", "s5")):
-        numbers: dict = {}
-        for name, numbers in score_people(grid_clips(data, landmarks, talker, clips), generators):  # noqa: B007
-            say(f"{people}: {name}")
-        found["people"][people] = numbers
-    found["smiles"] = score_smiles(data, landmarks, generators)
-    found["smiling_portraits_at_rest"] = rest_distance(data, landmarks)
-    best = list(generators.values())[-1]
-    shapes = speech_shapes(landmarks / "grid" / "train")
-    london = [make_portrait(*photo(data, landmarks, f"{name}_neutral")) for name in LONDON_SHEET]
-    own = [make_portrait(*photo(data, landmarks, name)) for name in CC0_SHEET]
-    rendered = head_portraits(heads, 6) if heads else []
-    sheets = {
-        "sheet_cc0": draw_sheet(own, shapes, best, 150),
-        "sheet_london": draw_sheet(london, shapes, best, 104),
-        "mouths": draw_sheet(
-            own[1:], {k: shapes[k] for k in ("rest", "parted", "half", "wide", "smile")}, best, 250, "mouth"
-        ),
-        "eyes": draw_sheet(own[1:], {k: shapes[k] for k in ("rest", "blink", "gaze")}, best, 330, "eyes"),
-    }
-    if rendered:
-        sheets["sheet_rendered"] = draw_sheet(rendered, shapes, best, 120)
-    for name, picture in sheets.items():
-        _, data_bytes = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 88])
-        write_whole(out / f"{name}.jpg", data_bytes.tobytes())
-    face480 = sized(own[1], 480)
-    found["speed_ms"] = {name: time_draw(face480, generator) for name, generator in generators.items()}
-    found["change_outside"] = max(outside_change(portrait, best) for portrait in own)
-    found["encoder_used"] = bool(own[0].vector.size)
-    write_whole(out / "report.json", json.dumps(found, indent=1).encode())
-    (out / "README.md").write_text(markdown(found, out))
+def true_motion(work: Work) -> dict:
+    """GRID val under the people's own motion."""
+    found: dict[str, dict] = {}
+    for people, talker in TALKERS.items():
+        rows: dict[str, list] = {name: [] for name in work.generators}
+        for name in work.clip_names(talker):
+            driven = work.clip_of(talker, name)
+            if driven is None:
+                continue
+            truth = Truth.read(driven, work.landmarker, 3)
+            for row, generator in work.generators.items():
+                rows[row].append(score_drawn(driven, truth, driven.codes, generator, work.landmarker))
+            work.say(f"true motion, {people}: {name}")
+        found[people] = {row: summarise(clips) for row, clips in rows.items()}
     return found
 
 
-def sized(portrait: Portrait, face_px: int) -> Portrait:
-    """The same person in a 1280x720 picture, the face `face_px` from hairline to chin."""
-    height = float(np.ptp(portrait.landmarks[[10, 152], 1]))
-    zoom = face_px / height
-    middle = portrait.landmarks[4, :2]
-    matrix = np.array([[zoom, 0, 640 - zoom * middle[0]], [0, zoom, 380 - zoom * middle[1]]])
-    picture = cv2.warpAffine(portrait.photo, matrix, (1280, 720), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-    points = portrait.landmarks * zoom
-    points[:, :2] = portrait.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5
-    return replace(make_portrait(picture, points))
-
-
-NOTES = "notes.md"  # what a viewer would notice: written by hand beside the report, shown in it
-
-
-def markdown(found: dict, out: Path) -> str:
-    parts = ["# The face\n", "`voxcam train score face`. "]
-    parts.append(
-        "Portrait: the first picture of a GRID clip with a shut mouth; driven by the clip's own landmarks (lips, "
-        "brows, lids, head angles); truth: the clip's other pictures, brought to the drawn head's place by a "
-        "similarity on rigid points. SSIM and PSNR in the mouth box (1.92 x 1.6 eye distances); LMD: distance of "
-        "re-detected lip landmarks, pose removed, in eye distances, and as a share of the static photo's. Talker s5 is "
-        "in no training set.\n\n"
-    )
-    head = ["people", "drawn by", "SSIM", "PSNR dB", "LMD", "LMD share", "opening r", "slope", "sharpness"]
-    rows: list[list[object]] = []
-    for people, numbers in found["people"].items():
-        first = next(iter(numbers.values()))
-        rows.append(
-            [
-                people,
-                "static photo",
-                first["ssim_static"],
-                first["psnr_static"],
-                first["lmd_static"],
-                1.0,
-                "",
-                "",
-                first["sharpness_static"],
-            ]
-        )
-        for name, n in numbers.items():
-            rows.append(
-                [
-                    people,
-                    name,
-                    n["ssim"],
-                    n["psnr"],
-                    n["lmd"],
-                    n["lmd_ratio"],
-                    n["opening_r"],
-                    n["opening_slope"],
-                    n["sharpness"],
-                ]
+def by_sound(work: Work) -> dict:
+    """GRID val by sound alone."""
+    judge = SoundJudge(work.encoder, work.landmarker, work.data)
+    offsets = talker_offsets(work.cache)
+    found: dict[str, dict] = {}
+    for people, talker in TALKERS.items():
+        sounds = grid_sounds(work.data, talker)
+        names = work.clip_names(talker)
+        rows: dict[str, list] = {}
+        for name, other in zip(names, names[1:] + names[:1], strict=True):
+            driven = work.clip_of(talker, name)
+            if driven is None:
+                continue
+            truth = Truth.read(driven, work.landmarker, 1)
+            scored = judge.score(
+                driven,
+                truth,
+                sound_of(sounds[name].sound),
+                sound_of(sounds[other].sound),
+                offsets.get(f"grid/{talker}", 0.0),
+                work.judged,
+                work.generators["closed form"],
             )
-    parts.append(markdown_table(head, rows))
-    parts.append(
-        "\nClosed mouth -> own smile, 82 sharp real people (their landmarks and pictures are in training):\n\n"
-    )
-    parts.append(
-        markdown_table(["drawn by", "SSIM of the mouth box"], [[k, v["ssim"]] for k, v in found["smiles"].items()])
-    )
-    share = found["smiling_portraits_at_rest"]
-    parts.append(
-        f"\nSmiling portraits at rest: lips' distance to the own neutral photo's is {share:.2f} of no change.\n\n"
-    )
-    parts.append("One core, 1280x720, face 480 px high, whole picture composed, CPU ms (median):\n\n")
-    speed = [
-        [name, t["all"], 1000 / t["all"], t["speech"], t.get("network", "")] for name, t in found["speed_ms"].items()
-    ]
-    parts.append(markdown_table(["drawn by", "all moving", "pictures/s", "lips only", "network"], speed))
-    parts.append(f"\nLargest change beyond the mesh: {found['change_outside']:.0f} grey levels.\n")
-    if (out / NOTES).is_file():
-        parts.append("\n" + (out / NOTES).read_text())
-    for name in ("sheet_cc0", "mouths", "eyes", "sheet_rendered", "sheet_london"):
-        if (out / f"{name}.jpg").is_file():
-            parts.append(f"\n![{name}]({name}.jpg)\n")
-    parts.append(
-        "\nColumns: photo, rest, parted, half, wide, smile, pucker, blink, gaze, turned. People: L. DeBruine (CC0); "
-        "Face Research Lab London Set, L. DeBruine and B. Jones (CC BY 4.0, altered); rendered heads exist nowhere.\n"
-    )
-    return "".join(parts)
+            for row, numbers in scored.items():
+                rows.setdefault(row, []).append(numbers)
+            work.say(f"by sound, {people}: {name}")
+        found[people] = summarise_rows(rows)
+    return found
+
+
+def rendered_true(work: Work) -> dict:
+    """Rendered strangers under exactly known motion."""
+    rows: dict[str, list] = {name: [] for name in work.generators}
+    for driven in work.talkers:
+        truth = Truth.read(driven, work.landmarker, 2)
+        for row, generator in work.generators.items():
+            rows[row].append(score_drawn(driven, truth, driven.codes, generator, work.landmarker))
+        work.say(f"true motion, {driven.name}")
+    if not work.talkers:
+        return {"missing": "no rendered people: name the head renderer's folder with --renderer"}
+    return {row: summarise(clips) for row, clips in rows.items()}
+
+
+def rendered_sound(work: Work) -> dict:
+    """Rendered strangers by sound: their truth is a recipe for each phone, not a person's speech."""
+    judge = SoundJudge(work.encoder, work.landmarker, work.data)
+    if not work.talkers:
+        return {"missing": "no rendered people: name the head renderer's folder with --renderer"}
+    sounds = {clip.key: clip.sound for clip in speech(work.data / "speech") if clip.corpus == "tts"}
+    rows: dict[str, list] = {}
+    every = list(work.utterances.values())
+    for driven, key, other in zip(work.talkers, every, every[1:] + every[:1], strict=True):
+        truth = Truth.read(driven, work.landmarker, 1)
+        own, strange = (sound_of(sounds[k])[: round(3.2 * SPEC.sample_rate_hz)] for k in (key, other))
+        scored = judge.score(driven, truth, own, strange, 0.0, work.judged, work.generators["closed form"])
+        for row, numbers in scored.items():
+            rows.setdefault(row, []).append(numbers)
+        work.say(f"by sound, {driven.name}")
+    return summarise_rows(rows)
+
+
+def moods(work: Work) -> dict:
+    """Emotional voices: what they change on a portrait; and one real actress in six moods."""
+    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_60cm")), WEBCAM)
+    found = {"voices": mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker), "actress": {}}
+    shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
+    folder = work.data / "crema_d"
+    for clip in crema_d(folder) if folder.is_dir() else []:
+        if clip.pictures is None:
+            continue
+        with av.open(str(clip.pictures)) as container:
+            rate = float(container.streams.video[0].average_rate or 29.97)
+        pictures = read_clip(clip.pictures)
+        points = [work.landmarker.examine(pictures[0]).landmarks]
+        for picture in pictures[1:]:
+            points.append(work.landmarker.landmarks_near(picture, points[-1]))
+        driven = drive_pictures(clip.key, pictures, np.stack(points), rate)
+        if driven is None:
+            work.say(f"{clip.key}: no picture with a shut mouth, left out")
+            continue
+        truth = Truth.read(driven, work.landmarker, 2)
+        rows = heard(sound_of(clip.sound), work.encoder)
+        courses = {"true motion": driven.codes}
+        courses |= {
+            f"sound, {name}": driven_codes(driven, motion_of(rows, shaper, 80)) for name, shaper in shapers.items()
+        }
+        found["actress"][clip.emotion or ""] = {
+            name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
+            for name, codes in courses.items()
+        }
+        work.say(f"moods: {clip.key}")
+    return found
+
+
+def smiles(work: Work) -> dict:
+    """Sharp real people: the own smile, the way back to rest, sharpness in speech."""
+    found = score_smiles(pairs(work.data, work.landmarks), work.generators, work.landmarker)
+    found["sharpness"] = score_sharpness(work.canada, work.shapes, work.generators)
+    return found
+
+
+def identity(work: Work) -> dict:
+    """An independent face model's opinion."""
+    try:
+        model = FaceModel()
+    except ConfigError as error:
+        return {"missing": str(error)}
+    shapes = {name: work.shapes[name] for name in ("parted", "half", "wide", "smile", "turned")}
+    return score_identity(list(pairs(work.data, work.landmarks, 3)), work.canada, shapes, work.generators, model)
+
+
+def steady(work: Work) -> dict:
+    """Still regions and what lies outside the face, with a figure of flicker and sync."""
+    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_60cm")), WEBCAM)
+    name = work.clip_names("s5")[0]
+    rows = heard(sound_of(grid_sounds(work.data, "s5")[name].sound), work.encoder)
+    times = (np.arange(STEADY_CODES) + 0.5) / 25
+    still = at_times(motion_of(rows, Shaper(SPEC, 80, 7, idle=False, emotion="off"), 80), times)
+    alive = at_times(motion_of(rows, Shaper(SPEC, 80, 7), 80), times)
+    driven = work.clip_of("s5", name)
+    found = {
+        "flicker": {"drawn, sharp portrait": score_flicker(portrait, still, work.judged)},
+        "outside": score_outside(portrait, alive, work.judged),
+    }
+    if driven is not None:
+        found["flicker"]["drawn, s5"] = score_flicker(driven.portrait, still, work.judged)
+        found["flicker"]["real video, s5"] = score_true_flicker(driven)
+    return found
+
+
+def speed(work: Work) -> dict:
+    """One core, 1280x720, face 480 px high, whole picture composed."""
+    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_30cm")), 480)
+    return {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
+
+
+def sheets(work: Work) -> dict:
+    """The contact sheets."""
+    shapes, draw = work.shapes, work.judged
+    faces, others = [[shapes[name] for name in names] for names in (FACES, OTHERS)]
+    own = make_portrait(*photo(work.data, work.landmarks, "lisa_lisa1"))
+    unseen = [own]
+    for picture in rendered_photos(work.cache / "rendered_people", work.renderer, PHOTO_SEEDS):
+        unseen.append(make_portrait(picture))
+    stranger = next(filter(None, (work.clip_of("s5", name) for name in work.clip_names("s5"))), None)
+    if stranger is not None:
+        unseen.append(stranger.portrait)
+    canada = work.canada
+    write_jpeg(work.out / "unseen_rendered.jpg", draw_sheet(unseen, faces, draw, 122, beside=2), 82)
+    write_jpeg(work.out / "unseen_real.jpg", draw_sheet(canada, faces, draw, 122, beside=2), 82)
+    london = [make_portrait(*photo(work.data, work.landmarks, f"{name}_neutral")) for name in LONDON_SHEET]
+    smiling = [make_portrait(*photo(work.data, work.landmarks, f"{name}_smile")) for name in LONDON_SHEET[:4]]
+    write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
+    write_jpeg(work.out / "others.jpg", draw_sheet([own, *unseen[1:4], *canada[:4]], others, draw, 122, beside=2), 82)
+    large = [sized(p, WEBCAM) for p in (own, *unseen[2:11:3], *canada[:: len(canada) // 4][:4])][:CROPS]
+    mouths = [shapes[name] for name in ("rest", "half", "wide", "smile")]
+    write_jpeg(work.out / "mouths_3x.jpg", draw_sheet(large, mouths, draw, 270, "mouth", beside=1), 80)
+    eyes = [shapes[name] for name in ("blink", "gaze")]
+    write_jpeg(work.out / "eyes_3x.jpg", draw_sheet(large, eyes, draw, 300, "eyes", beside=2), 78)
+    return {"unseen": len(unseen) + len(canada), "rendered": len(unseen) - 1 - (stranger is not None)}
+
+
+STAGES: dict[str, tuple[Callable[[Work], dict], bool]] = {
+    # name: (stage, whether it hears, so that a new encoder makes it old)
+    "true-motion": (true_motion, False),
+    "sound": (by_sound, True),
+    "rendered": (rendered_true, False),
+    "rendered-sound": (rendered_sound, True),
+    "moods": (moods, True),
+    "smiles": (smiles, False),
+    "identity": (identity, False),
+    "steady": (steady, True),
+    "speed": (speed, False),
+    "sheets": (sheets, False),
+}
+
+
+def time_draw(portrait: Portrait, generator: Generator, repeats: int = 60) -> dict[str, float]:
+    """Milliseconds of one core a picture, median: all moving, speech alone, and the network alone."""
+    everything = np.zeros(len(MOTION_CHANNELS), np.float32)
+    everything[: len(SPEECH_CHANNELS)] = 0.05
+    speech_alone = everything.copy()
+    everything[BLINK : BLINK + 2] = 0.5
+    everything[HEAD : HEAD + 5] = 0.03
+    out = np.empty_like(portrait.photo)
+
+    def median(action: Callable[[], object]) -> float:
+        action()
+        spent = []
+        for _ in range(repeats):
+            start = time.process_time()
+            action()
+            spent.append(time.process_time() - start)
+        return 1000 * float(np.median(spent))
+
+    times = {
+        "all": median(lambda: generator.draw(everything, portrait, out)),
+        "speech": median(lambda: generator.draw(speech_alone, portrait, out)),
+    }
+    if generator.session is not None:
+        times["network"] = median(lambda: generator._learned(everything, portrait))
+    return times
+
+
+def made_with(work: Work, hears: bool, name: str) -> str:
+    """Hash of what a stage judges: drawing code, weights, other generators' cards, number of clips."""
+    total = hashlib.sha256(f"{name} {work.clips} {sorted(work.others)}".encode())
+    code = [WEIGHTS.parent / f"{module}.py" for module in (*DRAWING, *(HEARING if hears else ()))]
+    weights = [path for path in sorted(WEIGHTS.iterdir()) if hears or not path.name.startswith("encoder.")]
+    for path in [*code, *weights, *work.others.values(), *([work.card] if work.card else [])]:
+        total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:
+    """Run the stages that are old (or those named), write report.json after each, then README.md and figures."""
+    unknown = set(only or ()) - set(STAGES)
+    if unknown:
+        raise ConfigError(f"there is no stage {', '.join(sorted(unknown))}", f"one of {', '.join(STAGES)}")
+    work.out.mkdir(parents=True, exist_ok=True)
+    kept = work.out / "report.json"
+    stages: dict[str, dict] = json.loads(kept.read_text()).get("stages", {}) if kept.is_file() else {}
+    stages = {name: stages[name] for name in STAGES if name in stages}
+    with work.stack:
+        for name, (stage, hears) in STAGES.items():
+            key = made_with(work, hears, name)
+            current = name in stages and stages[name]["made_with"] == key
+            if (only and name not in only) or (current and not again):
+                continue
+            start, spent = time.monotonic(), time.process_time()
+            try:
+                result = stage(work)
+            except VoxcamError as error:
+                result = {"missing": str(error)}
+            cpu_s = round(time.process_time() - spent, 1)
+            stages[name] = {"made_with": key, "cpu_s": cpu_s, "result": result}
+            stages = {name: stages[name] for name in STAGES if name in stages}
+            write_whole(kept, json.dumps({"stages": stages}, indent=1).encode())
+            work.say(f"{name}: {cpu_s:.0f} s of one core, {time.monotonic() - start:.0f} s by the clock")
+        old = [name for name, (_, hears) in STAGES.items() if name in stages]
+        old = [name for name in old if stages[name]["made_with"] != made_with(work, STAGES[name][1], name)]
+    results = {name: stage["result"] for name, stage in stages.items()}
+    if "steady" in results and "flicker" in results["steady"]:
+        curves = {
+            f"{people}, {row}": numbers["sync"]
+            for people, rows in results.get("sound", {}).items()
+            for row, numbers in rows.items()
+            if isinstance(numbers, dict) and "sync" in numbers
+        }
+        draw_figure(work.out / "sync_and_flicker.jpg", curves, results["steady"]["flicker"])
+    write_whole(work.out / "README.md", markdown(results, work.out, old).encode())
+    return results

@@ -1,15 +1,18 @@
-"""`voxcam train score face`: how well the generator draws people under their own true motion, against a static photo.
+"""`voxcam train score face`, the measuring: people drawn under their own true motion and by sound, against the truth.
 
-Portrait: the first closed-mouth picture of a GRID clip. Driven by the clip's own landmarks (mouth, brows, lids), head
-pose left out; every true picture is brought into the portrait's pose by a similarity on rigid points, smoothed over
-pictures. Mouth box: 1.92 x 1.6 eye distances around the resting mouth.
+Portrait: the first closed-mouth picture of a clip. True motion is the clip's own landmarks (mouth, brows, lids, head
+angles); by sound, the head's angles are the true ones too, since sound doesn't tell them, and everything else comes the
+shipped way: encoder, shaper, generator. Every true picture is brought to where the drawn head stands by a similarity on
+rigid points, smoothed over pictures. Mouth box: 1.92 x 1.6 eye distances around the resting mouth.
+
+Landmark distances (LMD): the same landmarker reads drawn, true and static pictures around the same place; pose removed,
+mean over the 40 points of the lips, in eye distances. Of rendered people the truth is also the renderer's own.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -17,8 +20,10 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from engines.errors import InputError
 from engines.generator import Generator
-from engines.landmarker import Face, Landmarker
+from engines.geometry import EYES
+from engines.landmarker import Landmarker
 from engines.measure import (
     INNER_LIPS,
     OUTER_LIPS,
@@ -33,10 +38,21 @@ from engines.measure import (
 )
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from train.picture_metrics import grey, psnr, sharpness, ssim
+from train.rendered_people import RenderedTalker
 
 LIPS = OUTER_LIPS + INNER_LIPS
 BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
 HEAD = MOTION_CHANNELS.index("headPitch")
+SPEECH = len(SPEECH_CHANNELS)
+# The renderer's 68 points (iBUG) and FaceMesh's that lie there: lips, and what is rigid or nearly so.
+EXACT_LIPS = (
+    *zip(range(48, 60), (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181), strict=True),
+    *zip(range(60, 68), (78, 82, 13, 312, 308, 317, 14, 87), strict=True),
+)
+EXACT_RIGID = ((36, 33), (39, 133), (42, 362), (45, 263), (27, 168), (30, 4), (31, 98), (35, 327))
+EXACT_LIDS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))  # upper and lower, left and right eye
+MOST_LAG = 6  # pictures that drawn and true opening are shifted against each other
 
 
 @dataclass
@@ -45,10 +61,13 @@ class Driven:
 
     name: str
     portrait: Portrait
-    codes: np.ndarray  # (T, 25)
+    codes: np.ndarray  # (T, 25) true motion
     truth: np.ndarray  # (T, H, W, 3) uint8, in the portrait's pose
     landmarks: np.ndarray  # (T, 478, 3) px of `truth`
     first: int  # the picture that is the portrait
+    times_s: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (T,) of the pictures' middles in the sound
+    exact: np.ndarray | None = None  # (T, 20, 2) true displacement of EXACT_LIPS from rest, eye distances
+    lids: np.ndarray | None = None  # (T, 2) true opening as a share of open, left and right
 
 
 def read_clip(path: Path) -> np.ndarray:
@@ -121,15 +140,64 @@ def drive(clip: Path, landmarks_file: Path) -> Driven | None:
     pictures, landmarks = read_clip(clip), np.load(landmarks_file).astype(np.float32)
     if len(pictures) != len(landmarks) or not np.isfinite(landmarks).all():
         return None
+    return drive_pictures(f"{clip.parent.name}/{clip.stem}", pictures, landmarks, 25.0)
+
+
+def drive_pictures(name: str, pictures: np.ndarray, landmarks: np.ndarray, rate_hz: float) -> Driven | None:
+    """Prepare pictures (T, H, W, 3) of one person and their landmarks (T, 478, 3); None where no mouth is shut."""
     codes = true_codes(landmarks)
     shut = np.flatnonzero((codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15))
     if not len(shut):
         return None
     first = int(shut[0])
     portrait = make_portrait(pictures[first], landmarks[first])
-    codes = codes - np.where(np.arange(codes.shape[1]) < len(SPEECH_CHANNELS), codes[first], 0)
+    codes[:, :SPEECH] -= codes[first, :SPEECH] - measured_rest_shift(portrait, landmarks[first])
     truth, moved = bring_to_pose(pictures, landmarks, codes, portrait, first, smooth=True)
-    return Driven(f"{clip.parent.name}/{clip.stem}", portrait, codes, truth, moved, first)
+    times = (np.arange(len(pictures)) + 0.5) / rate_hz
+    return Driven(name, portrait, codes, truth, moved, first, times)
+
+
+def measured_rest_shift(portrait: Portrait, landmarks: np.ndarray) -> np.ndarray:
+    """How far the photo's own mouth is from where the portrait rests, (14,): shut lips may smile."""
+    here = align(landmarks[None])
+    rest = here.copy()
+    rest[0, :468] += portrait.rest_shift[:468]
+    return (mouth_measures(here) - mouth_measures(rest))[0]
+
+
+def drive_rendered(talker: RenderedTalker) -> Driven:
+    """A rendered person under the motion that was rendered: lids exactly, lips as our landmarker reads them."""
+    landmarks = talker.landmarks.astype(np.float32)
+    codes = true_codes(landmarks)
+    portrait = make_portrait(talker.pictures[0], landmarks[0])
+    codes[:, :SPEECH] -= codes[0, :SPEECH] - measured_rest_shift(portrait, landmarks[0])
+    gaps = np.stack(
+        [sum(np.linalg.norm(talker.exact[:, a] - talker.exact[:, b], axis=-1) for a, b in lids) for lids in EXACT_LIDS],
+        -1,
+    )
+    lids = gaps / gaps[0]
+    codes[:, BLINK : BLINK + 2] = np.clip(1 - lids, 0, 1)
+    truth, moved = bring_to_pose(talker.pictures, landmarks, codes, portrait, 0, smooth=True)
+    times = (np.arange(len(landmarks)) - 0.5) * 0.04  # picture 0 stands before the sound
+    driven = Driven(talker.name, portrait, codes, truth, moved, 0, times)
+    driven.exact, driven.lids = exact_displacement(talker.exact, landmarks[0]), lids
+    return driven
+
+
+def exact_displacement(exact: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The renderer's lips (T, 68, 3), head motion left out -> how far they are from rest, (T, 20, 2) eye distances.
+
+    Turned into the canonical frame by a similarity from the renderer's rigid points at rest to our landmarker's.
+    """
+    aligned = remove_pose(rest[None], canonical_face())[0][0].astype(np.float64)
+    theirs, ours = (np.array(points) for points in zip(*EXACT_RIGID, strict=True))
+    a, b = exact[0, theirs].astype(np.float64), aligned[ours]
+    a, b = a - a.mean(0), b - b.mean(0)
+    u, singular, vt = np.linalg.svd(a.T @ b)
+    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    turn = (u * sign) @ vt * ((singular * sign).sum() / (a**2).sum())
+    lips = exact[:, [theirs for theirs, _ in EXACT_LIPS]]
+    return ((lips - lips[0]) @ turn)[..., :2]
 
 
 def mouth_box(portrait: Portrait) -> tuple[slice, slice]:
@@ -142,204 +210,168 @@ def mouth_box(portrait: Portrait) -> tuple[slice, slice]:
     return rows, slice(max(0, round(x - 0.96 * distance)), min(width, round(x + 0.96 * distance)))
 
 
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity of two grey pictures 0..255 (Wang et al. 2004), 11 px Gaussian window."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-
-    def blur(x: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(x, (11, 11), 1.5)
-
-    mean_a, mean_b = blur(a), blur(b)
-    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
-    covariance = blur(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similar = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return float((similar / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))).mean())
+def lips_mask(portrait: Portrait, truth: np.ndarray) -> np.ndarray:
+    """Where the lips are in the photo or in the true picture (478, 3) px, a little around them; (H, W) bool."""
+    mask = np.zeros(portrait.size, np.uint8)
+    for points in (portrait.landmarks, truth):
+        cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points[list(OUTER_LIPS), :2]).astype(np.int32)), 1)
+    reach = max(1, round(0.05 * float(eye_distance(portrait.landmarks))))
+    return cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, 0..255."""
-    return float(10 * np.log10(255**2 / max(1e-9, ((a.astype(np.float64) - b) ** 2).mean())))
+def align(points: np.ndarray) -> np.ndarray:
+    """Landmarks (T, 478, 3) px -> canonical frame, head pose removed."""
+    return remove_pose(points, canonical_face())[0]
 
 
-def sharpness(grey: np.ndarray) -> float:
-    """Mean gradient size of a grey picture."""
-    x = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=3)
-    y = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3)
-    return float(np.hypot(x, y).mean())
+@dataclass
+class Truth:
+    """What the landmarker reads on a clip's true pictures and on its portrait."""
+
+    pictures: np.ndarray  # indices of the pictures that are compared
+    aligned: np.ndarray  # (n, 478, 3)
+    static: np.ndarray  # (n, 478, 3) the portrait's photo, read around the same places
+
+    @classmethod
+    def read(cls, driven: Driven, landmarker: Landmarker, every: int) -> Truth:
+        chosen = np.array([k for k in range(0, len(driven.truth), every) if k != driven.first])
+        true, static = (
+            align(np.stack([landmarker.landmarks_near(picture(k), driven.landmarks[k]) for k in chosen]))
+            for picture in (lambda k: driven.truth[k], lambda k: driven.portrait.photo)
+        )
+        return cls(chosen, true, static)
 
 
-def grey(picture: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+def lips_apart(a: np.ndarray, b: np.ndarray, about_mean: bool = False) -> np.ndarray:
+    """Mean distance of the lips between aligned faces (..., 478, 3), eye distances.
+
+    about_mean: the lips' own mean is taken off both first (Chen et al. 2018), so that only the mouth's shape counts.
+    """
+    apart = (a - b)[..., list(LIPS), :2]
+    if about_mean:
+        apart = apart - apart.mean(-2, keepdims=True)
+    return np.linalg.norm(apart, axis=-1).mean(-1)
 
 
-def score_clip(driven: Driven, generator: Generator, every: int = 3) -> dict[str, list[float]]:
-    """Numbers of every `every`-th picture of one clip, the portrait's own picture left out."""
+def drawn_lids(generator: Generator, portrait: Portrait) -> np.ndarray:
+    """Gap of the lids that the last picture was drawn between, as a share of the photo's own; left, right."""
+    moved, shares = generator._buffers(portrait).moved, []
+    for eye in EYES:
+        middle = slice(3, 6)
+        now, before = (
+            np.linalg.norm(points[list(eye.upper[middle])] - points[list(eye.lower[middle])], axis=1).mean()
+            for points in (moved, portrait.source)
+        )
+        shares.append(now / before)
+    return np.array(shares)
+
+
+def score_drawn(
+    driven: Driven,
+    truth: Truth,
+    codes: np.ndarray,
+    generator: Generator,
+    landmarker: Landmarker,
+    every: int = 1,
+    pixels: bool = True,
+) -> dict[str, np.ndarray]:
+    """Draw a clip by `codes` (T, 25) and compare with the truth: name -> a number for each compared picture.
+
+    `every`: of the truth's pictures, how many are left out between two. pixels: also SSIM, PSNR, sharpness.
+    """
     rows, columns = mouth_box(driven.portrait)
     static = driven.portrait.photo
     found: dict[str, list[float]] = {}
-    for k in range(0, len(driven.truth), every):
-        if k == driven.first:
+    aligned, lids = [], []
+    chosen = range(0, len(truth.pictures), every)
+    for i in chosen:
+        k = truth.pictures[i]
+        drawn, real = generator.draw(codes[k], driven.portrait), driven.truth[k]
+        lids.append(drawn_lids(generator, driven.portrait))
+        aligned.append(landmarker.landmarks_near(drawn, driven.landmarks[k]))
+        if not pixels:
             continue
-        drawn, truth = generator.draw(driven.codes[k], driven.portrait), driven.truth[k]
-        a, b, c = (grey(picture[rows, columns]) for picture in (drawn, truth, static))
+        a, b, c = (grey(picture[rows, columns]) for picture in (drawn, real, static))
+        lips = lips_mask(driven.portrait, driven.landmarks[k])
         values = {
             "ssim": ssim(a, b),
             "ssim_static": ssim(c, b),
-            "psnr": psnr(drawn[rows, columns], truth[rows, columns]),
-            "psnr_static": psnr(static[rows, columns], truth[rows, columns]),
+            "psnr": psnr(drawn[rows, columns], real[rows, columns]),
+            "psnr_static": psnr(static[rows, columns], real[rows, columns]),
+            "psnr_lips": psnr(drawn, real, lips),
+            "psnr_lips_static": psnr(static, real, lips),
             "sharpness": sharpness(a) / sharpness(b),
             "sharpness_static": sharpness(c) / sharpness(b),
-            "open": float(driven.codes[k][0]),
         }
         for name, value in values.items():
             found.setdefault(name, []).append(value)
-    return found
-
-
-def redetect(landmarker: Landmarker, picture: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Landmarks of a picture whose face is known to lie about where `around` (478, 3) px says; (478, 3) px."""
-    low, high = around[:468, :2].min(0), around[:468, :2].max(0)
-    keypoints = around[[33, 263, 4, 13, 234, 454], :2]
-    return landmarker.landmarks(picture, Face(np.concatenate([low, high]), keypoints, 1.0)).points
-
-
-def mouth_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean distance of the lips' landmarks between two faces (478, 3) px, pose removed, eye distances."""
-    aligned, *_ = remove_pose(np.stack([a, b]), canonical_face())
-    return float(np.linalg.norm(aligned[0, list(LIPS), :2] - aligned[1, list(LIPS), :2], axis=1).mean())
-
-
-def landmark_numbers(
-    driven: Driven, generator: Generator, landmarker: Landmarker, every: int
-) -> dict[str, list[float]]:
-    """Re-detected landmarks of drawn pictures against those of the true ones: distances, openings, lids."""
-    found: dict[str, list[float]] = {name: [] for name in ("lmd", "lmd_static", "open_drawn", "open_true")}
-    static = redetect(landmarker, driven.portrait.photo, driven.portrait.landmarks)
-    for k in range(0, len(driven.truth), every):
-        if k == driven.first:
-            continue
-        truth = redetect(landmarker, driven.truth[k], driven.landmarks[k])
-        drawn = redetect(landmarker, generator.draw(driven.codes[k], driven.portrait), driven.landmarks[k])
-        aligned, *_ = remove_pose(np.stack([truth, drawn]), canonical_face())
-        opening = mouth_measures(aligned)[:, 0]
-        values = mouth_distance(drawn, truth), mouth_distance(static, truth), float(opening[1]), float(opening[0])
-        for name, value in zip(found, values, strict=True):
-            found[name].append(value)
-    return found
-
-
-def summarise(rows: dict[str, list[float]]) -> dict[str, float]:
-    """Means; of openings, correlation and slope of drawn against true."""
-    openings = {name: np.array(rows[name]) for name in ("open_drawn", "open_true") if name in rows}
-    means = {name: float(np.mean(values)) for name, values in rows.items() if name not in openings and name != "open"}
-    if openings:
-        drawn, true = openings["open_drawn"], openings["open_true"]
-        means["opening_r"] = float(np.corrcoef(drawn, true)[0, 1])
-        means["opening_slope"] = float(np.polyfit(true, drawn, 1)[0])
-        means["lmd_ratio"] = means["lmd"] / means["lmd_static"]
-    return means
-
-
-def score_people(
-    clips: list[tuple[Path, Path]], generators: dict[str, Generator], every: int = 4, landmark_every: int = 8
-) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
-    """Each generator's numbers over clips (video, landmarks): yields the clip's name and the numbers so far."""
-    rows: dict[str, dict[str, list[float]]] = {name: {} for name in generators}
-    with Landmarker() as landmarker:
-        for clip, landmarks in clips:
-            driven = drive(clip, landmarks)
-            if driven is None:
-                continue
-            for name, generator in generators.items():
-                numbers = score_clip(driven, generator, every)
-                numbers |= landmark_numbers(driven, generator, landmarker, landmark_every)
-                for key, values in numbers.items():
-                    rows[name].setdefault(key, []).extend(values)
-            yield driven.name, {name: summarise(values) for name, values in rows.items()}
-
-
-def time_draw(portrait: Portrait, generator: Generator, repeats: int = 60) -> dict[str, float]:
-    """Milliseconds of one core a picture, median: all moving, speech alone, and the network alone."""
-    everything = np.zeros(len(MOTION_CHANNELS), np.float32)
-    everything[: len(SPEECH_CHANNELS)] = 0.05
-    speech = everything.copy()
-    everything[BLINK : BLINK + 2] = 0.5
-    everything[HEAD : HEAD + 5] = 0.03
-    out = np.empty_like(portrait.photo)
-
-    def median(action: Callable[[], object]) -> float:
-        action()
-        spent = []
-        for _ in range(repeats):
-            start = time.process_time()
-            action()
-            spent.append(time.process_time() - start)
-        return 1000 * float(np.median(spent))
-
-    times = {
-        "all": median(lambda: generator.draw(everything, portrait, out)),
-        "speech": median(lambda: generator.draw(speech, portrait, out)),
-    }
-    if generator.session is not None:
-        times["network"] = median(lambda: generator._learned(everything, portrait))
-    return times
-
-
-def speech_shapes(landmarks: Path) -> dict[str, np.ndarray]:
-    """Codes to look at: real speech shapes (means over GRID talkers s2 and s4), and made expressions."""
-    codes = np.concatenate(
-        [
-            true_codes(np.load(path))
-            for talker in ("s2", "s4")
-            for path in sorted((landmarks / talker).glob("*.npy"))[:12]
-        ]
+    result = {name: np.array(values) for name, values in found.items()}
+    made, real, static_aligned = align(np.stack(aligned)), truth.aligned[list(chosen)], truth.static[list(chosen)]
+    result["lmd"] = lips_apart(made, real)
+    result["lmd_static"] = lips_apart(static_aligned, real)
+    result["shape"], result["shape_static"] = lips_apart(made, real, True), lips_apart(static_aligned, real, True)
+    result["open_drawn"], result["open_true"] = mouth_measures(made)[:, 0], mouth_measures(real)[:, 0]
+    result["lid_drawn"], result["lid_true"] = (
+        (lid_opening(x) / lid_opening(static_aligned)).mean(1) for x in (made, real)
     )
-    codes[:, len(SPEECH_CHANNELS) - 3 :] = 0
-
-    def near(opening: float) -> np.ndarray:
-        return codes[np.abs(codes[:, 0] - opening).argsort()[:40]].mean(0)
-
-    def code(**values: float) -> np.ndarray:
-        made = np.zeros(len(MOTION_CHANNELS), np.float32)
-        for name, value in values.items():
-            made[MOTION_CHANNELS.index(name)] = value
-        return made
-
-    smile = code(
-        mouthSmileLeft=0.08, mouthSmileRight=0.08, mouthStretch=0.15, jawOpen=0.07, mouthOpenSide=0.055,
-        mouthFunnel=-0.04, mouthUpperUp=0.035, mouthLowerDown=0.02, jawDrop=0.02, eyeSquint=0.5,
-    )  # fmt: skip
-    return {
-        "rest": code(),
-        "parted": near(0.06),
-        "half": near(0.14),
-        "wide": near(0.24),
-        "smile": smile,
-        "pucker": codes[np.argsort(codes[:, SPEECH_CHANNELS.index("mouthStretch")])[:40]].mean(0),
-        "blink": code(eyeBlinkLeft=1, eyeBlinkRight=1),
-        "gaze": code(eyeLookX=0.25, eyeLookY=0.05),
-        "turned": near(0.14) + code(headYaw=0.12, headPitch=0.05, headRoll=0.05),
-    }
+    result["lid_lines"] = np.array(lids).mean(1)
+    if driven.exact is not None and driven.lids is not None:
+        lips = [ours for _, ours in EXACT_LIPS]
+        moved = made[:, lips, :2] - static_aligned[:, lips, :2]
+        exact = driven.exact[truth.pictures[list(chosen)]]
+        result["lmd_exact"] = np.linalg.norm(moved - exact, axis=-1).mean(-1)
+        result["lmd_exact_static"] = np.linalg.norm(exact, axis=-1).mean(-1)
+        read = real[:, lips, :2] - static_aligned[:, lips, :2]
+        result["lmd_exact_read"] = np.linalg.norm(read - exact, axis=-1).mean(-1)  # the landmarker's own error
+        result["lid_exact"] = driven.lids[truth.pictures[list(chosen)]].mean(1)
+    return result
 
 
-def draw_sheet(
-    portraits: list[Portrait], codes: dict[str, np.ndarray], generator: Generator, tile_px: int, part: str = "face"
-) -> np.ndarray:
-    """One row a portrait: the photo, then every code; (rows * tile, columns * tile, 3). part: face, mouth, eyes."""
-    rows = []
-    for portrait in portraits:
-        scale = float(portrait.scale[0])
-        x, y = portrait.landmarks[{"face": 4, "mouth": 13, "eyes": 168}[part], :2]
-        reach = {"face": 1.7, "mouth": 0.62, "eyes": 0.95}[part] * scale
-        zoom = tile_px / 2 / reach
-        matrix = np.array([[zoom, 0, tile_px / 2 - x * zoom], [0, zoom, tile_px / 2 - y * zoom]])
-        tiles = []
-        for picture in (portrait.photo, *(generator.draw(code, portrait) for code in codes.values())):
-            if zoom < 1:
-                picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / zoom)
-            tiles.append(
-                cv2.warpAffine(picture, matrix, (tile_px, tile_px), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-            )
-        rows.append(np.hstack(tiles))
-    return np.vstack(rows)
+def sync_lag(drawn: np.ndarray, true: np.ndarray) -> tuple[float, np.ndarray]:
+    """By how many pictures `drawn` comes late, and r at lags -MOST_LAG .. MOST_LAG; courses (T,) of the opening.
+
+    The peak is that of a parabola through the three best lags. NaN where a course does not move.
+    """
+    lags = np.arange(-MOST_LAG, MOST_LAG + 1)
+    r = np.full(len(lags), np.nan)
+    for i, lag in enumerate(lags):
+        a = drawn[max(0, lag) : len(drawn) + min(0, lag)]
+        b = true[max(0, -lag) : len(true) + min(0, -lag)]
+        if len(a) > 10 and a.std() > 1e-6 and b.std() > 1e-6:
+            r[i] = np.corrcoef(a, b)[0, 1]
+    if not np.isfinite(r).all():
+        return float("nan"), r
+    best = int(np.clip(r.argmax(), 1, len(r) - 2))
+    left, middle, right = r[best - 1 : best + 2]
+    bend = left - 2 * middle + right
+    return float(lags[best] + (0.5 * (left - right) / bend if bend < 0 else 0.0)), r
+
+
+def summarise(clips: Iterable[dict[str, np.ndarray]]) -> dict[str, float]:
+    """Of clips' numbers: means; of openings r and slope; of lids slopes and the reading at the deepest tenth."""
+    clips = list(clips)
+    if not clips:
+        raise InputError("no clip could be scored", "check the data root and the landmarks")
+    joined = {name: np.concatenate([clip[name] for clip in clips]) for name in clips[0]}
+    courses = ("open_drawn", "open_true", "lid_drawn", "lid_true", "lid_lines", "lid_exact")
+    means = {name: float(values.mean()) for name, values in joined.items() if name not in courses}
+    means["pictures"] = len(joined["lmd"])
+    means["clips"] = len(clips)
+    drawn, true = joined["open_drawn"], joined["open_true"]
+    means["opening_r"] = float(np.corrcoef(drawn, true)[0, 1]) if drawn.std() > 1e-6 else 0.0
+    means["opening_slope"] = float(np.polyfit(true, drawn, 1)[0])
+    means["lmd_share"] = means["lmd"] / means["lmd_static"]
+    means["shape_share"] = means["shape"] / means["shape_static"]
+    means["lid_read_slope"] = float(np.polyfit(joined["lid_true"], joined["lid_drawn"], 1)[0])
+    if "lmd_exact" in means:
+        means["lmd_exact_share"] = means["lmd_exact"] / means["lmd_exact_static"]
+        means["lmd_exact_read_share"] = means["lmd_exact_read"] / means["lmd_exact_static"]
+        shut = joined["lid_exact"]
+        means["lid_slope"] = float(np.polyfit(shut, joined["lid_lines"], 1)[0])
+        deepest = shut <= 0.12
+        if deepest.any():
+            means["lid_deepest"] = float(joined["lid_lines"][deepest].mean())
+            means["lid_deepest_true"] = float(shut[deepest].mean())
+            means["lid_deepest_read"] = float(joined["lid_drawn"][deepest].mean())
+            means["lid_deepest_read_true"] = float(joined["lid_true"][deepest].mean())
+    return means
