@@ -372,9 +372,11 @@ def report(work: Work, only: list[str] | None = None, again: bool = False) -> di
     kept = work.out / "report.json"
     stages: dict[str, dict] = json.loads(kept.read_text()).get("stages", {}) if kept.is_file() else {}
     stages = {name: stages[name] for name in STAGES if name in stages}
+    # Before anything runs: files that change meanwhile are not what is in memory.
+    keys = {name: made_with(work, hears, name) for name, (_, hears) in STAGES.items()}
     with work.stack:
-        for name, (stage, hears) in STAGES.items():
-            key = made_with(work, hears, name)
+        for name, (stage, _) in STAGES.items():
+            key = keys[name]
             current = name in stages and stages[name]["made_with"] == key
             if (only and name not in only) or (current and not again):
                 continue
@@ -388,8 +390,7 @@ def report(work: Work, only: list[str] | None = None, again: bool = False) -> di
             stages = {name: stages[name] for name in STAGES if name in stages}
             write_whole(kept, json.dumps({"stages": stages}, indent=1).encode())
             work.say(f"{name}: {cpu_s:.0f} s of one core, {time.monotonic() - start:.0f} s by the clock")
-        old = [name for name, (_, hears) in STAGES.items() if name in stages]
-        old = [name for name in old if stages[name]["made_with"] != made_with(work, STAGES[name][1], name)]
+    old = [name for name in stages if stages[name]["made_with"] != keys[name]]
     results = {name: stage["result"] for name, stage in stages.items()}
     if "steady" in results and "flicker" in results["steady"]:
         curves = {
