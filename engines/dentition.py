@@ -184,7 +184,7 @@ def lift_teeth(
     polygon = (lips[:, :2] - (TEETH_LEFT + middle_x, top_y)) * TEETH_PX
     opening = np.zeros((height, width), np.uint8)
     cv2.fillPoly(opening, [np.round(polygon * 16).astype(np.int32)], 1, shift=4)
-    opening = cv2.erode(opening, np.ones((3, 3), np.uint8))
+    opening = cv2.erode(opening, np.ones((3, 3), np.uint8)).astype(np.uint8)
     if opening.sum() < 400:
         return None
     lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -221,10 +221,10 @@ def lift_teeth(
         texture[inside, k, 3] = 1
     above = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
     above[:, columns] = np.clip(start[None] - rows[:, None], 0, None) / TEETH_PX
-    soft = cv2.GaussianBlur(texture, (0, 0), sigmaX=7, sigmaY=2)
+    soft = cv2.GaussianBlur(texture, (0, 0), sigmaX=7, sigmaY=2).astype(np.float32)
     soft[..., :3] /= np.maximum(soft[..., 3:], 1e-3)
     share = np.clip(above / 0.03, 0, 1)[..., None]
     texture[..., :3] += share * (soft[..., :3] * (1 - 1.5 * above[..., None]).clip(0.55, 1) - texture[..., :3])
     texture[..., :3] *= texture[..., 3:]
-    texture = cv2.GaussianBlur(texture, (0, 0), 1.2)
-    return Teeth(complete_row(texture), np.array([middle_x, edge_y, depth]))
+    smooth = cv2.GaussianBlur(texture, (0, 0), 1.2).astype(np.float32)
+    return Teeth(complete_row(smooth), np.array([middle_x, edge_y, depth]))

@@ -182,6 +182,42 @@ def fetch(image: np.ndarray, x: float, y: float, wx: np.ndarray, wy: np.ndarray,
 
 
 @numba.njit(cache=True, fastmath=True)
+def from_photo(
+    photo: np.ndarray,
+    photo_frame: np.ndarray,
+    place: float,
+    v: float,
+    top: float,
+    bottom: float,
+    top0: float,
+    bottom0: float,
+    soft: float,
+    keep: float,
+    wx: np.ndarray,
+    wy: np.ndarray,
+    colour: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Add `keep` parts of what the photo shows beside its own lip (lid) lines to `out` (3,).
+
+    place 0..1 along the mouth, v across it; top, bottom: the lines of now there; top0, bottom0: those of the photo.
+    Above the middle a pixel is as far from the upper line as in the photo, below it from the lower one; both meet
+    softly. wx, wy (4,), colour (3,) are scratch.
+    """
+    along = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
+    share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)
+    for part in range(2):
+        weight = keep * (share if part else 1.0 - share)
+        if weight > 0.0:
+            own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
+            px = photo_frame[0] + along * photo_frame[2] - own * photo_frame[3]
+            py = photo_frame[1] + along * photo_frame[3] + own * photo_frame[2]
+            fetch(photo, px, py, wx, wy, colour)
+            for c in range(3):
+                out[c] += weight * colour[c]
+
+
+@numba.njit(cache=True, fastmath=True)
 def paint_mouth(
     picture: np.ndarray,
     box: np.ndarray,
@@ -244,19 +280,9 @@ def paint_mouth(
             bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
             keep = max(ramp(bottom - top, 0.1 * soft, soft), ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft))
             keep *= ramp(inside, -band, -0.4 * band) * ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
-            along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
-            share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)  # upper and lower lip meet in a soft line
             for c in range(3):
                 lip[c] = (1.0 - keep) * picture[y, x, c]
-            for part in range(2):
-                weight = keep * (share if part else 1.0 - share)
-                if weight > 0.0:
-                    own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
-                    px = photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3]
-                    py = photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2]
-                    fetch(photo, px, py, wx, wy, colour)
-                    for c in range(3):
-                        lip[c] += weight * colour[c]
+            from_photo(photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, wx, wy, colour, lip)
             # Lips brought together from an open mouth have no seam of their own: shade one.
             seam = ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft) * (1.0 - ramp(bottom - top, 0.0, 2.0 * soft))
             crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 2.0 * soft))
@@ -359,20 +385,9 @@ def paint_eye(
             bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
             moved = ramp(abs(top0 - top) + abs(bottom0 - bottom), 0.002, 0.02)
             keep = ramp(inside, -band, -0.4 * band) * moved * ramp(place, 0.0, 0.06) * ramp(1.0 - place, 0.0, 0.06)
-            along0 = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
-            # Upper and lower lid meet in a soft line.
-            share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)
             for c in range(3):
                 lid[c] = (1.0 - keep) * picture[y, x, c]
-            for part in range(2):
-                weight = keep * (share if part else 1.0 - share)
-                if weight > 0.0:
-                    own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
-                    px = photo_frame[0] + along0 * photo_frame[2] - own * photo_frame[3]
-                    py = photo_frame[1] + along0 * photo_frame[3] + own * photo_frame[2]
-                    fetch(photo, px, py, wx, wy, colour)
-                    for c in range(3):
-                        lid[c] += weight * colour[c]
+            from_photo(photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, wx, wy, colour, lid)
             # Where they meet, lashes and shade draw a line.
             shut = 1.0 - ramp(bottom - top, 0.0, 3.0 * soft)
             crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))

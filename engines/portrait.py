@@ -238,7 +238,7 @@ def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[n
 def to_face(rgb: np.ndarray, landmarks: np.ndarray, _: int) -> tuple[np.ndarray, np.ndarray]:
     """An upright face of FACE_SIZE_PX: in-plane roll removed, eyes at a fixed place."""
     canonical = canonical_face()
-    _, rotation, scale, translation = remove_pose(landmarks[None], canonical)
+    rotation, scale, translation = remove_pose(landmarks[None], canonical)[1:]
     roll = np.arctan2(rotation[0, 1, 0], rotation[0, 0, 0])
     ratio = FACE_EYES_PX / scale[0]
     turn = ratio * np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
