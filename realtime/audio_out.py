@@ -23,6 +23,7 @@ DRIFT_GAIN = 0.01  # of the error in s, a second, a second
 WINDOW_S = 0.5  # callbacks come in bursts: errors are judged by their median over this long
 FIRST_JUMP_NS, JUMP_NS = 4_000_000, 30_000_000  # a median error beyond this is mended at once: at first, and later
 SETTLED_WINDOWS = 12
+RESETTLE_NS = 10_000_000  # a delay or a capture time that changes by so much at once begins anew: jumps mend it soon
 FADE_SAMPLES = 192  # a jump is a short cross-fade, not a click
 RING_S = 3.0
 
@@ -50,6 +51,8 @@ class DelayLine:
         self._mark: tuple[int, int] | None = None  # (output count, when its input was captured)
         self._drift = 0.0  # the part of the correction that stays: the clocks' difference
         self._steered_windows = 0
+        self._captured_ns = 0
+        self._unsettled = False
         # The callback's own:
         self._errors: list[int] = []
         self._window_samples = 0
@@ -58,11 +61,16 @@ class DelayLine:
         self._up = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)
         self._tail = np.zeros(0, np.float32)  # what a jump left, faded out: goes over the next samples
         self._fades_in = False
-        self._windows = 0
+        self._windows = 0  # since it last began anew
+        self._judged_delay_ns = delay_ns
 
     def push(self, block: np.ndarray, captured_ns: int) -> None:
         """(samples, channels) float32 of the microphone; the last one was captured at that time."""
         mono = np.zeros(len(block), np.float32) if self.muted else to_mono(block)
+        due_ns = self._captured_ns + len(block) * NS // self.in_rate_hz
+        if self._captured_ns and abs(captured_ns - due_ns) > RESETTLE_NS:
+            self._unsettled = True  # the microphone was away
+        self._captured_ns = captured_ns
         if self._steered_windows != self._windows:
             self._steered_windows = self._windows
             self._steer()
@@ -121,6 +129,10 @@ class DelayLine:
         error_ns = sorted(self._errors)[len(self._errors) // 2]
         self._errors.clear()
         self._window_samples = 0
+        if self._unsettled or abs(self.delay_ns - self._judged_delay_ns) > RESETTLE_NS:
+            self._unsettled = False
+            self._windows = 0
+        self._judged_delay_ns = self.delay_ns
         most_ns = FIRST_JUMP_NS if self._windows < SETTLED_WINDOWS else JUMP_NS
         off = abs(error_ns) * self.out_rate_hz // NS
         if error_ns < -most_ns:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
+
 from engines.errors import VoxcamError
 from engines.session import Session
 from engines.spec import SPEC
@@ -22,6 +24,10 @@ class Engines(AbstractContextManager["Engines"]):
         self.encoder.close()
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
+
+    def warm_up(self, portrait: Any) -> None:
+        """Draw once with everything moving: kernels are loaded, or compiled after an update, before sound flows."""
+        self.generator.draw(np.full(len(SPEC.motion_channels), 0.05, np.float32), portrait)
 
     @property
     def sessions(self) -> list[tuple[Any, Session]]:

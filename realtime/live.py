@@ -283,7 +283,7 @@ def live(
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
     from realtime.pipeline import Pipeline
-    from realtime.sinks import NullSink, PreviewSink, RawSink
+    from realtime.sinks import NullSink, RawSink
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
@@ -311,6 +311,8 @@ def live(
 
             sinks.append(VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast"))
         if preview:
+            from realtime.preview import PreviewSink
+
             sinks.append(PreviewSink())
         if raw:
             sinks.append(RawSink())
@@ -322,6 +324,7 @@ def live(
             say(f"note: {note}")
         height, width = portrayed.portrait.size
         engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine))
+        engines.warm_up(portrayed.portrait)
         for sink in sinks:
             stack.enter_context(sink)
             sink.open(height, width, fps)

@@ -8,11 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from engines.errors import DeviceError, OutputError, VoxcamError
+from engines.errors import OutputError, VoxcamError
 from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import Picture
 from realtime.picture_pool import PicturePool
@@ -72,42 +72,6 @@ class RawSink(Sink):
             if self._pipe is sys.stdout.buffer:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise OutputError("the program that reads the raw pictures has ended") from error
-
-
-class PreviewSink(Sink):
-    """A window of OpenCV. Wants the `preview` extra: the default OpenCV has no windows."""
-
-    name = "preview"
-    _cv2: Any = None
-
-    def open(self, height: int, width: int, picture_rate: int) -> None:
-        import cv2
-
-        self._cv2 = cv2
-        try:
-            cv2.namedWindow("voxcam", cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-            cv2.resizeWindow("voxcam", *_fitted(width, height))
-        except cv2.error as error:
-            raise DeviceError(
-                "this OpenCV cannot open windows", "pip install 'voxcam[preview]', or leave --preview out"
-            ) from error
-
-    def send(self, picture: Picture) -> None:
-        self._cv2.imshow("voxcam", picture.pixels[..., ::-1])
-        self._cv2.waitKey(1)
-
-    def close(self) -> None:
-        cv2, self._cv2 = self._cv2, None
-        if cv2 is not None:
-            try:
-                cv2.destroyWindow("voxcam")
-            except cv2.error:
-                return  # closed by hand
-
-
-def _fitted(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, 960 / width, 720 / height)
-    return round(width * scale), round(height * scale)
 
 
 class SinkWorker:

@@ -294,7 +294,10 @@ class DeviceSource(Source):
         for written, at_ns in stamps:
             self._last_block_ns = at_ns
             self._map.observe(self._shift + written * SPEC.sample_rate_hz // self.rate_hz, at_ns)
-        self._tap(block, self._last_block_ns)
+        # Not when the block arrived: blocks come in bursts, and pictures go by the same line.
+        self._tap(
+            block, self._map.captured_ns(self._shift + self.ring.read_count * SPEC.sample_rate_hz // self.rate_hz)
+        )
         self._ready.extend(self._cutter.push(block))
 
     def _while_lost(self, now_ns: int, until_ns: int) -> AudioHop | None:

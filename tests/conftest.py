@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.rigs.camera_rig import CameraRig
+from tests.rigs.display_rig import DisplayRig
 from tests.rigs.sound_rig import SoundRig
 
 # Before torch is imported: threads that wait for each other crawl on a busy machine.
@@ -53,6 +54,17 @@ def camera_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CameraRig]:
         pytest.skip(missing)
     pytest.importorskip("pyvirtualcam", reason="needs the camera extra")
     rig = CameraRig(tmp_path_factory.mktemp("camera"))
+    rig.start()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture(scope="session")
+def display_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DisplayRig]:
+    """A screen without a monitor; give `env` to programs under test."""
+    if missing := DisplayRig.missing():
+        pytest.skip(missing)
+    rig = DisplayRig(tmp_path_factory.mktemp("display"))
     rig.start()
     yield rig
     rig.stop()

@@ -96,6 +96,40 @@ def test_another_lookahead_moves_the_sound_at_once() -> None:
     assert np.abs(np.diff(np.concatenate(simulation.heard))).max() < 0.11
 
 
+@pytest.mark.parametrize("change", ["delay", "capture"])
+def test_a_small_change_at_once_is_mended_at_once(change: str) -> None:
+    """20 ms are less than what makes a settled line jump: left to the resampler it would take 20 s."""
+    line = DelayLine(RATE, RATE, 80_000_000)
+    simulation = Simulation(line)
+    simulation.run(15)
+    jumps = line.jumps
+    if change == "delay":
+        line.delay_ns += 20_000_000
+        simulation.run(3, start_s=15)
+    else:  # the microphone was away, and comes back with another delay of its own
+        push = line.push
+        line.push = lambda block, captured_ns: push(block, captured_ns + 20_000_000)  # type: ignore[method-assign]
+        simulation.run(3, start_s=15)
+    assert abs(line.error_ns) < 4_000_000
+    assert line.jumps == jumps + 1
+
+
+def test_a_settled_line_does_not_jump_for_what_creeps() -> None:
+    line = DelayLine(RATE, RATE, 80_000_000)
+    simulation = Simulation(line, out_ppm=100.0)
+    simulation.run(12)
+    jumps, push = line.jumps, line.push
+
+    def creep(block: np.ndarray, captured_ns: int) -> None:
+        line.delay_ns += 3_000  # the picture's path, as it is measured anew: 0.3 ms a second
+        push(block, captured_ns)
+
+    line.push = creep  # type: ignore[method-assign]
+    simulation.run(48, start_s=12)
+    assert line.jumps == jumps
+    assert abs(line.error_ns) < 10_000_000
+
+
 def test_too_short_a_delay_plays_as_early_as_can_be_and_never_tears() -> None:
     line = DelayLine(RATE, RATE, 5_000_000)  # less than the output's own latency
     simulation = Simulation(line)

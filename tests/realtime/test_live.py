@@ -290,13 +290,3 @@ def test_a_camera_that_is_not_there_is_told(long_sound: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
     assert "/dev/video97 cannot be opened" in done.stderr
     assert "voxcam doctor" in done.stderr
-
-
-def test_a_preview_without_windows_is_told(long_sound: Path) -> None:
-    options = ["--source", str(long_sound), "--camera", "none", "--preview", "--camera-size", "320x240"]
-    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    command = [*LOUD, *options, "--seconds", "1"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "cannot open windows" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -30,6 +30,8 @@ from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 RATE = 48_000
 BLOCK = 480
+STARVED_NS = 15_000_000
+RECOVERY_S = 8.0  # after a fault; then picture and sound are in step again
 
 
 @dataclass
@@ -62,6 +64,7 @@ class DriftingDevice(DeviceSource):
         self.given = 0
         self.begin_ns = 0
         self._running = True
+        self.starved_s: list[float] = []  # when this simulation itself came too late to be a microphone
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def fault(self) -> set[str]:
@@ -85,8 +88,11 @@ class DriftingDevice(DeviceSource):
         tone = np.sin(np.arange(RATE) * 2 * np.pi * 200 / RATE)[:, None].astype(np.float32) * 0.3
         while self._running:
             n += 1
-            self._clock.sleep_until(self.begin_ns + round(n * BLOCK / RATE * NS / (1 + self.ppm * 1e-6)))
+            due_ns = self.begin_ns + round(n * BLOCK / RATE * NS / (1 + self.ppm * 1e-6))
+            self._clock.sleep_until(due_ns)
             fault = self.fault()
+            if self._clock.now_ns() - due_ns > STARVED_NS and not fault:
+                self.starved_s.append((due_ns - self.begin_ns) / NS)
             if "unplugged" in fault:
                 continue
             while "stalled" in self.fault() and self._running:
@@ -103,6 +109,7 @@ class Output:
         self.line, self.ppm = line, ppm
         self.errors_ms = np.zeros((round(total_s * 120), 2))  # second, error; allocated before memory is watched
         self.errors_ms.fill(np.nan)
+        self.starved_s: list[float] = []
         self._running = True
         self._clock = SystemClock()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -122,6 +129,8 @@ class Output:
             n += 1
             due_ns = begin_ns + round(n * BLOCK / RATE * NS / (1 + self.ppm * 1e-6))
             self._clock.sleep_until(due_ns)
+            if self._clock.now_ns() - due_ns > STARVED_NS:
+                self.starved_s.append((due_ns - begin_ns) / NS)
             self.line.pull(out, due_ns + 5_000_000)
             if n < len(self.errors_ms):
                 self.errors_ms[n] = (due_ns - begin_ns) / NS, self.line.error_ns / 1e6
@@ -214,21 +223,34 @@ def soak(total_s: float, faults: int, capture_ppm: float) -> None:
     assert meters.codes == hops[0] // 2
     assert counting.in_order
     assert memory[-1] - early_mb < 8
-    # In step outside the faults, eight seconds after each; drift would show as a median that moves.
-    quiet = np.array(
-        [
-            error
-            for second, error in output.errors_ms
-            if second > 12 and not any(at - 1 < second < at + length + 8 for at, _, length in schedule.faults)
-        ]
-    )
-    if len(quiet) > 300:
-        early, late = np.median(quiet[: len(quiet) // 3]), np.median(quiet[-len(quiet) // 3 :])
-        share = np.mean(np.abs(quiet) < 10)
-        print(f"cable outside faults: median {early:+.1f} ms at first, {late:+.1f} at last, {share:.0%} within 10 ms")
+    # In step outside the faults and the time to recover from them; drift would show as a median that moves.
+    second, error = output.errors_ms[np.isfinite(output.errors_ms).all(1)].T
+    quiet = after_faults(second, [(at - 1, at + length) for at, _, length in schedule.faults])
+    # Where the machine let the simulated devices themselves come too late, the error is theirs.
+    calm = quiet & after_faults(second, [(at, at) for at in (*device.starved_s, *output.starved_s)])
+    if quiet.sum() > 300:
+        thirds = np.array_split(error[quiet], 3)
+        early, late = float(np.median(thirds[0])), float(np.median(thirds[-1]))
+        share = np.mean(np.abs(error[quiet]) < 10)
+        print(f"cable outside faults: median {early:+.1f} ms at first, {late:+.1f} at last, {share:.1%} within 10 ms")
         assert abs(late - early) < 10
-        assert abs(np.median(quiet)) < 10
-        assert share > 0.8  # a busy machine starves the simulated devices now and then
+        assert abs(np.median(error[quiet])) < 10
+        assert share > 0.8
+    if calm.sum() > 300:
+        worst = float(np.abs(error[calm]).max())
+        print(f"{calm.sum() / quiet.sum():.0%} of that with devices in time: at most {worst:.1f} ms off")
+        assert worst < 10
+
+
+def after_faults(second: np.ndarray, faults: list[tuple[float, float]]) -> np.ndarray:
+    """Which of these seconds lie outside every fault (begin, end) and the recovery from it; the first 12 are a start.
+
+    A boolean array of the shape of `second`.
+    """
+    outside = second > 12
+    for begin, end in faults:
+        outside &= (second <= begin) | (second >= end + RECOVERY_S)
+    return outside
 
 
 def test_a_short_soak() -> None:

@@ -99,6 +99,32 @@ def test_a_microphone_that_vanishes_leaves_gap_hops_and_comes_back() -> None:
     assert all(a <= b + 60_000_000 for a, b in pairwise(times))
 
 
+def test_what_listens_along_is_told_when_sound_was_captured_not_when_it_came() -> None:
+    """Sound servers hand sound over in bursts: told by its arrival, the delayed microphone would jitter by 40 ms."""
+    clock = FakeClock(NS)
+    device = FakeDevice(clock)
+    told: list[tuple[int, int]] = []
+    heard = 0
+
+    def tap(block: np.ndarray, captured_ns: int) -> None:
+        nonlocal heard
+        heard += len(block)
+        told.append((heard, captured_ns))
+
+    device.taps.append(tap)
+    begin_ns = clock.now_ns()
+    with device:
+        for _ in range(250):
+            clock.advance(40_000_000)
+            for _ in range(4):  # each block is read before the next one comes
+                device._on_block(np.zeros((480, 2), np.float32), False)
+                device.read_hop(0)
+    late_ms = [(captured_ns - begin_ns) / 1e6 - count / 48 for count, captured_ns in told]
+    settled = late_ms[len(late_ms) // 2 :]
+    assert np.ptp(settled) < 1.0
+    assert abs(np.median(settled)) < 5.0
+
+
 def test_overflows_are_counted_and_nothing_blocks() -> None:
     device = FakeDevice(FakeClock(NS))
     with device:
