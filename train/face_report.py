@@ -30,7 +30,7 @@ from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from train.corpora import crema_d, sound_of, speech
 from train.face_markdown import markdown
 from train.face_score import Driven, Truth, drive, drive_pictures, drive_rendered, read_clip, score_drawn, summarise
-from train.face_sheets import FACES, OTHERS, draw_sheet, sized, speech_shapes, write_jpeg
+from train.face_sheets import FACES, OTHERS, REACH, draw_sheet, face_height, sized, speech_shapes, write_jpeg
 from train.face_sound import (
     SoundJudge,
     at_times,
@@ -55,9 +55,10 @@ CANADA_SHEET = (
     *("098m", "108m", "110m", "114m", "121m", "147m", "151m"),
 )
 LONDON_SHEET = ("006", "025", "061", "087", "119", "129", "136", "142")
-CROPS = 8  # people of the sheets three times as large
 WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sits before a camera
+WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
+FORMAT = 2  # of report.json: what an earlier one holds is made anew
 DRAWING = ("generator", "layers", "portrait", "dentition", "geometry", "measure", "unsmile", "landmarker")  # engines/
 HEARING = ("encoder", "shaper", "expression", "idle")
 Say = Callable[[str], None]
@@ -303,11 +304,15 @@ def sheets(work: Work) -> dict:
     smiling = [make_portrait(*photo(work.data, work.landmarks, f"{name}_smile")) for name in LONDON_SHEET[:4]]
     write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
     write_jpeg(work.out / "others.jpg", draw_sheet([own, *unseen[1:4], *canada[:4]], others, draw, 122, beside=2), 82)
-    large = [sized(p, WEBCAM) for p in (own, *unseen[2:11:3], *canada[:: len(canada) // 4][:4])][:CROPS]
-    mouths = [shapes[name] for name in ("rest", "half", "wide", "smile")]
-    write_jpeg(work.out / "mouths_3x.jpg", draw_sheet(large, mouths, draw, 270, "mouth", beside=1), 80)
-    eyes = [shapes[name] for name in ("blink", "gaze")]
-    write_jpeg(work.out / "eyes_3x.jpg", draw_sheet(large, eyes, draw, 300, "eyes", beside=2), 78)
+    chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 7, 13)))
+    large = [sized(p, WEBCAM_EYES_PX * face_height(p) / float(p.scale[0])) for p in chosen]
+    mouths, eyes = (
+        [shapes[name] for name in names] for names in (("rest", "half", "wide", "smile"), ("blink", "gaze"))
+    )
+    for part, codes, beside in (("mouth", mouths, 1), ("eyes", eyes, 2)):
+        tile_px = round(3 * 2 * REACH[part] * WEBCAM_EYES_PX)
+        sheet = draw_sheet(large, codes, draw, tile_px, part, beside)
+        write_jpeg(work.out / f"{part}_3x.jpg", sheet, 78)
     return {"unseen": len(unseen) + len(canada), "rendered": len(unseen) - 1 - (stranger is not None)}
 
 
@@ -363,36 +368,47 @@ def made_with(work: Work, hears: bool, name: str) -> str:
     return total.hexdigest()[:16]
 
 
+def kept_stages(path: Path) -> dict[str, dict]:
+    """The stages that report.json holds, in order; {} where there is none, or one of another format."""
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, dict] = before.get("stages", {}) if before.get("format") == FORMAT else {}
+    return {name: found[name] for name in STAGES if name in found}
+
+
+def keep_stage(path: Path, name: str, entry: dict) -> None:
+    """Add one stage to report.json as it is now: another run may be making other stages beside this one."""
+    stages = kept_stages(path) | {name: entry}
+    ordered = {name: stages[name] for name in STAGES if name in stages}
+    write_whole(path, json.dumps({"format": FORMAT, "stages": ordered}, indent=1).encode())
+
+
 def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:
-    """Run the stages that are old (or those named), write report.json after each, then README.md and figures."""
+    """Run the stages that are old (or those named), keep each in report.json, then write README.md and the figure."""
     unknown = set(only or ()) - set(STAGES)
     if unknown:
         raise ConfigError(f"there is no stage {', '.join(sorted(unknown))}", f"one of {', '.join(STAGES)}")
     work.out.mkdir(parents=True, exist_ok=True)
-    kept = work.out / "report.json"
-    stages: dict[str, dict] = json.loads(kept.read_text()).get("stages", {}) if kept.is_file() else {}
-    stages = {name: stages[name] for name in STAGES if name in stages}
+    path = work.out / "report.json"
+    stages = kept_stages(path)
     # Before anything runs: files that change meanwhile are not what is in memory.
     keys = {name: made_with(work, hears, name) for name, (_, hears) in STAGES.items()}
+    wanted = [name for name in STAGES if not only or name in only]
     with work.stack:
-        for name, (stage, _) in STAGES.items():
-            key = keys[name]
-            current = name in stages and stages[name]["made_with"] == key
-            if (only and name not in only) or (current and not again):
+        for name in wanted:
+            if not again and name in stages and stages[name]["made_with"] == keys[name]:
                 continue
             start, spent = time.monotonic(), time.process_time()
             try:
-                result = stage(work)
+                result = STAGES[name][0](work)
             except VoxcamError as error:
                 result = {"missing": str(error)}
             cpu_s = round(time.process_time() - spent, 1)
-            stages[name] = {"made_with": key, "cpu_s": cpu_s, "result": result}
-            stages = {name: stages[name] for name in STAGES if name in stages}
-            write_whole(kept, json.dumps({"stages": stages}, indent=1).encode())
+            keep_stage(path, name, {"made_with": keys[name], "cpu_s": cpu_s, "result": result})
             work.say(f"{name}: {cpu_s:.0f} s of one core, {time.monotonic() - start:.0f} s by the clock")
+    stages = kept_stages(path)
     old = [name for name in stages if stages[name]["made_with"] != keys[name]]
     results = {name: stage["result"] for name, stage in stages.items()}
-    if "steady" in results and "flicker" in results["steady"]:
+    if "flicker" in results.get("steady", {}):
         curves = {
             f"{people}, {row}": numbers["sync"]
             for people, rows in results.get("sound", {}).items()

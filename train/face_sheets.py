@@ -16,7 +16,7 @@ from train.shards import write_whole
 
 FACES = ("rest", "half", "wide", "smile", "blink")
 OTHERS = ("parted", "pucker", "gaze", "turned")
-REACH = {"face": 1.7, "mouth": 0.62, "eyes": 0.95}  # of a tile, eye distances from its middle
+REACH = {"face": 1.7, "mouth": 0.62, "eyes": 0.80}  # of a tile, eye distances from its middle
 ABOUT = {"face": 4, "mouth": 13, "eyes": 168}  # the landmark in its middle
 
 
@@ -86,10 +86,14 @@ def draw_sheet(
     return np.vstack([np.hstack(rows[k : k + beside]) for k in range(0, len(rows), beside)])
 
 
-def sized(portrait: Portrait, face_px: int, picture: tuple[int, int] = (1280, 720)) -> Portrait:
+def face_height(portrait: Portrait) -> float:
+    """From hairline to chin, px."""
+    return float(np.ptp(portrait.landmarks[[10, 152], 1]))
+
+
+def sized(portrait: Portrait, face_px: float, picture: tuple[int, int] = (1280, 720)) -> Portrait:
     """The same person in a picture (width, height), the face `face_px` from hairline to chin."""
-    height = float(np.ptp(portrait.landmarks[[10, 152], 1]))
-    zoom = face_px / height
+    zoom = face_px / face_height(portrait)
     middle = portrait.landmarks[4, :2]
     matrix = np.array([[zoom, 0, picture[0] / 2 - zoom * middle[0]], [0, zoom, 0.53 * picture[1] - zoom * middle[1]]])
     flags = cv2.INTER_CUBIC if zoom > 0.7 else cv2.INTER_AREA
