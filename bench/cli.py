@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.rows import Row, as_report, compare, load_average, markdown_table, read_report, write_report
-from engines.errors import ConfigError, InputError, OutputError
+from engines.errors import ConfigError, WrongInput, WrongTarget
 from engines.spec import SPEC
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -237,7 +237,7 @@ def _folders(
         if folder is not None:
             find_clips(folder)
     if noise is not None and not noise.is_dir():
-        raise InputError(f"there is no folder {noise}", "name a folder of recordings: KIND/NAME.wav")
+        raise WrongInput(f"there is no folder {noise}", "name a folder of recordings: KIND/NAME.wav")
     named = named_encoders(encoders or ())
     for card in named.values():
         read_card(card)
@@ -330,9 +330,9 @@ def _check_outputs(json: Path | None, plot: Path | None) -> list[float]:
 
     if json is not None:
         if json.is_dir():
-            raise OutputError(f"{json} is a folder", "name a file: --json out.json")
+            raise WrongTarget(f"{json} is a folder", "name a file: --json out.json")
         if not json.parent.is_dir():
-            raise OutputError(f"there is no folder {json.parent}", f"mkdir -p {json.parent}")
+            raise WrongTarget(f"there is no folder {json.parent}", f"mkdir -p {json.parent}")
     if plot is not None:
         check_plot(plot)
     return load_average()

@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.rig import read_sound
 from engines.card import write_atomically
-from engines.errors import InputError
+from engines.errors import InputError, WrongInput
 from engines.landmarker import Landmarker
 from engines.machine import default_engines_dir
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
@@ -68,7 +68,7 @@ def find_clips(folder: Path, most: int = 0) -> list[tuple[str, Path]]:
     """(talker, path) of each clip, evenly over talkers where `most` limits them; InputError where there are none."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}", "name a folder of clips in GRID's layout: TALKER/CLIP.mkv")
+        raise WrongInput(f"there is no folder {folder}", "name a folder of clips in GRID's layout: TALKER/CLIP.mkv")
     by_talker: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO and path.is_file():

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.rows import Row
 from engines.card import write_atomically
-from engines.errors import ConfigError, EngineMismatch, OutputError
+from engines.errors import ConfigError, EngineMismatch, WrongTarget
 
 OURS, OTHERS = ("#0b6e4f", "#1fa97c", "#8fd6bb"), ("#b8b8b8", "#e0a030", "#c0563f", "#6a5acd", "#808080")
 BESIDE = ("#1f5fa9", "#a91f8c", "#4a4a4a")  # other encoders beside the first
@@ -28,11 +28,11 @@ STAGE_NAMES = {
 
 
 def check_plot(path: Path) -> None:
-    """Told before a minute of measuring, not after it: ConfigError or OutputError where no figure can be written."""
+    """Told before a minute of measuring, not after it: ConfigError or WrongTarget where no figure can be written."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--plot {path.name} has no known ending", f"use one of {', '.join(FORMATS)}")
     if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        raise WrongTarget(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
     _matplotlib()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from engines import machine
 from engines.card import write_atomically
-from engines.errors import InputError
+from engines.errors import InputError, WrongInput
 
 Row = dict[str, Any]
 LIBRARIES = ("voxcam", "numpy", "numba", "opencv-python-headless", "onnxruntime", "openvino", "tensorrt-rtx-cu13", "av")
@@ -113,8 +113,10 @@ def write_report(report: dict[str, Any], path: Path) -> None:
 
 def read_report(path: Path) -> dict[str, Any]:
     """A file that `--json` wrote; InputError where it is none."""
+    if not path.is_file():
+        raise WrongInput(f"there is no benchmark result {path}", "make one: voxcam bench all --json out.json")
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(report, dict) or not all("measure" in row for row in report["rows"]):
             raise ValueError("no rows")
     except (OSError, ValueError, KeyError, TypeError) as error:

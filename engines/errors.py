@@ -1,4 +1,9 @@
-"""What can go wrong, in words: every error says what is wrong and what to do about it."""
+"""What can go wrong, in words: every error says what is wrong and what to do about it.
+
+Exit codes of every command: 0 done; 1 it failed: a damaged file, a missing device, a full disk; 2 wrong use: an option,
+a value or a path that cannot be, so that the command line has to be changed; 130 stopped by the user. The class tells
+which.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +32,20 @@ class InputError(VoxcamError):
     """A photo or a sound that cannot be used."""
 
 
+class WrongInput(InputError):
+    """Wrong use: a path that was named to be read leads to nothing, or to something of another kind."""
+
+    exit_code = 2
+
+
 class OutputError(VoxcamError):
     """A file or folder that cannot be written."""
+
+
+class WrongTarget(OutputError):
+    """Wrong use: no such file can be written there, for its folder is missing or a folder has its name."""
+
+    exit_code = 2
 
 
 class DeviceError(VoxcamError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.errors import InputError
+from engines.errors import InputError, WrongInput
 
 MIN_SIDE_PX = 200
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
@@ -154,6 +154,8 @@ def _advice(data: bytes) -> str:
 def _read_bytes(path: Path) -> np.ndarray:
     try:
         size = path.stat().st_size
+        if not path.is_file() and not path.is_dir():  # a device may never end
+            raise WrongInput(f"{path} is a pipe or a device, not a file", "save the photo to a file first")
         if size == 0:
             raise InputError(f"{path} is empty", GOOD_PHOTO)
         if size > MAX_FILE_BYTES:
@@ -162,9 +164,9 @@ def _read_bytes(path: Path) -> np.ndarray:
             )
         return np.fromfile(path, np.uint8)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist", "check the path") from error
+        raise WrongInput(f"{path} does not exist", "check the path") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder", GOOD_PHOTO) from error
+        raise WrongInput(f"{path} is a folder", GOOD_PHOTO) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})", "check the path and its permissions") from error
 

@@ -521,7 +521,8 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     white = white_of_eyes(photo, landmarks)
     level = 238 * (0.45 * (light / 0.62) ** 0.35 + 0.55 * float(np.clip(white.max() / 215, 0.5, 1.15)))
     # Eyes' white tells the light's colour, but it is bluish itself, and the more so in small pictures.
-    tint = np.clip(white / white.mean(), 0.85, 1.15) ** 0.4 * np.clip(skin / skin.mean(), 0.8, 1.25) ** 0.15
+    whiteness, flush = white / max(white.mean(), 1), skin / max(skin.mean(), 1)
+    tint = np.clip(whiteness, 0.85, 1.15) ** 0.4 * np.clip(flush, 0.8, 1.25) ** 0.15
     flesh = np.array([165.0, 88, 84]) * (0.45 + 0.55 * light / 0.62)
     return {
         "skin": skin.astype(np.float32),

@@ -101,6 +101,7 @@ app = typer.Typer(
     context_settings=CONTEXT,
     pretty_exceptions_enable=False,
     help="You speak; your photo speaks, live, as your camera.\n\nBegin with: voxcam demo",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use (change the command line), 130 stopped.",
 )
 
 
@@ -165,6 +166,9 @@ def _other_error(error: Exception) -> int:
         raise error
     if isinstance(error, MemoryError):
         say("voxcam: out of memory: use a smaller photo")
+        return 1
+    if isinstance(error, OSError) and error.strerror:
+        say(f"voxcam: {_one_line(error.strerror)}{f': {error.filename}' if error.filename else ''}")
         return 1
     say(f"voxcam: {type(error).__name__}: {_one_line(error)} (VOXCAM_DEBUG=1 shows where)")
     return 1

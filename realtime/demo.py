@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engines.errors import OutputError, VoxcamError
+from engines.errors import VoxcamError
 from realtime.render import closing_line, progress_bar, render_file
 
 
@@ -21,12 +21,10 @@ def demo(
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
     from realtime.pacer import checked_lookahead
+    from realtime.targets import checked_folder
 
     checked_lookahead(lookahead_ms)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {out} cannot be made ({error.strerror})", "name one with --out") from error
+    checked_folder(out)
     assets = files("realtime") / "assets"
     with as_file(assets / "portrait.jpg") as portrait, as_file(assets / "speech.opus") as speech:
         portrayed = load_portrait(portrait)

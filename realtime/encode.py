@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from engines.errors import ConfigError, InputError, OutputError, VoxcamError
+from engines.errors import ConfigError, InputError, OutputError, VoxcamError, WrongInput
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.pacer import checked_lookahead
+from realtime.targets import checked_folder, checked_target
 
 if TYPE_CHECKING:
     from engines.encoder import Code, Encoder
@@ -137,7 +137,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         beside.replace(path)
     except OSError as error:
         raise OutputError(
@@ -145,21 +145,6 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
         ) from error
     finally:
         beside.unlink(missing_ok=True)
-
-
-def checked_output(path: Path, overwrite: bool, suffix: str) -> Path:
-    """The path, if such a file can be written there; ConfigError or OutputError with what to do."""
-    if path.suffix.lower() != suffix:
-        raise ConfigError(f"{path.name} does not end in {suffix}", f"name it {path.stem or 'codes'}{suffix}")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder", "name a file")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
-    if not path.parent.is_dir():
-        raise OutputError(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent} cannot be written to", "name another folder")
-    return path
 
 
 def sounds_in(folder: Path) -> list[Path]:
@@ -195,9 +180,9 @@ def encode(
 
     checked_lookahead(lookahead_ms)
     if not audio.exists():
-        raise InputError(f"there is no sound {audio}", "check the path")
+        raise WrongInput(f"there is no sound {audio}", "check the path")
     if plot is not None:
-        checked_output(plot, overwrite, ".png")
+        checked_target(plot, overwrite, (".png",))
     if audio.is_dir():
         sounds = sounds_in(audio)
         out = checked_folder(out)
@@ -207,7 +192,7 @@ def encode(
     else:
         sounds, targets = [audio], [out]
     for target in targets:
-        checked_output(target, overwrite, ".npz")
+        checked_target(target, overwrite, (".npz",))
 
     failed = 0
     shaper = Shaper(SPEC, lookahead_ms, seed, idle=idle, emotion=emotion)
@@ -230,17 +215,6 @@ def encode(
         write_plot(plot, audio, arrays)
     if failed:
         raise VoxcamError(f"{failed} of {len(sounds)} sounds could not be read", "see the lines above")
-
-
-def checked_folder(out: Path) -> Path:
-    """Make the folder that is to hold the results; ConfigError where a file has its name."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file, but --audio is a folder", "name a folder as --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out} ({error.strerror})", "name another folder") from error
-    return out
 
 
 # ---- the plot ----

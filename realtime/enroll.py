@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engines.errors import ConfigError, OutputError
+from engines.errors import ConfigError
 from realtime.cli import say
 
 
@@ -22,19 +22,17 @@ def enroll(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
 ) -> None:
     """Analyse a photo once and keep the portrait."""
-    from realtime.faces import FACE_SIZES, analyse_photo
+    from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
     from realtime.live import parse_size
+    from realtime.targets import checked_folder, checked_target
 
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
     camera = parse_size(camera_size) if camera_size is not None else None
     target = out if out.suffix.lower() == ".npz" else out / "portrait.npz"
-    if target.exists() and not overwrite:
-        raise ConfigError(f"{target} exists", "add --overwrite, or name another file")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {target.parent} cannot be made ({error.strerror})", "name another") from error
+    checked_photo(photo)
+    checked_folder(target.parent)
+    checked_target(target, overwrite, (".npz",))
     made = analyse_photo(photo, size, camera, teeth)
     made.portrait.save(target)
     for note in made.notes:

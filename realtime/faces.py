@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
 from engines.machine import cache_folder
 
 FACE_SIZES = ("full", "face")
@@ -36,6 +36,7 @@ def load_portrait(
     from engines.portrait import Portrait
 
     path = Path(path)
+    checked_photo(path)
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
     if path.is_dir() and (path / "portrait.npz").is_file():
@@ -56,6 +57,16 @@ def load_portrait(
         except (OSError, OutputError):
             made.notes.append("the portrait could not be cached: the next start is slower")
     return made
+
+
+def checked_photo(path: Path) -> None:
+    """WrongInput unless a file, or an enrolled portrait's folder, is there."""
+    if not path.exists():
+        raise WrongInput(f"there is no photo {path}", "check the path")
+    if path.is_dir() and not (path / "portrait.npz").is_file():
+        raise WrongInput(f"{path} is a folder, not a photo", "give a photo, or a folder that voxcam enroll made")
+    if not path.is_dir() and not path.is_file():
+        raise WrongInput(f"{path} is a pipe or a device, not a file", "save the photo to a file first")
 
 
 def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None, teeth: Path | None = None) -> Portrayed:
@@ -136,8 +147,6 @@ def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:
 
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"there is no photo {path}", "check the path") from error
     except OSError as error:
         raise InputError(f"the photo {path} cannot be read ({error.strerror})", "check the path") from error
     total = hashlib.sha256(content)

@@ -154,14 +154,15 @@ def render(
     from realtime.faces import load_portrait
     from realtime.provenance import open_signer
     from realtime.sound import SoundFile
-    from realtime.video_file import checked_video_path
+    from realtime.targets import checked_target
+    from realtime.video_file import CODECS
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
-    checked_video_path(out, overwrite)
+    checked_target(out, overwrite, tuple(CODECS))
     signer = open_signer(c2pa_cert, c2pa_key, out)
     if sheet is not None:
-        checked_video_path(sheet, True, (".png", ".jpg", ".jpeg"))
+        checked_target(sheet, True, (".png", ".jpg", ".jpeg"))
     for given, name in ((portrait, "--portrait"), (audio, "--audio")):
         if given.exists() and out.exists() and given.samefile(out):
             raise ConfigError(f"--out is the same file as {name}", "name another file")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import InputError
+from engines.errors import InputError, WrongInput
 
 BLOCK_S = 0.1
 SILENT_PEAK = 1e-4  # -80 dB
@@ -42,11 +42,11 @@ class SoundFile:
         self._sndfile: Any = None
         self._container: Any = None
         if not self.path.exists():
-            raise InputError(f"there is no sound {self.path}", "check the path")
+            raise WrongInput(f"there is no sound {self.path}", "check the path")
         if self.path.is_dir():
-            raise InputError(f"{self.path} is a folder, not a sound", FIX)
+            raise WrongInput(f"{self.path} is a folder, not a sound", FIX)
         if not self.path.is_file():
-            raise InputError(f"{self.path} is a pipe or a device, not a file", "save the sound to a file first")
+            raise WrongInput(f"{self.path} is a pipe or a device, not a file", "save the sound to a file first")
         if self.path.stat().st_size == 0:
             raise InputError(f"the sound {self.path} is empty (0 bytes)", FIX)
         try:
@@ -92,7 +92,9 @@ class SoundFile:
         if not self._container.streams.audio:
             raise InputError(f"{self.path} holds no sound", FIX)
         stream = self._container.streams.audio[0]
-        self.rate_hz = stream.rate or 0
+        if stream.codec_context is None:
+            raise InputError(f"the sound of {self.path} is of a kind that is not known", FIX)
+        self.rate_hz = stream.codec_context.sample_rate or 0
         self.channels = stream.codec_context.channels
         self._guessed = self._container.format.name in RAW_STREAMS
         if self._container.duration:

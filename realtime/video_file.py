@@ -12,30 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import ConfigError, OutputError
+from engines.errors import OutputError
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.sinks import Sink
+from realtime.targets import checked_target
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 OPUS_RATE_HZ = 48_000
-
-
-def checked_video_path(path: Path, overwrite: bool, suffixes: tuple[str, ...] = tuple(CODECS)) -> Path:
-    """The path if a file of this kind can be written there; ConfigError or OutputError with what to do."""
-    if path.suffix.lower() not in suffixes:
-        raise ConfigError(f"{path.name} has no known ending", f"use one of {', '.join(suffixes)}")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder", "name a file")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder}", f"mkdir -p {folder}")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder} cannot be written to", "name another folder")
-    return path
 
 
 class VideoFile(Sink):
@@ -56,7 +41,7 @@ class VideoFile(Sink):
         signer: ContentSigner | None = None,
     ) -> None:
         """signer: puts a C2PA manifest into the finished mp4."""
-        self.path = checked_video_path(Path(path), overwrite)
+        self.path = checked_target(Path(path), overwrite, tuple(CODECS))
         self._signer = signer
         self.name = str(path)
         self.pictures = 0
@@ -77,7 +62,8 @@ class VideoFile(Sink):
         try:
             self._container = av.open(str(self._temporary), "w", options=options)
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{self.path} cannot be written ({error})", "name another folder") from error
+            reason = error.strerror or error
+            raise OutputError(f"{self.path} cannot be written ({reason})", "name another folder") from error
         self._container.metadata.update(
             {
                 "title": f"voxcam {self._portrait_name}".strip(),
@@ -145,7 +131,7 @@ class VideoFile(Sink):
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
             fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
-            raise OutputError(f"{self.path} cannot be written ({error})", fix) from error
+            raise OutputError(f"{self.path} cannot be written ({error.strerror or error})", fix) from error
 
     def close(self) -> None:
         container, self._container = self._container, None
@@ -175,7 +161,8 @@ class VideoFile(Sink):
             os.replace(self._temporary, self.path)
         except (self._av.FFmpegError, OSError) as error:
             self._temporary.unlink(missing_ok=True)
-            raise OutputError(f"{self.path} cannot be finished ({error})", "free some space and try again") from error
+            reason = error.strerror or error
+            raise OutputError(f"{self.path} cannot be finished ({reason})", "free some space and try again") from error
         except OutputError:
             self._temporary.unlink(missing_ok=True)
             raise

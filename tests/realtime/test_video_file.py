@@ -12,7 +12,7 @@ import pytest
 from engines.errors import ConfigError, OutputError
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, XMP_UUID
-from realtime.video_file import VideoFile, checked_video_path
+from realtime.video_file import VideoFile
 
 
 def write(path: Path, pictures: int = 25, seconds: float = 1.0, rate: int = 48_000, channels: int = 2) -> VideoFile:
@@ -115,22 +115,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fill()
     file.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
-    there = tmp_path / "there.mp4"
-    there.touch()
-    assert checked_video_path(there, True) == there
-    for path, kind, words in (
-        (there, ConfigError, "add --overwrite"),
-        (tmp_path / "out.avi", ConfigError, "no known ending"),
-        (tmp_path / "no" / "out.mp4", OutputError, "there is no folder"),
-    ):
-        with pytest.raises(kind, match=words):
-            checked_video_path(path, False)
-    (tmp_path / "dir.mp4").mkdir()
-    with pytest.raises(OutputError, match="is a folder"):
-        checked_video_path(tmp_path / "dir.mp4", True)
 
 
 def test_colours_of_large_pictures_are_bt709(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""What a command is to write is checked before it works, with words and the right exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
+from realtime.targets import checked_folder, checked_target
+
+KINDS = (".mp4", ".mkv")
+
+
+def test_what_can_be_written(tmp_path: Path) -> None:
+    there = tmp_path / "there.mp4"
+    there.touch()
+    assert checked_target(there, True, KINDS) == there
+    assert checked_target(tmp_path / "NEW.MKV", False, KINDS) == tmp_path / "NEW.MKV"
+    assert checked_folder(tmp_path / "a" / "b").is_dir()
+    assert checked_folder(tmp_path / "a").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("there.mp4", ConfigError, "add --overwrite"),
+        ("out.avi", ConfigError, "use one of .mp4, .mkv"),
+        ("", ConfigError, "no known ending"),
+        (".mp4", ConfigError, "no known ending"),
+        ("no/out.mp4", WrongTarget, "mkdir -p"),
+        ("there.mp4/out.mp4", WrongTarget, "is a file, not a folder"),
+        ("folder.mp4", WrongTarget, "is a folder: name a file"),
+        ("x" * 300 + ".mp4", WrongTarget, "File name too long"),
+    ],
+)
+def test_what_can_not(tmp_path: Path, name: str, kind: type[VoxcamError], words: str) -> None:
+    (tmp_path / "there.mp4").touch()
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(kind, match=words) as told:
+        checked_target(tmp_path / name if name else Path(), False, KINDS)
+    assert told.value.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4", "there.mp4"]
+
+
+def test_a_place_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mistake of the user's: the same command works where the folder may be written."""
+    monkeypatch.setattr("realtime.targets.os.access", lambda *_: False)
+    with pytest.raises(OutputError, match="cannot be written to") as told:
+        checked_target(tmp_path / "out.mp4", False, KINDS)
+    assert told.value.exit_code == 1
+
+
+def test_folders_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "inner"):
+        with pytest.raises(WrongTarget, match="is a file or lies in one"):
+            checked_folder(place)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OutputError, match="No space left") as told:
+        checked_folder(tmp_path / "new")
+    assert told.value.exit_code == 1
