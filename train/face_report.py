@@ -304,7 +304,7 @@ def sheets(work: Work) -> dict:
     smiling = [make_portrait(*photo(work.data, work.landmarks, f"{name}_smile")) for name in LONDON_SHEET[:4]]
     write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
     write_jpeg(work.out / "others.jpg", draw_sheet([own, *unseen[1:4], *canada[:4]], others, draw, 122, beside=2), 82)
-    chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 7, 13)))
+    chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 4, 7, 13)))
     large = [sized(p, WEBCAM_EYES_PX * face_height(p) / float(p.scale[0])) for p in chosen]
     mouths, eyes = (
         [shapes[name] for name in names] for names in (("rest", "half", "wide", "smile"), ("blink", "gaze"))
