@@ -60,6 +60,7 @@ NOD_HZ, NOD_DAMPING = 1.7, 0.55
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
 SWAY_GAIN = 2 * (SWAY_S / CODE_S) ** 0.5  # makes its deviation 1
 BLINK_REFRACTORY_S = 0.35
+HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
 
 
 @numba.njit(cache=True)
@@ -335,9 +336,10 @@ class Idle:
         brow = np.array(figures["brow_std"])
         self.constants = np.zeros(11)
         doubles = float(figures["double_blink_share"])
-        # Of blinks, `doubles` come 0.45 s after another; the rest must wait longer than the mean distance. Those that a
-        # pause or a glance hastens make the rate a tenth higher in speech, which is as it is in people.
-        self.constants[C_BLINK_S] = (60.0 / float(figures["blinks_per_minute"]) - 0.45 * doubles) / (1 - doubles)
+        # Of blinks, `doubles` come 0.45 s after another; the rest must wait longer than the mean distance. Pauses and
+        # glances hasten some, more of them in speech, as in people: without them the others would come too often.
+        own = HASTENED * 60.0 / float(figures["blinks_per_minute"])
+        self.constants[C_BLINK_S] = (own - 0.45 * doubles) / (1 - doubles)
         self.constants[C_DEPTH] = 1.0
         self.constants[C_DEPTH_SPREAD] = float(figures["blink_depth_std"])
         self.constants[C_CLOSE_S] = 0.090  # GRID: .07 of the depth 80 ms before the deepest picture, .49 40 ms before

@@ -5,8 +5,8 @@ Order, and why:
 1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence; where the sound is loud and yet its phone is silence, it is noise, and counts for nothing.
-   In a quiet sound less presence will do: it may be the breath before a word, for which real mouths open half a second
-   ahead.
+   Where the encoder hears more noise than voice, it wants more presence. In a quiet sound little will do: it may be the
+   breath before a word, for which real mouths open half a second ahead.
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
 3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
@@ -46,12 +46,15 @@ WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
 ON, OFF = 0.50, 0.30  # evidence that opens the gate in a loud sound, and below which it shuts
-QUIET_ON, QUIET_OFF = 0.38, 0.20  # the same in a quiet one
+QUIET_ON, QUIET_OFF = 0.32, 0.12  # the same in a quiet one
+NOISY_MORE = 0.15  # what both rise by in a loud sound of the lower SNR
+CLEAN_SNR_DB, NOISY_SNR_DB = 10.0, -5.0  # from here down it counts as noisy, and from here on fully
 QUIET_DB, LOUD_DB = -40.0, -25.0  # level at which a silent phone begins to tell of noise, and is sure to
-LEVEL_SHARE = 0.2  # of the way a code: the level is a mean over 0.1 s
+LEVEL_SHARE = 0.2  # of the way down a code: a level is left within 0.1 s, and taken up at once
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
-CLOSE_FROM, CLOSE_FULL = 0.20, 0.45  # posterior of p, b or m between which the lips shut
-CLOSE_RISE, CLOSE_FALL = 0.5, 0.34  # a code: shut within 40 ms, open again within 60
+# Posterior of p, b or m between which the lips shut, for lookaheads of 0, 40, 80 ms: who hears more can ask for more.
+CLOSE_FROM, CLOSE_FULL = (0.20, 0.20, 0.30), (0.45, 0.45, 0.60)
+CLOSE_RISE, CLOSE_FALL = 0.5, 0.5  # a code: shut, and open again, within 40 ms
 SHUT_GAP = 0.002  # median gap that FaceMesh reads on shut lips: a hair line is no opening
 TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
 TOUCH_UPPER = 0.008  # upper lip raised off the teeth in f and v
@@ -65,9 +68,11 @@ _LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
 _SILENCE = SPEC.phones.index("SIL")
 _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 
-# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above -80 dB.
+# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB.
 OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL = range(6)
 LAW_STATE = 6
+SILENT_DB = -80.0
+NO_NOISE_DB = 35.0  # what `snr_db` says at most
 
 
 @numba.njit(cache=True)
@@ -77,22 +82,33 @@ def _towards(value: float, target: float, rise: float, fall: float) -> float:
 
 
 @numba.njit(cache=True)
+def _share(value: float, none: float, whole: float) -> float:
+    """How far the value is on the way from `none` to `whole`, 0..1."""
+    return min(1.0, max(0.0, (value - none) / (whole - none)))
+
+
+@numba.njit(cache=True)
 def _step(
     laws: np.ndarray,
     mood: np.ndarray,
     life: np.ndarray,
     constants: np.ndarray,
     emotion: np.ndarray,
+    closing: np.ndarray,
     with_life: bool,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: float,
     emotion_logits: np.ndarray,
     rms: float,
+    snr_db: float,
     out: np.ndarray,
 ) -> bool:
-    """One code, in place: laws, mood, life are the state; out (25,) float64. False, with nothing done, for NaN."""
-    total = presence + rms
+    """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
+
+    out (25,) float64. False, with nothing done, for NaN.
+    """
+    total = presence + rms + snr_db
     for i in range(len(speech)):
         total += speech[i]
     for i in range(len(phone_logits)):
@@ -101,6 +117,7 @@ def _step(
         total += emotion_logits[i]
     if not np.isfinite(total):
         return False
+    presence = min(1.0, max(0.0, presence))
     most = phone_logits[0]
     for i in range(1, len(phone_logits)):
         most = max(most, phone_logits[i])
@@ -114,12 +131,14 @@ def _step(
         teeth += np.exp(phone_logits[i] - most) / total
     silent = np.exp(phone_logits[_SILENCE] - most) / total
 
-    laws[LEVEL] += LEVEL_SHARE * (20 * np.log10(max(rms, 1e-4)) + 80 - laws[LEVEL])
-    loud = min(1.0, max(0.0, (laws[LEVEL] - 80 - QUIET_DB) / (LOUD_DB - QUIET_DB)))
+    level = 20 * np.log10(min(1.0, max(rms, 1e-4))) - SILENT_DB
+    laws[LEVEL] = max(level, laws[LEVEL] + LEVEL_SHARE * (level - laws[LEVEL]))
+    loud = _share(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB)
+    more = loud * NOISY_MORE * _share(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
     presence *= 1 - loud * silent
-    if presence > QUIET_ON + loud * (ON - QUIET_ON):
+    if presence > QUIET_ON + loud * (ON - QUIET_ON) + more:
         laws[OPEN] = 1.0
-    elif presence < QUIET_OFF + loud * (OFF - QUIET_OFF):
+    elif presence < QUIET_OFF + loud * (OFF - QUIET_OFF) + more:
         laws[OPEN] = 0.0
     laws[GATE] = _towards(laws[GATE], laws[OPEN], GATE_RISE, GATE_FALL)
     gate = laws[GATE] * laws[GATE] * (3 - 2 * laws[GATE])
@@ -133,13 +152,13 @@ def _step(
         laws[LIFE] += IDLE_FADE * ((1.0 if with_life else 0.0) - laws[LIFE])
         share = laws[LIFE]
         alive = np.zeros(len(out))
-        step_idle(life, constants, presence, rms, max(0.0, out[JAW_OPEN]), alive)
+        step_idle(life, constants, presence, min(1.0, rms), min(HIGH[JAW_OPEN], max(0.0, out[JAW_OPEN])), alive)
         for c in range(len(out)):
             out[c] += share * alive[c]
 
-    wanted = min(1.0, max(0.0, (lips - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM)))
+    wanted = _share(lips, closing[0], closing[1])
     laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
-    wanted = min(1.0, max(0.0, (teeth - CLOSE_FROM) / (CLOSE_FULL - CLOSE_FROM))) * gate
+    wanted = _share(teeth, closing[0], closing[1]) * gate
     laws[TOUCH] = _towards(laws[TOUCH], wanted, CLOSE_RISE, CLOSE_FALL)
 
     touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
@@ -162,12 +181,14 @@ def _run(
     life: np.ndarray,
     constants: np.ndarray,
     emotion: np.ndarray,
+    closing: np.ndarray,
     with_life: bool,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: np.ndarray,
     emotion_logits: np.ndarray,
     rms: np.ndarray,
+    snr_db: np.ndarray,
     out: np.ndarray,
 ) -> bool:
     """K codes: arrays as in `_step` with K rows. False where one was no number."""
@@ -178,12 +199,14 @@ def _run(
             life,
             constants,
             emotion,
+            closing,
             with_life,
             speech[k],
             phone_logits[k],
             presence[k],
             emotion_logits[k],
             rms[k],
+            snr_db[k],
             out[k],
         ):
             return False
@@ -206,6 +229,7 @@ class Shaper:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
+        self._closing = np.array([CLOSE_FROM[self.row], CLOSE_FULL[self.row]])
         self.idle = idle
         self.life = Idle(seed)
         self.choose_emotion(emotion)
@@ -240,12 +264,14 @@ class Shaper:
             arrays["life"],
             self.life.constants,
             self._targets,
+            self._closing,
             self.idle,
             code.motion[self.row],
             code.phone_logits[self.row],
             float(code.presence[self.row, 0]),
             code.emotion_logits,
             float(chunk_rms),  # one type: another would compile a second kernel within the stream
+            code.snr_db,
             self._out,
         )
         if not whole:
@@ -260,10 +286,11 @@ class Shaper:
         emotion_logits: np.ndarray,
         rms: np.ndarray | None = None,
         state: State | None = None,
+        snr_db: np.ndarray | None = None,
     ) -> tuple[np.ndarray, State]:
         """A whole course at once, the same as K steps: (K, 14), (K, 40), (K,), (K, 7), (K,) -> (K, 25) float32, state.
 
-        The rows are those of this lookahead. Without a state, from the start of a stream.
+        The rows are those of this lookahead. Without a state, from the start of a stream; without snr_db (K,), clean.
         """
         state = self.init_state() if state is None else state
         arrays = state.arrays
@@ -274,12 +301,14 @@ class Shaper:
             arrays["life"],
             self.life.constants,
             self._targets,
+            self._closing,
             self.idle,
             np.ascontiguousarray(speech, np.float32),
             np.ascontiguousarray(phone_logits, np.float32),
             np.ascontiguousarray(presence, np.float64),
             np.ascontiguousarray(emotion_logits, np.float32),
             np.zeros(len(speech)) if rms is None else np.ascontiguousarray(rms, np.float64),
+            np.full(len(speech), NO_NOISE_DB) if snr_db is None else np.ascontiguousarray(snr_db, np.float64),
             out,
         )
         if not whole:

@@ -102,6 +102,44 @@ def test_blinks_are_as_often_and_as_deep_as_grids(speaks):
     assert np.abs(np.array(own["blink_course"])[5:10] - truth[5:10]).max() < 0.12
 
 
+@pytest.mark.parametrize("speaks", [False, True])
+def test_every_seed_blinks_as_grids_people_do(speaks):
+    """Ten minutes of each of twenty faces: rate and depth by GRID's ruler, .8 to 1.2 of GRID's."""
+    figures = load_figures()
+    rates, depths = [], []
+    for seed in range(20):
+        measured = measure_motion(as_clips(course(seed, 10, speaks)))
+        rates.append(measured["blinks_per_minute"] / figures["blinks_per_minute"])
+        depths.append(measured["blink_depth"] / figures["blink_depth"])
+    assert 0.88 < np.mean(rates) < 1.12
+    assert min(rates) > 0.8
+    assert max(rates) < 1.2
+    assert 0.8 < min(depths)
+    assert max(depths) < 1.2
+
+
+def test_the_head_does_not_jump_when_somebody_starts_to_speak():
+    """Steps of the head in the half second after a sentence begins are those of any other time in speech."""
+    for seed in range(5):
+        angles = np.degrees(course(seed, 10, speaks=True)[:, [PITCH, YAW, ROLL]])
+        steps = np.abs(np.diff(angles, axis=0)).max(1)  # degrees a code
+        beginning = np.arange(len(steps)) % 200 < 25
+        assert steps.max() < 0.6
+        assert np.quantile(steps[beginning], 0.99) < 1.5 * np.quantile(steps[~beginning], 0.99)
+
+
+def test_a_muted_face_goes_on_living():
+    """Mute feeds zeros: blinks, looks and the head go on in each of thirty minutes."""
+    idle = Idle(2)
+    out = np.zeros((30 * MINUTE, len(MOTION_CHANNELS)))
+    still = np.zeros(len(out))
+    run_idle(idle.init_state(), idle.constants, still, still, still, out)
+    for minute in out.reshape(30, MINUTE, -1):
+        assert minute[:, BLINKS].max(0).min() > 0.5
+        assert np.ptp(minute[:, [PITCH, YAW]], axis=0).min() > 0.005
+        assert np.ptp(minute[:, LOOK], axis=0).min() > 0.02
+
+
 def test_a_short_clip_blinks_as_often_as_a_long_one():
     """Three seconds from the start, as GRID's clips are."""
     own = measure_motion(as_clips(np.concatenate([course(seed, 0.05) for seed in range(900)])))

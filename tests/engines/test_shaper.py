@@ -18,7 +18,7 @@ PHONE = {name: i for i, name in enumerate(SPEC.phones)}
 JAW, SIDE = AT["jawOpen"], AT["mouthOpenSide"]
 
 
-def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray) -> Code:
+def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray, snr_db: float = 35.0) -> Code:
     """A code whose lookahead rows differ: row i carries the speech times i + 1."""
     return Code(
         content=np.zeros((3, SPEC.content_size), np.float32),
@@ -29,7 +29,7 @@ def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.nd
         phone_logits=np.stack([phones] * 3).astype(np.float32),
         presence=np.full((3, 1), presence, np.float32),
         emotion_logits=np.asarray(mood, np.float32),
-        snr=np.zeros(1, np.float32),
+        snr=np.full(1, snr_db, np.float32),
     )
 
 
