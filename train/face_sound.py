@@ -28,20 +28,23 @@ MOOD_ROWS = ("browInnerUp", "browDown", "mouthSmileLeft", "mouthSmileRight", "mo
 def heard(samples: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:
     """Encoder outputs of a sound (n,), a row a step, silence at the end for the longest lookahead; rows by name.
 
-    motion (steps, 3, 14), phone_logits (steps, 3, 40), presence (steps, 3), emotion_logits (steps, 7), rms (steps,).
+    motion (steps, 3, 14), phone_logits (steps, 3, 40), presence (steps, 3), emotion_logits (steps, 7), rms and snr_db
+    (steps,).
     """
     chunk = SPEC.chunk_samples
     ahead = max(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
     steps = -(-len(samples) // chunk) + ahead
     padded = np.zeros(steps * chunk, np.float32)
     padded[: len(samples)] = samples
-    state, rows = encoder.init_state(), {"motion": [], "phone_logits": [], "presence": [], "emotion_logits": []}
+    names = ("motion", "phone_logits", "presence", "emotion_logits", "snr_db")
+    state, rows = encoder.init_state(), {name: [] for name in names}
     for step in padded.reshape(steps, chunk):
         code, state = encoder.step(step, state)
         rows["motion"].append(code.motion.copy())
         rows["phone_logits"].append(code.phone_logits.copy())
         rows["presence"].append(code.presence[:, 0].copy())
         rows["emotion_logits"].append(code.emotion_logits.copy())
+        rows["snr_db"].append(code.snr_db)
     found = {name: np.stack(values) for name, values in rows.items()}
     found["rms"] = np.sqrt((padded.reshape(steps, chunk).astype(np.float64) ** 2).mean(1))
     return found
@@ -56,6 +59,7 @@ def motion_of(rows: dict[str, np.ndarray], shaper: Shaper, lookahead_ms: int) ->
         rows["presence"][:, row],
         rows["emotion_logits"],
         rows["rms"],
+        snr_db=rows["snr_db"],
     )
     return motion[ahead:]
 
