@@ -4,9 +4,9 @@ Order, and why:
 
 1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
-   is the encoder's presence; where the sound is loud and yet its phone is silence, it is noise, and counts for nothing.
-   Where the encoder hears more noise than voice, it wants more presence. In a quiet sound little will do: it may be the
-   breath before a word, for which real mouths open half a second ahead.
+   is the encoder's presence. In a quiet sound, or a clean one, little of it will do: it may be the breath before a word,
+   for which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
+   wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
 3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
@@ -45,11 +45,12 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
-ON, OFF = 0.50, 0.30  # evidence that opens the gate in a loud sound, and below which it shuts
-QUIET_ON, QUIET_OFF = 0.32, 0.12  # the same in a quiet one
-NOISY_MORE = 0.15  # what both rise by in a loud sound of the lower SNR
-CLEAN_SNR_DB, NOISY_SNR_DB = 10.0, -5.0  # from here down it counts as noisy, and from here on fully
-QUIET_DB, LOUD_DB = -40.0, -25.0  # level at which a silent phone begins to tell of noise, and is sure to
+ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
+QUIET_ON, QUIET_OFF = 0.32, 0.12  # the same in a quiet or a clean one
+MORE = 0.15  # what ON and OFF rise by where there is far more noise than voice
+QUIET_DB, LOUD_DB = -40.0, -25.0  # level up to which a sound is quiet, and from which it is loud
+CLEAN_SNR_DB, NOISY_SNR_DB = 25.0, 12.0  # speech in a quiet room has 28 and more, noise alone 12 and less
+SOME_SNR_DB, NO_SNR_DB = 10.0, -5.0  # between these MORE sets in
 LEVEL_SHARE = 0.2  # of the way down a code: a level is left within 0.1 s, and taken up at once
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
 # Posterior of p, b or m between which the lips shut, for lookaheads of 0, 40, 80 ms: who hears more can ask for more.
@@ -72,7 +73,6 @@ _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL = range(6)
 LAW_STATE = 6
 SILENT_DB = -80.0
-NO_NOISE_DB = 35.0  # what `snr_db` says at most
 
 
 @numba.njit(cache=True)
@@ -133,12 +133,12 @@ def _step(
 
     level = 20 * np.log10(min(1.0, max(rms, 1e-4))) - SILENT_DB
     laws[LEVEL] = max(level, laws[LEVEL] + LEVEL_SHARE * (level - laws[LEVEL]))
-    loud = _share(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB)
-    more = loud * NOISY_MORE * _share(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
-    presence *= 1 - loud * silent
-    if presence > QUIET_ON + loud * (ON - QUIET_ON) + more:
+    noise = _share(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB) * _share(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
+    more = MORE * _share(snr_db, SOME_SNR_DB, NO_SNR_DB)
+    presence *= 1 - noise * silent
+    if presence > QUIET_ON + noise * (ON + more - QUIET_ON):
         laws[OPEN] = 1.0
-    elif presence < QUIET_OFF + loud * (OFF - QUIET_OFF) + more:
+    elif presence < QUIET_OFF + noise * (OFF + more - QUIET_OFF):
         laws[OPEN] = 0.0
     laws[GATE] = _towards(laws[GATE], laws[OPEN], GATE_RISE, GATE_FALL)
     gate = laws[GATE] * laws[GATE] * (3 - 2 * laws[GATE])
@@ -290,7 +290,7 @@ class Shaper:
     ) -> tuple[np.ndarray, State]:
         """A whole course at once, the same as K steps: (K, 14), (K, 40), (K,), (K, 7), (K,) -> (K, 25) float32, state.
 
-        The rows are those of this lookahead. Without a state, from the start of a stream; without snr_db (K,), clean.
+        The rows are those of this lookahead. Without a state, from the start of a stream; without snr_db (K,), noisy.
         """
         state = self.init_state() if state is None else state
         arrays = state.arrays
@@ -308,7 +308,7 @@ class Shaper:
             np.ascontiguousarray(presence, np.float64),
             np.ascontiguousarray(emotion_logits, np.float32),
             np.zeros(len(speech)) if rms is None else np.ascontiguousarray(rms, np.float64),
-            np.full(len(speech), NO_NOISE_DB) if snr_db is None else np.ascontiguousarray(snr_db, np.float64),
+            np.full(len(speech), NOISY_SNR_DB) if snr_db is None else np.ascontiguousarray(snr_db, np.float64),
             out,
         )
         if not whole:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.shaper import Shaper
+from engines.shaper import NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.state import State
 
@@ -18,7 +18,7 @@ PHONE = {name: i for i, name in enumerate(SPEC.phones)}
 JAW, SIDE = AT["jawOpen"], AT["mouthOpenSide"]
 
 
-def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray, snr_db: float = 35.0) -> Code:
+def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray, snr_db: float = NOISY_SNR_DB) -> Code:
     """A code whose lookahead rows differ: row i carries the speech times i + 1."""
     return Code(
         content=np.zeros((3, SPEC.content_size), np.float32),
@@ -200,6 +200,28 @@ def test_a_loud_sound_whose_phone_is_silence_is_noise():
         jaw = Shaper(idle=False, emotion="off").run(**course)[0][:, JAW]
         assert (jaw[60:] > 0.15).all() == opens
         assert (jaw[60:] == 0).all() != opens
+
+
+def test_what_counts_as_noise_in_a_noisy_sound_may_be_a_breath_in_a_clean_one():
+    """Before a word a talker breathes in, at -30 dB, and his mouth is open; the phone is silence, the presence half."""
+    course = vowel(200)
+    course["presence"][:] = 0.45
+    course["phone_logits"][:] = 0
+    course["phone_logits"][:, PHONE["SIL"]] = 8
+    course["rms"][:] = 10 ** (-28 / 20)
+    for snr_db, opens in ((33.0, True), (5.0, False), (-10.0, False)):
+        jaw = Shaper(idle=False, emotion="off").run(**course, snr_db=np.full(200, snr_db))[0][:, JAW]
+        assert (jaw[60:] > 0.15).all() == opens
+        assert (jaw[60:] == 0).all() != opens
+
+
+def test_the_noisier_the_more_presence_is_wanted():
+    """Presence that opens a loud gate at 12 dB does not at -5 dB; and a sure voice opens it at any."""
+    course = vowel(200)
+    for presence, snr_db, opens in ((0.6, 12.0, True), (0.6, -5.0, False), (0.9, -15.0, True)):
+        course["presence"][:] = presence
+        jaw = Shaper(idle=False, emotion="off").run(**course, snr_db=np.full(200, snr_db))[0][:, JAW]
+        assert (jaw[60:] > 0.15).all() == opens
 
 
 def test_presence_that_wavers_does_not_flutter():
