@@ -6,6 +6,7 @@ clock: its drift against the microphone's is followed by resampling, at most 0.2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ SETTLED_WINDOWS = 12
 RESETTLE_NS = 10_000_000  # a delay or a capture time that changes by so much at once begins anew: jumps mend it soon
 FADE_SAMPLES = 192  # a jump is a short cross-fade, not a click
 RING_S = 3.0
+LATENCY_S = 0.02  # "low" is 9 ms on PulseAudio, which underruns on a busy machine; sound waits longer than this anyway
+PACE_S, SLOW = 5.0, 0.9  # an output that takes less than this share of its rate for so long loses sound
 
 
 class DelayLine:
@@ -172,7 +175,11 @@ class AudioOut:
         self.line = DelayLine(in_rate_hz, self.rate_hz, delay_ns)
         self.underflows = 0
         self.pulls = 0
+        self.samples = 0
+        self.tell: Callable[[str], None] = lambda message: None
         self._pulls_seen = -1
+        self._pace_from: tuple[int, int] | None = None  # (time, samples taken)
+        self._told_slow = False
         self.latency_ns = 0
         self.ahead_ns = 0  # what the newest callback was told
         self._clock = clock or SystemClock()
@@ -182,6 +189,7 @@ class AudioOut:
 
     def _callback(self, out: np.ndarray, count: int, times: Any, status: Any) -> None:
         self.pulls += 1
+        self.samples += count
         self.underflows += bool(status)
         ahead_s = times.outputBufferDacTime - times.currentTime
         # Some systems tell no times here: then the stream's own figure counts.
@@ -209,9 +217,10 @@ class AudioOut:
                 channels=self._channels,
                 dtype="float32",
                 blocksize=0,
-                latency="low",
+                latency=LATENCY_S,
                 callback=self._callback,
             )
+            self._pace_from = None
             self.latency_ns = round(float(self._stream.latency) * NS)
             self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
@@ -225,16 +234,35 @@ class AudioOut:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
 
-    def revive(self) -> None:
-        """Called about once a second: an output that has stopped asking for sound is opened again."""
+    def revive(self, wanted: bool = False) -> None:
+        """Called about once a second: opens the output again when it has stopped asking for sound, or when `wanted`."""
+        self._watch_pace()
         stalled, self._pulls_seen = self.pulls == self._pulls_seen, self.pulls
-        if not stalled:
+        if not (stalled or wanted):
             return
         self.suspend()
         try:
             self.resume()
         except DeviceError:
             return  # still away; the next try comes
+
+    def _watch_pace(self) -> None:
+        """Tell once of an output that takes sound too slowly, such as a null sink of PulseAudio with rewinds."""
+        now_ns, samples = self._clock.now_ns(), self.samples
+        if self._pace_from is None:
+            self._pace_from = (now_ns, samples)
+            return
+        begin_ns, before = self._pace_from
+        if now_ns - begin_ns < PACE_S * NS:
+            return
+        share = (samples - before) / ((now_ns - begin_ns) / NS * self.rate_hz)
+        self._pace_from = (now_ns, samples)
+        if share < SLOW and not self._told_slow:
+            self._told_slow = True
+            self.tell(
+                f"{self.name} takes only {share:.0%} of the sound, the rest is lost: use --make-cable, or make the "
+                "null sink with norewinds=1"
+            )
 
     def tap(self, block: np.ndarray, captured_ns: int) -> None:
         self.line.push(block, captured_ns)

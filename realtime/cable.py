@@ -7,14 +7,19 @@ A null sink takes the delayed microphone; a plain source on its monitor is what 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 
 from engines.errors import DeviceError
 
 SINK, SOURCE = "voxcam_cable", "voxcam_microphone"
+# With rewinds a null sink of PulseAudio 16 takes sound at half its pace from programs that write in small pieces.
+PACE = "norewinds=1"
+OWNER = "voxcam.pid"
 OTHER_SYSTEMS = {
     "darwin": "install BlackHole (brew install blackhole-2ch), then --audio-out BlackHole",
     "win32": "install VB-Cable, then --audio-out 'CABLE Input'",
@@ -22,11 +27,13 @@ OTHER_SYSTEMS = {
 
 
 class Cable:
-    """`with Cable() as cable:` PortAudio's default output then plays into it (environment PULSE_SINK)."""
+    """`with Cable() as cable:` PortAudio's default output then plays into it (environment PULSE_SINK).
 
-    sink, source = SINK, SOURCE
+    Where another living voxcam has one, this one's names end in _2, _3 and so on.
+    """
 
     def __init__(self) -> None:
+        self.sink, self.source = SINK, SOURCE
         self._modules: list[str] = []
         self._environment: dict[str, str | None] = {}
 
@@ -35,20 +42,12 @@ class Cable:
             raise DeviceError("--make-cable works on Linux only", OTHER_SYSTEMS[sys.platform])
         if shutil.which("pactl") is None:
             raise DeviceError("pactl, which makes the cable, is not installed", "sudo apt-get install pulseaudio-utils")
-        self._remove_leftovers()
-        try:
-            self._load("module-null-sink", f"sink_name={SINK}", f"sink_properties=device.description={SINK}")
-            self._load(
-                "module-remap-source",
-                f"source_name={SOURCE}",
-                f"master={SINK}.monitor",
-                f"source_properties=device.description={SOURCE}",
-            )
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        taken = remove_leftovers()
+        number = next(n for n in range(1, len(taken) + 2) if _numbered(SINK, n) not in taken)
+        self.sink, self.source = _numbered(SINK, number), _numbered(SOURCE, number)
+        self._make()
         # Both ALSA plugins, PulseAudio's and PipeWire's, take their target from the environment when a stream opens.
-        for name, value in (("PULSE_SINK", SINK), ("PIPEWIRE_NODE", SINK)):
+        for name, value in (("PULSE_SINK", self.sink), ("PIPEWIRE_NODE", self.sink)):
             self._environment[name] = os.environ.get(name)
             os.environ[name] = value
         return self
@@ -60,6 +59,39 @@ class Cable:
             else:
                 os.environ[name] = before
         self._environment.clear()
+        self._remove()
+
+    def restore(self) -> bool:
+        """Make the cable again where the sound server has lost it (it was restarted); True when that was needed."""
+        sinks = _pactl("list", "short", "sinks")
+        if sinks.returncode or self.sink in (line.split("\t")[1] for line in sinks.stdout.splitlines() if "\t" in line):
+            return False
+        self._modules.clear()
+        try:
+            self._make()
+        except DeviceError:
+            return False  # the server went away again; the next look comes
+        return True
+
+    def _make(self) -> None:
+        properties = f"device.description={self.sink} {OWNER}={os.getpid()}"
+        names = (f"sink_name={self.sink}", f"sink_properties='{properties}'")
+        try:
+            try:
+                self._load("module-null-sink", *names, PACE)
+            except DeviceError:
+                self._load("module-null-sink", *names)  # a sound server that does not know this argument
+            self._load(
+                "module-remap-source",
+                f"source_name={self.source}",
+                f"master={self.sink}.monitor",
+                f"source_properties=device.description={self.source}",
+            )
+        except BaseException:
+            self._remove()
+            raise
+
+    def _remove(self) -> None:
         while self._modules:
             _pactl("unload-module", self._modules.pop())
 
@@ -70,13 +102,35 @@ class Cable:
             raise DeviceError(f"the cable cannot be made ({reason})", "check that pactl info works")
         self._modules.append(done.stdout.strip())
 
-    @staticmethod
-    def _remove_leftovers() -> None:
-        """What a killed voxcam left behind: the source first, since it sits on the sink."""
-        listed = _pactl("list", "short", "modules").stdout.splitlines()
-        ours = [line.split("\t") for line in listed if f"={SINK}" in line]
-        for number, *_ in sorted(ours, key=lambda columns: "null-sink" in columns[1]):
+
+def remove_leftovers() -> set[str]:
+    """Remove the cables that killed programs left behind; gives the names of those that are in use."""
+    listed = [line.split("\t") for line in _pactl("list", "short", "modules").stdout.splitlines()]
+    ours: dict[str, list[str]] = {}  # cable -> its modules, what sits on it first
+    owners: dict[str, int] = {}
+    for number, _, arguments, *_ in (columns for columns in listed if len(columns) > 2):
+        if found := re.search(rf"(sink_name|master)=({SINK}(?:_\d+)?)(\.monitor)?(?:\s|$)", arguments):
+            cable = found.group(2)
+            ours.setdefault(cable, []).insert(0 if found.group(1) == "master" else 9, number)
+            if owner := re.search(rf"{OWNER}=(\d+)", arguments):
+                owners[cable] = int(owner.group(1))
+    used = {cable for cable in ours if _lives(owners.get(cable, 0))}
+    for cable in ours.keys() - used:
+        for number in ours[cable]:
             _pactl("unload-module", number)
+    return used
+
+
+def _lives(pid: int) -> bool:
+    """A voxcam with this process number runs (another program may have got the number since)."""
+    try:
+        return pid != os.getpid() and b"voxcam" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
 
 
 def _pactl(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -70,6 +70,7 @@ class LiveSession:
         audio_out: Any,
         av_offset_ms: float,
         camera_name: str,
+        cable: Any = None,
     ) -> None:
         from realtime.engines_in_use import LighterEngines
         from realtime.governor import UNKNOWN, Governor
@@ -95,8 +96,14 @@ class LiveSession:
             "sound_out": self._cable_line if audio_out is not None else None,
         }
         self.has_view = False
-        self._was_lost = False
+        self.cable = cable
+        self._was_lost = self._sound_came_back = False
         pipeline.warn = self.tell
+        if audio_out is not None:
+            audio_out.tell = self.tell
+        for _, engine in engines.sessions:
+            if hasattr(engine, "on_fallback"):
+                engine.on_fallback = self.tell
 
     def tell(self, message: str) -> None:
         """Into the view where there is one, else a line on stderr."""
@@ -162,6 +169,7 @@ class LiveSession:
         pipeline = self.pipeline
         if self.audio_out is not None:
             self.audio_out.line.delay_ns = pipeline.sound_delay_ns + round(self.av_offset_ms * 1e6)
+        self._sound_came_back |= self._was_lost and not pipeline.source.lost
         if pipeline.source.lost != self._was_lost:
             self._was_lost = pipeline.source.lost
             self.tell("the microphone is lost: the face idles until it is back" if self._was_lost else "sound is back")
@@ -170,7 +178,9 @@ class LiveSession:
             return
         self.next_second_ns += NS
         if self.audio_out is not None:
-            self.audio_out.revive()
+            # A sound server that was restarted brings the microphone back, but not the cable.
+            self.audio_out.revive(wanted=self.cable is not None and self._sound_came_back and self.cable.restore())
+            self._sound_came_back = False
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
         self._govern()
@@ -236,6 +246,8 @@ class LiveSession:
                 "silent_samples": line.silent_samples,
                 "skipped_samples": line.skipped_samples,
                 "pulls": self.audio_out.pulls,
+                "rate_hz": self.audio_out.rate_hz,
+                "samples": self.audio_out.samples,
                 "underflows": self.audio_out.underflows,
                 "latency_ms": round(self.audio_out.latency_ns / 1e6, 1),
                 "ahead_ms": round(self.audio_out.ahead_ns / 1e6, 1),
@@ -294,6 +306,7 @@ def live(
         raise ConfigError("--make-cable and --audio-out exclude each other", "leave one out")
 
     with ExitStack() as stack:
+        cable = None
         if make_cable:
             from realtime.cable import Cable
 
@@ -352,11 +365,13 @@ def live(
             from realtime.audio_out import AudioOut
 
             speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
+            if cable is not None:
+                speaker.name = cable.source
             sound.taps.append(speaker.tap)
             if hasattr(sound, "partners"):
                 sound.partners.append(speaker)
         session = LiveSession(
-            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
+            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name, cable
         )
         stack.enter_context(session.lighter)
         stack.enter_context(sound)
@@ -388,9 +403,12 @@ def _run(session: LiveSession, raw: bool) -> None:
         if interactive:
             from rich.live import Live
 
-            from realtime.live_view import draw
+            from realtime.live_view import draw, nothing_between
 
             session.has_view = True
+            stack.callback(setattr, session, "has_view", False)
+            if sys.stderr.isatty():
+                stack.enter_context(nothing_between())
             view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
         else:
             say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")

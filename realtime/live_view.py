@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,25 @@ from rich.text import Text
 from realtime.pipeline import EMOTIONS, Pipeline
 
 KEYS = "m mute   e emotion   l lookahead   r reload portrait   b badge   s snapshot   q quit"
+
+
+@contextmanager
+def nothing_between() -> Iterator[None]:
+    """Keep what C libraries write to stderr off the screen: ALSA tells of each underrun, which would tear the view.
+
+    Our own notes go into the view, and errors are told when it is gone.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def bar(share: float, width: int = 24) -> Text:
@@ -37,7 +60,8 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
     level = Text("muted", style="red") if controls.mute else bar(level_share(meters.level))
     where = state["microphone"] + (" [lost: waiting for it]" if pipeline.source.lost else "")
     table.add_row("input", level, Text(where, style="red" if pipeline.source.lost else ""))
-    table.add_row("speech", bar(meters.presence), f"signal to noise {meters.snr_db:.0f} dB")
+    noise = "" if controls.mute else f"signal to noise {meters.snr_db:.0f} dB"
+    table.add_row("speech", bar(meters.presence), noise)
     newest = pipeline.ring.newest
     if newest is not None and newest.emotion is not None:
         best = int(np.argmax(newest.emotion))

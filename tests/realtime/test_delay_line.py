@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from realtime.audio_out import DelayLine
-from realtime.clock import NS
+from realtime.audio_out import AudioOut, DelayLine
+from realtime.clock import NS, FakeClock
 
 RATE = 48_000
 
@@ -145,3 +146,29 @@ def test_muted_is_silence_at_the_same_pace() -> None:
     line.muted = True
     simulation.run(5, start_s=5)
     assert np.abs(np.concatenate(simulation.heard)[-RATE:]).max() == 0
+
+
+def test_an_output_that_takes_too_little_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sound:
+        PortAudioError = RuntimeError
+
+    device = {"name": "their sink", "default_samplerate": 48_000.0, "max_output_channels": 2}
+    monkeypatch.setattr("realtime.audio_out.import_sounddevice", lambda: Sound)
+    monkeypatch.setattr("realtime.audio_out.find_device", lambda *_: (0, device))
+    clock, told = FakeClock(NS), list[str]()
+    output = AudioOut("their sink", RATE, 80_000_000, clock)
+    output.tell = told.append
+    times = SimpleNamespace(outputBufferDacTime=0.02, currentTime=0.0)
+
+    def live(seconds: int, share: float) -> None:
+        for _ in range(seconds):
+            clock.advance(NS)
+            for _ in range(round(100 * share)):
+                output._callback(np.zeros((480, 2), np.float32), 480, times, None)
+            output.revive()
+
+    live(20, 1.0)
+    assert told == []
+    live(20, 0.55)
+    assert len(told) == 1
+    assert told[0].startswith("their sink takes only")

@@ -158,8 +158,34 @@ def test_a_sound_server_that_dies_and_comes_back(sound_rig: SoundRig, env: dict[
     assert all(later > earlier for earlier, later in pairwise(pictures))
 
 
-def test_the_cable_is_made_and_removed(sound_rig: SoundRig, env: dict[str, str]) -> None:
+def test_the_made_cable_comes_back_with_its_sound_server(sound_rig: SoundRig, env: dict[str, str]) -> None:
     options = ["--camera", "none", "--camera-size", "320x240", "--make-cable"]
+    with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
+        wait_for_line(live, "live:")
+        time.sleep(2)
+        sound_rig.stop_server()
+        time.sleep(2)
+        sound_rig.start_server()
+        assert "voxcam" not in sound_rig.ask("list", "short", "sinks").stdout
+        for _ in range(100):
+            time.sleep(0.2)
+            sinks = sound_rig.ask("list", "short", "sinks").stdout
+            inputs = sound_rig.ask("list", "sink-inputs").stdout
+            number = next((line.split("\t")[0] for line in sinks.splitlines() if "voxcam_cable" in line), "")
+            if number and f"Sink: {number}\n" in inputs:
+                break
+        assert number, "the cable did not come back"
+        assert f"Sink: {number}\n" in inputs, "nothing plays into it"
+        assert "voxcam_microphone" in sound_rig.ask("list", "short", "sources").stdout
+    assert live.returncode == 0
+    assert "voxcam" not in sound_rig.ask("list", "short", "modules").stdout
+
+
+def test_the_cable_is_made_takes_all_sound_and_is_removed(
+    sound_rig: SoundRig, env: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    options = ["--camera", "none", "--camera-size", "320x240", "--make-cable", "--json-log", str(log)]
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
         wait_for_line(live, "live:")
         time.sleep(1.5)
@@ -169,8 +195,50 @@ def test_the_cable_is_made_and_removed(sound_rig: SoundRig, env: dict[str, str])
         assert "voxcam_microphone" in sources
         number = next(line.split("\t")[0] for line in sinks.splitlines() if "voxcam_cable" in line)
         assert f"Sink: {number}" in inputs
+        time.sleep(5)
     assert "voxcam" not in sound_rig.ask("list", "short", "sources").stdout
     assert "voxcam" not in sound_rig.ask("list", "short", "sinks").stdout
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    first, last = entries[1], entries[-1]
+    seconds = last["elapsed_s"] - first["elapsed_s"]
+    taken = last["audio_out"]["samples"] - first["audio_out"]["samples"]
+    # A null sink with rewinds took half of the sound, and the rest was lost.
+    assert taken / (seconds * last["audio_out"]["rate_hz"]) > 0.9
+
+
+def test_what_a_killed_program_left_is_removed_by_the_next(sound_rig: SoundRig, env: dict[str, str]) -> None:
+    options = ["--camera", "none", "--camera-size", "320x240", "--make-cable"]
+    live = ["tests.rigs.loud_voxcam", "live", "--portrait", "any", *options]
+    with program(*live, env=env) as killed:
+        wait_for_line(killed, "live:")
+        killed.kill()
+        killed.wait()
+    assert "sink_name=voxcam_cable " in sound_rig.ask("list", "short", "modules").stdout
+    with program(*live, env=env) as second:
+        wait_for_line(second, "live:")
+        modules = sound_rig.ask("list", "short", "modules").stdout
+        assert modules.count("sink_name=voxcam_cable ") == 1
+        assert modules.count("source_name=voxcam_microphone ") == 1
+    assert second.returncode == 0
+    assert "voxcam" not in sound_rig.ask("list", "short", "modules").stdout
+
+
+def test_two_at_once_have_a_cable_each(sound_rig: SoundRig, env: dict[str, str]) -> None:
+    options = ["--camera", "none", "--camera-size", "320x240", "--make-cable"]
+    live = ["tests.rigs.loud_voxcam", "live", "--portrait", "any", *options]
+    with program(*live, env=env) as first:
+        wait_for_line(first, "live:")
+        with program(*live, env=env) as second:
+            wait_for_line(second, "choose voxcam_microphone_2 as")
+            time.sleep(2)
+            sources = sound_rig.ask("list", "short", "sources").stdout
+            assert "voxcam_microphone\t" in sources
+            assert "voxcam_microphone_2\t" in sources
+        sources = sound_rig.ask("list", "short", "sources").stdout
+        assert "voxcam_microphone\t" in sources
+        assert "voxcam_microphone_2" not in sources
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "voxcam" not in sound_rig.ask("list", "short", "modules").stdout
 
 
 def test_a_camera_in_use_is_told(env: dict[str, str]) -> None:
