@@ -2,6 +2,7 @@
 # make test    the whole test suite, with the rigs for sound, camera and browser
 # make soak    the long tests: faults, drift, memory (SOAK_S=900)
 # make fuzz    ten times as many generated cases
+# make lint    style, types and the direction of imports
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from engines import machine
-from engines.backends import PRECISIONS, BuildOptions, find_backend
+from engines.backends import PRECISIONS, find_backend
+from engines.built import BuildOptions
 from engines.card import (
     WEIGHTS,
     BuildRecord,

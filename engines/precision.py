@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.backends import Built
+from engines.built import Built
 from engines.card import NEXT_SUFFIX, STATE_PREFIX, EngineCard
 from engines.errors import ConfigError, EngineMismatch
 

@@ -388,11 +388,10 @@ def wavs(root: Path) -> list[Clip]:
                 f"clips.csv: {row['file']} has split {row['split']!r}, emotion {emotion!r}",
                 f"split is train or val; emotion is empty or one of {', '.join(EMOTIONS)}",
             )
-        numbers = {}
-        for name in ("valence", "arousal"):
-            numbers[name] = float(row[name]) if row.get(name) else None
-            if numbers[name] is not None and not -1 <= numbers[name] <= 1:
-                raise InputError(f"clips.csv: {name} of {row['file']} is {row[name]}", "it is between -1 and 1")
+        numbers = {name: float(row[name]) for name in ("valence", "arousal") if row.get(name)}
+        for name, number in numbers.items():
+            if not -1 <= number <= 1:
+                raise InputError(f"clips.csv: {name} of {row['file']} is {number:g}", "it is between -1 and 1")
         clips.append(
             Clip(
                 key=f"wavs/{Path(row['file']).with_suffix('').as_posix()}",
@@ -402,7 +401,8 @@ def wavs(root: Path) -> list[Clip]:
                 speaker=f"wavs/{row['speaker']}",
                 gender=row.get("gender") or None,
                 emotion=emotion,
-                **numbers,
+                valence=numbers.get("valence"),
+                arousal=numbers.get("arousal"),
             )
         )
     return _sounds(clips)

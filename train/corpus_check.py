@@ -10,7 +10,7 @@ from train.corpora import Clip
 def table(name: str, clips: Sequence[Clip]) -> str:
     """Counts by split: clips, speakers, and how many clips have phones, words, emotion, pictures or a noise class."""
     columns = ("split", "clips", "speakers", "women", "phones", "words", "emotion", "pictures", "noise classes")
-    rows = [columns]
+    rows: list[tuple[str, ...]] = [columns]
     for split in ("train", "val"):
         part = [clip for clip in clips if clip.split == split]
         rows.append(

@@ -173,8 +173,8 @@ def fit(landmarks: Path) -> dict[str, np.ndarray]:
     canonical = canonical_face()
     motions = []
     for talker in sorted((landmarks / "grid" / "train").iterdir()):
-        clips = [clip_motion(np.load(path), canonical) for path in sorted(talker.glob("*.npy"))]
-        clips = [clip for clip in clips if clip is not None]
+        found = [clip_motion(np.load(path), canonical) for path in sorted(talker.glob("*.npy"))]
+        clips = [clip for clip in found if clip is not None]
         # A talker with hundreds of clips must not outvote the others: his weight grows with the root of their number.
         weight = len(clips) ** -0.5 if clips else 0.0
         motions += [(*clip, weight) for clip in clips]

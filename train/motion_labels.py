@@ -154,7 +154,7 @@ def measure_offsets(
         if len(keys) < 5:
             continue
         others = [other for other in talkers if other != talker]
-        left = sum(gram[other] for other in others)
+        left = np.sum([gram[other] for other in others], axis=0)
         weights = np.linalg.solve(
             left + 0.01 * np.trace(left) / len(left) * np.eye(len(left)), sum(moment[o] for o in others)
         )

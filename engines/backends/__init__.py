@@ -15,35 +15,12 @@ build before) and
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
 
 from engines.errors import ConfigError
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An engine file's content and the flags it was built with."""
-
-    content: bytes
-    flags: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-    timing_cache: bytes = b""  # kernel timings worth keeping for the next build
-
-
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
-    """What a build may be told beside model, precision and device."""
-
-    compute_capability: tuple[str, ...] = ()
-    calibration: dict[str, Any] | None = None  # input name -> (T, ...) array, for int8
-    timing_cache: bytes = b""
-    progress: Callable[[str], None] = lambda text: None
 
 
 def find_backend(name: str) -> ModuleType:

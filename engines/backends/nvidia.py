@@ -20,6 +20,18 @@ from engines.state import State
 WORKSPACE_BYTES = 1 << 29
 
 
+def version_of(trt: Any, name: str, extra: str) -> str:
+    """The library's version; EngineMismatch where it is not installed."""
+    if trt is None:
+        raise EngineMismatch(f"{name} is not installed", f"pip install 'voxcam[{extra}]'")
+    return trt.__version__
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """What can be built; both libraries build all of them for every device."""
+    return ("fp32", "fp16", "bf16", "int8")
+
+
 def parse_typed(trt: Any, content: bytes, name: str) -> tuple[Any, Any, list[Any]]:
     """Builder and strongly typed network of an ONNX file, and the objects that must outlive them."""
     log = collect_log(trt)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.backends import BuildOptions, Built
+from engines.built import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
 from engines.session import Arrays, BoundState, Session, bind_twins

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from engines import machine
-from engines.backends import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
-from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, report_phases, serialise
+from engines.backends.nvidia import (
+    TensorRtSession,
+    deserialise,
+    parse_typed,
+    precisions,  # noqa: F401  of the backend
+    report_phases,
+    serialise,
+    version_of,
+)
+from engines.built import BuildOptions, Built
 from engines.card import EngineCard
-from engines.errors import EngineMismatch
 from engines.precision import convert_precision
 from engines.session import Session
 
@@ -24,18 +31,12 @@ _REBUILD = "voxcam build-engine --backend tensorrt"
 
 
 def version() -> str:
-    if trt is None:
-        raise EngineMismatch("TensorRT is not installed", "pip install 'voxcam[tensorrt]'")
-    return trt.__version__
+    return version_of(trt, "TensorRT", "tensorrt")
 
 
 def devices() -> list[str]:
     version()
     return ["cuda"] if find_gpu() else []
-
-
-def precisions(device: str) -> tuple[str, ...]:
-    return ("fp32", "fp16", "bf16", "int8")
 
 
 def describe(device: str) -> dict[str, Any]:

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from engines import machine
-from engines.backends import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
-from engines.backends.nvidia import TensorRtSession, deserialise, parse_typed, report_phases, serialise
+from engines.backends.nvidia import (
+    TensorRtSession,
+    deserialise,
+    parse_typed,
+    precisions,  # noqa: F401  of the backend
+    report_phases,
+    serialise,
+    version_of,
+)
+from engines.built import BuildOptions, Built
 from engines.card import EngineCard, write_atomically
 from engines.errors import EngineMismatch
 from engines.precision import convert_precision
@@ -31,18 +39,12 @@ _REBUILD = "voxcam build-engine --backend tensorrt-rtx"
 
 
 def version() -> str:
-    if trt is None:
-        raise EngineMismatch("TensorRT-RTX is not installed", "pip install 'voxcam[tensorrt-rtx]'")
-    return trt.__version__
+    return version_of(trt, "TensorRT-RTX", "tensorrt-rtx")
 
 
 def devices() -> list[str]:
     version()
     return ["cuda"] if find_gpu() else []
-
-
-def precisions(device: str) -> tuple[str, ...]:
-    return ("fp32", "fp16", "bf16", "int8")
 
 
 def describe(device: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from dataclasses import replace
 import pytest
 
 import engines.build
-from engines.backends import Built, find_backend, onnxruntime_, openvino_
+from engines.backends import find_backend, onnxruntime_, openvino_
 from engines.build import build_engine, build_lock, clean_engines, engine_cards, open_engine, verify_engine
+from engines.built import Built
 from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, OutputError
 from engines.golden import read_golden, verify
