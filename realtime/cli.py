@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
@@ -114,7 +115,12 @@ def voxcam(
     """You speak; your photo speaks, live, as your camera. Begin with: voxcam demo"""
 
 
+interrupted = threading.Event()
+"""Set by Ctrl-C and SIGTERM. The exception alone may be lost: in a library's callback Python can only print it."""
+
+
 def _interrupt(number: int, _: object) -> None:
+    interrupted.set()
     raise KeyboardInterrupt
 
 

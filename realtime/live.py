@@ -15,7 +15,7 @@ import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError
 from engines.spec import SPEC
-from realtime.cli import say
+from realtime.cli import interrupted, say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.pacer import checked_lookahead, checked_rate
 
@@ -412,7 +412,7 @@ def _run(session: LiveSession, raw: bool) -> None:
             view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
         else:
             say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")
-        while pipeline.wait(0.12) is None:
+        while pipeline.wait(0.12) is None and not interrupted.is_set():
             session.poll()
             if view is not None:
                 view.update(draw(pipeline, session.state))

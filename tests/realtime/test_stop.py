@@ -1,0 +1,104 @@
+"""Ctrl-C and SIGTERM at any moment: the program ends, soon, and every device is as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.rigs.camera_rig import CameraRig
+from tests.rigs.sound_rig import SoundRig
+
+ROOT = Path(__file__).parents[2]
+PORTRAIT = str(files("realtime") / "assets" / "portrait.jpg")
+
+
+def start(env: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "realtime", "live", "--portrait", PORTRAIT, "--camera-size", "320x240", *options]
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_any_moment_of_the_start(
+    sound_rig: SoundRig, camera_rig: CameraRig, number: signal.Signals, tmp_path: Path
+) -> None:
+    env = {**sound_rig.env, **camera_rig.env}
+    for wait_s in (0.0, 0.2, 0.5, 0.9, 1.4, 2.0):
+        out = tmp_path / f"{wait_s}.mp4"
+        live = start(env, "--camera", "/dev/video0", "--make-cable", "--out", str(out))
+        assert live.stderr is not None
+        assert "choose voxcam_microphone" in live.stderr.readline()
+        time.sleep(wait_s)
+        live.send_signal(number)
+        _, err = live.communicate(timeout=20)  # one that was swallowed by a library would run for ever
+        assert live.returncode in (0, 130), err
+        assert "Traceback" not in err
+        assert "voxcam" not in sound_rig.ask("list", "short", "modules").stdout
+        assert [path for path in tmp_path.iterdir() if path != out] == []
+        out.unlink(missing_ok=True)
+
+
+def test_a_swallowed_interrupt_ends_it_all_the_same(tmp_path: Path) -> None:
+    """Python prints an exception in a library's callback, or in `__del__`, and goes on."""
+    swallow = (
+        "import os, signal, sys, realtime.live as live\n"
+        "from realtime.cli import main\n"
+        "run = live._run\n"
+        "class Callback:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        for _ in range(1000): pass\n"
+        "def swallowing(*arguments):\n"
+        "    Callback()\n"
+        "    run(*arguments)\n"
+        "live._run = swallowing\n"
+        "import tests.rigs.loud_voxcam as loud, realtime.engines_in_use, realtime.faces\n"
+        "realtime.engines_in_use.open_engines = loud.open_loud_engines\n"
+        "realtime.faces.load_portrait = loud.load_grey_portrait\n"
+        "main(['live', '--portrait', 'any', '--source', sys.argv[1], '--camera', 'none', '--camera-size', '320x240'])\n"
+    )
+    minutes = tmp_path / "minutes.wav"
+    soundfile.write(minutes, np.zeros(16_000 * 240, np.float32), 16_000)
+    done = subprocess.run(
+        [sys.executable, "-c", swallow, str(minutes)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Exception ignored" in done.stderr, "the interrupt was not swallowed"
+    assert done.returncode == 0
+    assert "pictures in" in done.stdout
+
+
+def test_the_end_does_not_wait_for_libraries_to_unload(tmp_path: Path) -> None:
+    """The program's own end, after which nothing of Python runs: exit code and all output are kept."""
+    script = (
+        "import realtime.cli, atexit, sys\n"
+        "class Slow:\n"
+        "    def __del__(self): print('unloaded', file=sys.stderr)\n"
+        "slow = Slow()\n"
+        "slow.itself = slow\n"
+        "atexit.register(lambda: print('at exit'))\n"
+        "realtime.cli.main = lambda: (print('out' * 50_000), sys.exit(7))\n"
+        "from realtime.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 7
+    assert done.stdout == "out" * 50_000 + "\nat exit\n"
+    assert done.stderr == ""
