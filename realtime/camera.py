@@ -113,6 +113,7 @@ class CameraSink(Sink):
         self._camera: Any = None
         self._shape = (0, 0, 0)
         self._next_try_ns = 0
+        self._lost = False
 
     def open(self, height: int, width: int, picture_rate: int) -> None:
         self._shape = (height, width, picture_rate)
@@ -124,6 +125,7 @@ class CameraSink(Sink):
         height, width, picture_rate = self._shape
         self._camera = open_camera(width, height, picture_rate, self._device)
         self.name = str(self._camera.device)
+        self._lost = False
 
     def send(self, picture: Picture) -> None:
         if self._camera is None:
@@ -138,6 +140,7 @@ class CameraSink(Sink):
 
     def _drop_camera(self) -> None:
         self.dropped += 1
+        self._lost = True
         self._next_try_ns = self._clock.now_ns() + RETRY_NS
         self.close()
 
@@ -153,7 +156,7 @@ class CameraSink(Sink):
 
     @property
     def lost(self) -> bool:
-        return self._camera is None
+        return self._lost
 
     def close(self) -> None:
         camera, self._camera = self._camera, None

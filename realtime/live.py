@@ -97,6 +97,7 @@ class LiveSession:
         }
         self.has_view = False
         self.cable = cable
+        self._lost_cameras: list[str] = []
         self._was_lost = self._sound_came_back = False
         pipeline.warn = self.tell
         if audio_out is not None:
@@ -173,6 +174,14 @@ class LiveSession:
         if pipeline.source.lost != self._was_lost:
             self._was_lost = pipeline.source.lost
             self.tell("the microphone is lost: the face idles until it is back" if self._was_lost else "sound is back")
+        cameras = [worker.sink.name for worker in pipeline.workers if worker.sink.lost]
+        if cameras != self._lost_cameras:
+            gone, back = (set(a) - set(b) for a, b in ((cameras, self._lost_cameras), (self._lost_cameras, cameras)))
+            self._lost_cameras = cameras
+            for name in sorted(gone):
+                self.tell(f"{name} is lost: it is tried again every second")
+            for name in sorted(back):
+                self.tell(f"{name} is back")
         now_ns = self.clock.now_ns()
         if now_ns < self.next_second_ns:
             return

@@ -27,6 +27,11 @@ class Sink(AbstractContextManager["Sink"]):
     wants_sound = False
     delay_ms = 0.0  # from `send` to where a viewer has it, where the device tells
 
+    @property
+    def lost(self) -> bool:
+        """The device is away, and is being waited for."""
+        return False
+
     def open(self, height: int, width: int, picture_rate: int) -> None:
         """Get ready; DeviceError or OutputError when that cannot be."""
 

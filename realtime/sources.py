@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.errors import ConfigError, DeviceError, StreamError
 from engines.spec import SPEC
-from realtime.clock import NS, CaptureClock, Clock, SystemClock
+from realtime.clock import JUMP_NS, NS, CaptureClock, Clock, SystemClock
 from realtime.messages import AudioHop, Stop
 from realtime.resampler import Resampler
 from realtime.sample_ring import SampleRing
@@ -311,6 +311,10 @@ class DeviceSource(Source):
             self._next_try_ns = now_ns + RETRY_NS
             self._try_again()
         due_ns = self._map.captured_ns((self._index + 1) * HOP)
+        if now_ns - due_ns > JUMP_NS:  # the computer slept: silence begins now, not an hour ago
+            self._map.restart()
+            self._map.observe(self._index * HOP, now_ns)
+            due_ns = self._map.captured_ns((self._index + 1) * HOP)
         if due_ns > until_ns:
             return None
         self._clock.sleep_until(due_ns)

@@ -19,7 +19,7 @@ def stream(clock: CaptureClock, seconds: float, ppm: float, seed: int = 0, begin
     return count
 
 
-@pytest.mark.parametrize("ppm", [-300.0, 0.0, 200.0])
+@pytest.mark.parametrize("ppm", [-500.0, -300.0, 0.0, 200.0, 500.0])
 def test_follows_a_device_that_drifts(ppm: float) -> None:
     clock = CaptureClock(16_000)
     count = stream(clock, 300, ppm)

@@ -167,6 +167,26 @@ def test_a_slow_sink_holds_nobody_up() -> None:
     assert list(slow.greys) == sorted(slow.greys)
 
 
+def test_a_sink_that_is_blocked_for_two_seconds_goes_on_and_delays_nobody() -> None:
+    class Blocked(Album):
+        def send(self, picture: Picture) -> None:
+            if picture.index == 10:
+                time.sleep(2.0)
+            super().send(picture)
+
+    blocked, free = Blocked("blocked"), Album("free")
+    pipeline = make(speech_like(3.2), [blocked, free], paced=True)
+    heard: list[int] = []
+    pipeline.voice.on_code.append(lambda code: heard.append(code.index))
+    run(pipeline, every_s=0.02)
+    assert heard == list(range(160))
+    gap = max(later - earlier for earlier, later in pairwise(sorted(blocked.greys)))
+    assert gap > 30  # of 50 pictures in 2 s; the queue held two
+    assert max(blocked.greys) == 79
+    assert len(free.greys) >= 80 - pipeline.meters.late_pictures
+    assert pipeline.error is None
+
+
 def test_offline_a_slow_sink_loses_nothing() -> None:
     album = Album(delay_s=0.004)
     run(make(speech_like(1.0), [album]), every_s=0.02)

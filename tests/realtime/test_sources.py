@@ -99,6 +99,29 @@ def test_a_microphone_that_vanishes_leaves_gap_hops_and_comes_back() -> None:
     assert all(a <= b + 60_000_000 for a, b in pairwise(times))
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_computer_that_slept_is_not_an_hour_of_silence(comes_back: bool) -> None:
+    """Where the clock goes on in sleep (Windows): the stream goes on from now, with or without its microphone."""
+    clock = FakeClock(NS)
+    device = FakeDevice(clock)
+    with device:
+        device.give(2.0)
+        before = device.hops(198)
+        clock.advance(3600 * NS)
+        device.away = not comes_back
+        woken_ns = clock.now_ns()
+        after = []
+        while len(after) < 100:
+            if comes_back:
+                device.give(0.01)
+            message = device.read_hop(NS // 10)
+            if isinstance(message, AudioHop):
+                after.append(message)
+    assert [hop.index for hop in after] == list(range(len(before), len(before) + 100))
+    assert clock.now_ns() - woken_ns > 0.7 * NS, "silence was made up for the time asleep"
+    assert all(abs(hop.captured_ns - woken_ns) < 2.5 * NS for hop in after[20:])
+
+
 def test_what_listens_along_is_told_when_sound_was_captured_not_when_it_came() -> None:
     """Sound servers hand sound over in bursts: told by its arrival, the delayed microphone would jitter by 40 ms."""
     clock = FakeClock(NS)
