@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from engines.errors import VoxcamError
+from realtime.cli import say
 from realtime.render import closing_line, progress_bar, render_file
 
 
@@ -40,6 +41,8 @@ def demo(
                 title="demo: one photo, one sound",
                 progress=progress,
             )
+    for note in made.notes:
+        say(f"note: {note}")
     print(closing_line(made, portrayed.portrait.size))
     print(f"{out / 'demo.png'}: the pictures over the sound's waveform")
     print("next, your own:  voxcam render --portrait me.jpg --audio speech.wav --out me.mp4")
