@@ -43,7 +43,7 @@ from train.face_sound import (
     talker_offsets,
 )
 from train.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
-from train.face_stills import FaceModel, pairs, photo, score_identity, score_sharpness, score_smiles
+from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
 from train.shards import write_whole
 
@@ -109,8 +109,12 @@ class Work:
         return speech_shapes(self.landmarks / "grid" / "train")
 
     @cached_property
+    def photos(self) -> Photos:
+        return Photos(self.data, self.cache / "photo_landmarks", self.landmarker)
+
+    @cached_property
     def canada(self) -> list[Portrait]:
-        return [make_portrait(*photo(self.data, self.landmarks, name)) for name in CANADA_SHEET]
+        return [make_portrait(*self.photos(name)) for name in CANADA_SHEET]
 
     @cached_property
     def talkers(self) -> list[Driven]:
@@ -213,7 +217,7 @@ def rendered_sound(work: Work) -> dict:
 
 def moods(work: Work) -> dict:
     """Emotional voices: what they change on a portrait; and one real actress in six moods."""
-    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_60cm")), WEBCAM)
+    portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
     found = {"voices": mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker), "actress": {}}
     shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
     folder = work.data / "crema_d"
@@ -246,7 +250,7 @@ def moods(work: Work) -> dict:
 
 def smiles(work: Work) -> dict:
     """Sharp real people: the own smile, the way back to rest, sharpness in speech."""
-    found = score_smiles(pairs(work.data, work.landmarks), work.generators, work.landmarker)
+    found = score_smiles(work.photos.pairs(), work.generators, work.landmarker)
     found["sharpness"] = score_sharpness(work.canada, work.shapes, work.generators)
     return found
 
@@ -258,12 +262,12 @@ def identity(work: Work) -> dict:
     except ConfigError as error:
         return {"missing": str(error)}
     shapes = {name: work.shapes[name] for name in ("parted", "half", "wide", "smile", "turned")}
-    return score_identity(list(pairs(work.data, work.landmarks, 3)), work.canada, shapes, work.generators, model)
+    return score_identity(list(work.photos.pairs(3)), work.canada, shapes, work.generators, model)
 
 
 def steady(work: Work) -> dict:
     """Still regions and what lies outside the face, with a figure of flicker and sync."""
-    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_60cm")), WEBCAM)
+    portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
     name = work.clip_names("s5")[0]
     rows = heard(sound_of(grid_sounds(work.data, "s5")[name].sound), work.encoder)
     times = (np.arange(STEADY_CODES) + 0.5) / 25
@@ -282,7 +286,7 @@ def steady(work: Work) -> dict:
 
 def speed(work: Work) -> dict:
     """One core, 1280x720, face 480 px high, whole picture composed."""
-    portrait = sized(make_portrait(*photo(work.data, work.landmarks, "zoom_30cm")), 480)
+    portrait = sized(make_portrait(*work.photos("zoom_30cm")), 480)
     return {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
 
 
@@ -290,7 +294,7 @@ def sheets(work: Work) -> dict:
     """The contact sheets."""
     shapes, draw = work.shapes, work.judged
     faces, others = [[shapes[name] for name in names] for names in (FACES, OTHERS)]
-    own = make_portrait(*photo(work.data, work.landmarks, "lisa_lisa1"))
+    own = make_portrait(*work.photos("lisa_lisa1"))
     unseen = [own]
     for picture in rendered_photos(work.cache / "rendered_people", work.renderer, PHOTO_SEEDS):
         unseen.append(make_portrait(picture))
@@ -300,8 +304,8 @@ def sheets(work: Work) -> dict:
     canada = work.canada
     write_jpeg(work.out / "unseen_rendered.jpg", draw_sheet(unseen, faces, draw, 122, beside=2), 82)
     write_jpeg(work.out / "unseen_real.jpg", draw_sheet(canada, faces, draw, 122, beside=2), 82)
-    london = [make_portrait(*photo(work.data, work.landmarks, f"{name}_neutral")) for name in LONDON_SHEET]
-    smiling = [make_portrait(*photo(work.data, work.landmarks, f"{name}_smile")) for name in LONDON_SHEET[:4]]
+    london = [make_portrait(*work.photos(f"{name}_neutral")) for name in LONDON_SHEET]
+    smiling = [make_portrait(*work.photos(f"{name}_smile")) for name in LONDON_SHEET[:4]]
     write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
     write_jpeg(work.out / "others.jpg", draw_sheet([own, *unseen[1:4], *canada[:4]], others, draw, 122, beside=2), 82)
     chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 4, 7, 13)))
