@@ -290,3 +290,17 @@ def test_a_camera_that_is_not_there_is_told(long_sound: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
     assert "/dev/video97 cannot be opened" in done.stderr
     assert "voxcam doctor" in done.stderr
+
+
+def test_what_libraries_write_to_stderr_does_not_tear_the_view() -> None:
+    script = (
+        "import os, sys; from realtime.live_view import nothing_between\n"
+        "os.write(2, b'before\\n')\n"
+        "with nothing_between():\n"
+        "    os.write(2, b'ALSA lib: underrun occurred\\n'); print('ours', file=sys.stderr)\n"
+        "print('after', file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == "before\nafter\n"
