@@ -346,7 +346,13 @@ def live(
             say(f"note: {note}")
         height, width = portrayed.portrait.size
         engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine))
+        # Kernels lie in a cache; after an update they are compiled, which must not look as if nothing happened.
+        patience = threading.Timer(2.0, say, ("compiling for this computer, once: half a minute",))
+        patience.daemon = True
+        patience.start()
+        stack.callback(patience.cancel)
         engines.warm_up(portrayed.portrait)
+        patience.cancel()
         for sink in sinks:
             stack.enter_context(sink)
             sink.open(height, width, fps)
