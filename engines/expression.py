@@ -143,9 +143,13 @@ ALIASES = {
 }
 DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, still a face one would make
 AUTO_STRENGTH = 0.5  # most that `auto` shows
+AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is missing
 ATTACK_S, RELEASE_S = 0.7, 1.6
 EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
-ENTER, LEAVE = 0.60, 0.40  # mean probability at which `auto` takes a mood up and lets it go
+# Mean probability at which `auto` takes a mood up, in the order of EMOTIONS, and at which it lets any go. By sound a
+# happy voice is an angry one's neighbour: of the two the smile is shown sooner, the scowl only when there is no doubt.
+ENTER = np.array([1.0, 0.75, 0.70, 0.70, 0.70, 0.55, 0.65])
+LEAVE = 0.40
 SPEAKING_MOUTH = 0.65  # share of the mouth's part while somebody speaks: articulation needs the lips
 CODE_S = 0.02
 
@@ -154,6 +158,8 @@ _TABLE = np.zeros((len(LOOKS), len(MOTION_CHANNELS)))
 for _row, _look in enumerate(LOOKS):
     for _name, _value in PROTOTYPES[_look].items():
         _TABLE[_row, MOTION_CHANNELS.index(_name)] = _value
+_MOST = np.full(len(LOOKS), AUTO_STRENGTH)
+_MOST[LOOKS.index("anger")] = AUTO_ANGER
 _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS])
 
 # State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2:9] believed probabilities,
@@ -173,10 +179,11 @@ class Emotion:
     strength: float
 
     def targets(self) -> np.ndarray:
-        """(8 + looks,) float64 for `step_expression`: whether auto, the moods' prior, the strength wanted of each."""
+        """(8 + looks,) float64 for `step_expression`: what logits are worth to auto (0: not auto), the moods' prior,
+        the strength wanted of each."""
         wanted = np.zeros(WANTED + len(LOOKS))
-        wanted[0] = self.auto
         if self.auto:
+            wanted[0] = mood_scale()
             wanted[1:WANTED] = mood_prior()
         else:
             wanted[WANTED + LOOKS.index(self.look)] = self.strength
@@ -184,21 +191,33 @@ class Emotion:
 
 
 @lru_cache(maxsize=1)
-def mood_prior() -> np.ndarray:
-    """What to add to emotion_logits, (7,): the encoder was taught on actors, people in calls are mostly calm.
+def mood_calibration() -> tuple[float, np.ndarray]:
+    """What emotion_logits are multiplied by, and what is added to them then, (7,).
 
-    train/moods.py measured how often it hears each mood in speech that shows none (engines/weights/moods.json); this
-    takes those odds off and puts those of everyday speech in. EngineMismatch where the file is damaged.
+    The encoder was taught on actors; people in calls are mostly calm. train/moods.py fits both numbers to how the
+    encoder hears actors and speech that shows no mood, at the odds of everyday talk (engines/weights/moods.json).
+    EngineMismatch where the file is damaged.
     """
     try:
-        prior = np.array(
-            json.loads((files("engines") / "weights" / "moods.json").read_text())["log_prior_shift"], float
-        )
+        figures = json.loads((files("engines") / "weights" / "moods.json").read_text())
+        scale, prior = float(figures["logit_scale"]), np.array(figures["log_prior_shift"], float)
         if prior.shape != (len(EMOTIONS),) or not np.isfinite(prior).all():
             raise ValueError("not seven numbers")
+        if not 0 < scale < 100:
+            raise ValueError("a scale that is none")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineMismatch(f"engines/weights/moods.json is damaged ({error})", "install voxcam again") from error
-    return prior
+    return scale, prior
+
+
+def mood_prior() -> np.ndarray:
+    """What to add to the scaled emotion_logits, (7,); neutral 0."""
+    return mood_calibration()[1]
+
+
+def mood_scale() -> float:
+    """What to multiply emotion_logits by."""
+    return mood_calibration()[0]
 
 
 def parse_emotion(text: str) -> Emotion:
@@ -237,29 +256,30 @@ def step_expression(
     `auto` believes the voice only while it speaks and only what it has said for a second; it shows one mood at a time,
     half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
     """
+    scale = targets[0]
     state[SPEAKING] += (presence - state[SPEAKING]) * CODE_S / 0.15
     most = -1e30
     for i in range(7):
-        most = max(most, logits[i] + targets[1 + i])
+        most = max(most, scale * logits[i] + targets[1 + i])
     total = 0.0
     for i in range(7):
-        total += np.exp(logits[i] + targets[1 + i] - most)
+        total += np.exp(scale * logits[i] + targets[1 + i] - most)
     rate = CODE_S / EVIDENCE_S * presence
     for i in range(7):
-        state[BELIEF + i] += (np.exp(logits[i] + targets[1 + i] - most) / total - state[BELIEF + i]) * rate
+        state[BELIEF + i] += (np.exp(scale * logits[i] + targets[1 + i] - most) / total - state[BELIEF + i]) * rate
         state[BELIEF + i] *= 1 - CODE_S / 4.0 * (1 - presence)  # a mood fades when nobody speaks
     chosen = int(state[CHOSEN])
     if chosen > 0 and state[BELIEF + chosen] < LEAVE:
         chosen = 0
     for i in range(1, 7):
-        if state[BELIEF + i] > ENTER and i != chosen and state[BELIEF + i] > state[BELIEF + chosen] + 0.1:
+        if state[BELIEF + i] > ENTER[i] and i != chosen and state[BELIEF + i] > state[BELIEF + chosen] + 0.1:
             chosen = i
     state[CHOSEN] = chosen
 
     for look in range(len(_TABLE)):
         wanted = targets[WANTED + look]
         if targets[0] > 0:
-            wanted = AUTO_STRENGTH * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
+            wanted = _MOST[look] * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
         strength = state[STRENGTH + look]
         tau = ATTACK_S if wanted > strength else RELEASE_S
         if targets[0] == 0:

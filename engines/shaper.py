@@ -46,7 +46,7 @@ WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
 ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
-QUIET_ON, QUIET_OFF = 0.32, 0.12  # the same in a quiet or a clean one
+QUIET_ON, QUIET_OFF = 0.32, 0.08  # the same in a quiet or a clean one
 MORE = 0.15  # what ON and OFF rise by where there is far more noise than voice
 QUIET_DB, LOUD_DB = -40.0, -25.0  # level up to which a sound is quiet, and from which it is loud
 CLEAN_SNR_DB, NOISY_SNR_DB = 25.0, 12.0  # speech in a quiet room has 28 and more, noise alone 12 and less
@@ -245,6 +245,7 @@ class Shaper:
     def init_state(self) -> State:
         """A face at rest at the start of a stream."""
         laws = np.zeros(LAW_STATE)
+        laws[LEVEL] = -SILENT_DB  # taken for loud until its level is known
         laws[LIFE] = float(self.idle)
         mood = np.zeros(EXPRESSION_STATE)
         if not self.emotion.auto:

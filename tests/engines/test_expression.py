@@ -8,12 +8,15 @@ import pytest
 from engines.errors import ConfigError, EngineMismatch
 from engines.expression import (
     ALIASES,
+    AUTO_ANGER,
     AUTO_STRENGTH,
     EMOTIONS,
     EXPRESSION_STATE,
     LOOKS,
     WANTED,
+    mood_calibration,
     mood_prior,
+    mood_scale,
     parse_emotion,
     prototype,
     step_expression,
@@ -155,6 +158,17 @@ def test_auto_lets_go_in_silence():
     assert smile[-1] < 0.2 * smile[399]
 
 
+def test_auto_takes_up_a_smile_sooner_than_a_scowl():
+    """As sure of the one as of the other, at .7: the smile comes, the scowl doesn't; a sure scowl stays a small one."""
+    others = np.log(6 * 0.7 / 0.3) / mood_scale()
+    smile = hear("auto", voice("happiness", 12, others), np.ones(600))[:, AT["mouthSmileLeft"]]
+    scowl = hear("auto", voice("anger", 12, others), np.ones(600))[:, AT["browDown"]]
+    assert smile[-1] > 0.3 * AUTO_STRENGTH * prototype("happiness")[AT["mouthSmileLeft"]]
+    assert not scowl.any()
+    sure = hear("auto", voice("anger", 12), np.ones(600))[:, AT["browDown"]] / prototype("anger")[AT["browDown"]]
+    assert sure.max() <= AUTO_ANGER + 1e-9
+
+
 def test_auto_knows_that_most_talk_is_neutral():
     """A voice that may be sad and may be calm shows nothing, and a smile comes easier than a scowl."""
     shift = mood_prior()
@@ -163,8 +177,9 @@ def test_auto_knows_that_most_talk_is_neutral():
     assert shift[EMOTIONS.index("anger")] < shift[EMOTIONS.index("happiness")]
     targets = parse_emotion("auto").targets()
     assert np.array_equal(targets[1:WANTED], shift)
+    assert targets[0] == mood_scale() > 0
     state, out = np.zeros(EXPRESSION_STATE), np.zeros(25)
-    logits = voice("sadness", 10, certainty=2.0)
+    logits = voice("sadness", 10, certainty=2.0 / mood_scale())
     for k in range(len(logits)):
         step_expression(state, targets, logits[k], 1.0, out)
     assert not out.any()
@@ -172,9 +187,19 @@ def test_auto_knows_that_most_talk_is_neutral():
 
 def test_a_damaged_prior_says_so(monkeypatch, tmp_path):
     (tmp_path / "weights").mkdir()
-    mood_prior.cache_clear()
+    mood_calibration.cache_clear()
     monkeypatch.setattr("engines.expression.files", lambda package: tmp_path)
-    for content in ("", "{}", '{"log_prior_shift": [0, 1]}', '{"log_prior_shift": [0, 0, 0, 0, 0, 0, NaN]}'):
+    whole = '"log_prior_shift": [0, 0, 0, 0, 0, 0, 0]'
+    for content in (
+        "",
+        "{}",
+        "[]",
+        "{" + whole + "}",
+        '{"logit_scale": 1, "log_prior_shift": [0, 1]}',
+        '{"logit_scale": 1, "log_prior_shift": [0, 0, 0, 0, 0, 0, NaN]}',
+        '{"logit_scale": 0, ' + whole + "}",
+        '{"logit_scale": NaN, ' + whole + "}",
+    ):
         (tmp_path / "weights" / "moods.json").write_text(content)
         with pytest.raises(EngineMismatch, match=r"moods\.json is damaged"):
             mood_prior()
