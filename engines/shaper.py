@@ -1,11 +1,11 @@
-"""Shaper: one encoder step in, the motion code that the generator draws out. Laws of the mouth, emotion, idle life.
+"""Shaper: one encoder step in, the motion code that the generator draws out. The mouth, emotion, idle life.
 
 Order, and why:
 
 1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
-   is the encoder's presence. In a quiet sound, or a clean one, little of it will do: it may be the breath before a word,
-   for which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
+   is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
+   which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
 3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What

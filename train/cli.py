@@ -171,6 +171,19 @@ def probe(
     typer.echo(out / "README.md")
 
 
+def _pairs(given: list[str] | None, what: str) -> dict[str, Path]:
+    """NAME=PATH options as a dictionary; ConfigError for one without =."""
+    from engines.errors import ConfigError
+
+    found = {}
+    for pair in given or ():
+        name, equals, path = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--other {pair} has no =", f"write NAME={what}")
+        found[name] = Path(path)
+    return found
+
+
 @score_app.command("motion")
 def score_motion(
     data_root: DataRoot,
@@ -179,17 +192,21 @@ def score_motion(
     landmarks: Landmarks = None,
     calibration: Calibration = None,
     out: Path = Path("docs/reports/motion"),
+    other: Annotated[list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this part alone; may be repeated.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also parts that are as they were.")] = False,
 ) -> None:
-    """How well the lips follow, on people and in noises that were never trained on."""
+    """How well the lips follow, raw and as shown, on people and in noises that were never trained on."""
     import torch
 
-    from train.reports import write_motion
-    from train.score_motion import amplitude_gain, score
+    from train.motion_report import Work, report
+    from train.score_motion import amplitude_gain
 
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
     gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
-    write_motion(score(checkpoint, data_root, points, cache, gain), out)
+    work = Work(checkpoint, data_root, points, cache, out, calibration, gain, _pairs(other, "CHECKPOINT"), typer.echo)
+    report(work, only, again)
     typer.echo(out / "README.md")
 
 

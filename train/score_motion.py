@@ -1,4 +1,4 @@
-"""`voxcam train score motion`: how well lips follow unknown voices in noise, and stay at rest without one.
+"""How well lips follow a voice: the measures behind `voxcam train score motion`, and the gain that it judges.
 
 Truth is FaceMesh on GRID val, raw, a picture each 40 ms, in eye distances from the clip's rest, the talker's
 sound/picture offset taken off. A picture's guess is the mean of its two codes, known once the picture has ended and the
@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from engines.encoder import Encoder
 from engines.errors import ConfigError
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.augment import active_rms, cut, rms
 from train.corpora import Clip, grid, noise, sound_of, speech
 from train.export import encoder_of
-from train.motion_labels import OPEN, at_codes, landmarks_of, picture_measures
+from train.labeller import LabellerConfig, finish, label, teach
+from train.motion_labels import OPEN, landmarks_of, picture_measures
 from train.shards import read_shards
 from train.streams import encode
 
-STRETCH = SPEECH_CHANNELS.index("mouthStretch")
 PICTURES = 75
 OPEN_AT = 0.035  # eye distances: above it GRID's real mouths are open in .67 of speech and .15 of silence
 CLOSED_AT = 0.025
 SNRS_DB = (20, 10, 5, 0, -5)
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+STEADY_S = 0.1  # least length of a vowel that counts as steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,26 @@ class Take:
     silence: np.ndarray
 
 
-def takes(data_root: Path, landmarks_root: Path, offsets_s: dict[str, float], split: str = "val") -> list[Take]:
+def takes(
+    data_root: Path,
+    landmarks_root: Path,
+    offsets_s: dict[str, float],
+    split: str = "val",
+    speakers: Sequence[str] | None = None,
+    every: int = 1,
+) -> list[Take]:
+    """GRID's clips of a split that have landmarks and words: of these speakers alone, each `every`-th alone."""
     found = []
+    passed = 0
     times = (np.arange(PICTURES) + 0.5) * 0.04
     for clip in grid(data_root / "grid"):
+        if clip.split != split or clip.words is None or (speakers is not None and clip.speaker not in speakers):
+            continue
         points = landmarks_of(clip, landmarks_root)
-        if clip.split != split or points is None or clip.words is None or len(points) != PICTURES:
+        if points is None or len(points) != PICTURES:
+            continue
+        passed += 1
+        if (passed - 1) % every:
             continue
         raw = picture_measures(points)
         known = np.isfinite(raw).all(1)
@@ -132,6 +150,16 @@ def jitter(course: np.ndarray, take: Take) -> float:
     return float(np.abs(np.diff(course[take.words], 2)).mean())
 
 
+def steady_vowels(course: np.ndarray, take: Take) -> float:
+    """Mean absolute second difference at the pictures inside vowels of STEADY_S and more; 0 where a clip has none."""
+    times = (np.arange(1, PICTURES - 1) + 0.5) * 0.04
+    inside = np.zeros(PICTURES - 2, bool)
+    for start, end, phone in take.clip.phones or ():
+        if phone in VOWELS and end - start >= STEADY_S:
+            inside |= (times >= start + 0.02) & (times <= end - 0.02)
+    return float(np.abs(np.diff(course, 2))[inside].mean()) if inside.any() else 0.0
+
+
 def baselines(
     found: list[Take], train: list[Take], snr_sounds: dict[str, list[np.ndarray]]
 ) -> dict[str, dict[str, float]]:
@@ -185,163 +213,40 @@ def baselines(
     return rows
 
 
-def score(
-    checkpoint: Path, data_root: Path, landmarks_root: Path, cache: Path, gain: np.ndarray | None = None, seed: int = 7
-) -> dict:
-    """All rows of the report, by name; gain (14,): that of the export."""
-    encoder, facts = encoder_of(checkpoint)
-    if gain is not None:
-        encoder.gain.copy_(torch.as_tensor(gain))
-    prepared = json.loads((cache / "speech.json").read_text())
-    found = takes(data_root, landmarks_root, prepared["offsets_s"])
-    noises, babbles = held_out_noises(data_root), held_out_noises(data_root, babble=True)
-    report: dict = {"checkpoint_steps": facts["step"], "clips": {}, "lookaheads_ms": list(SPEC.lookaheads_ms)}
-    for people in ("unseen", "seen"):
-        group = [take for take in found if (take.clip.speaker == "grid/s5") == (people == "unseen")]
-        report["clips"][people] = len(group)
-        draw = np.random.default_rng(seed)
-        sounds = {"clean": [take.sound for take in group]}
-        for snr_db in SNRS_DB:
-            sounds[f"{snr_db} dB"] = [
-                with_noise(take.sound, noises[int(draw.integers(len(noises)))][1], snr_db, draw) for take in group
-            ]
-        sounds["babble 5 dB"] = [
-            with_noise(take.sound, babbles[int(draw.integers(len(babbles)))][1], 5, draw) for take in group
-        ]
-        r_words: dict[str, list[float]] = {}
-        for condition, heard in sounds.items():
-            out = encode(encoder, heard)
-            motion = [pictures_of(each["motion"]) for each in out]
-            r_words[condition] = [r_of([m[:, row, OPEN] for m in motion], group) for row in range(3)]
-            if condition != "clean":
-                continue
-            report[f"{people}: whole clip, clean"] = [
-                r_of([m[:, row, OPEN] for m in motion], group, words=False) for row in range(3)
-            ]
-            report[f"{people}: slope of opening"] = [
-                slope_of([m[:, row, OPEN] for m in motion], group) for row in range(3)
-            ]
-            report[f"{people}: deviation of opening against the truth's"] = [
-                float(
-                    np.mean(
-                        [
-                            m[t.words, row, OPEN].std() / t.truth[t.words, OPEN].std()
-                            for m, t in zip(motion, group, strict=True)
-                        ]
-                    )
-                )
-                for row in range(3)
-            ]
-            report[f"{people}: channels in words, 80 ms"] = {
-                name: {
-                    "r": r_of([m[:, 2, c] for m in motion], group, c),
-                    "slope": slope_of([m[:, 2, c] for m in motion], group, c),
-                }
-                for c, name in enumerate(SPEECH_CHANNELS)
-            }
-            report[f"{people}: closed at p, b, m"] = [
-                float(
-                    np.mean(
-                        [
-                            shut
-                            for o, t in zip(out, group, strict=True)
-                            for shut in closed_at(o["motion"][:, row, OPEN], t)
-                        ]
-                    )
-                )
-                for row in range(3)
-            ]
-            report[f"{people}: closed at p, b, m, truth"] = float(
-                np.mean([shut for t in group for shut in closed_at(at_codes(t.truth, 150)[:, OPEN], t)])
-            )
-            report[f"{people}: jitter against the truth's"] = [
-                float(np.mean([jitter(m[:, row, OPEN], t) for m, t in zip(motion, group, strict=True)]))
-                / float(np.mean([jitter(t.truth[:, OPEN], t) for t in group]))
-                for row in range(3)
-            ]
-            report[f"{people}: truth open in words, in silence"] = [
-                float(np.mean(np.concatenate([t.truth[part(t), OPEN] for t in group]) > OPEN_AT))
-                for part in (lambda t: t.words, lambda t: t.silence)
-            ]
-            report[f"{people}: guess open in words, in silence, 80 ms"] = [
-                float(
-                    np.mean(np.concatenate([m[part(t), 2, OPEN] for m, t in zip(motion, group, strict=True)]) > OPEN_AT)
-                )
-                for part in (lambda t: t.words, lambda t: t.silence)
-            ]
-        report[f"{people}: opening in words"] = r_words
-        train = takes(data_root, landmarks_root, prepared["offsets_s"], "train")
-        report[f"{people}: baselines"] = baselines(
-            group, train[::3], {k: sounds[k] for k in ("clean", "10 dB", "0 dB")}
-        )
-    report["labeller, not causal, whole clip"] = {
-        talker: rows["jawOpen"] for talker, rows in prepared["labeller_r_val"].items()
-    }
-    report["rest"] = rest(encoder, data_root, noises, babbles, seed)
-    report["emotional speech, r with the labeller's opening, 80 ms"] = by_emotion(encoder, data_root, cache)
-    report["cost_ms_a_code"] = cost_ms(encoder)
-    return report
+def labeller_courses(
+    cache: Path, found: list[Take], say: Callable[[str], None] = lambda _text: None
+) -> dict[str, np.ndarray]:
+    """The labeller's motion (codes, 14) of each take by key, in units of the talker's scale: not causal, the ceiling.
+
+    It is taught anew, as prepared: on GRID train, from the teacher's features.
+    """
+    wanted = {take.clip.key for take in found}
+    features, targets, talker_of = {}, {}, {}
+    for key, arrays in read_shards(cache / "labels"):
+        corpus, split, talker = (*key.split("/"), "", "")[:3]
+        if corpus == "grid" and split == "train":
+            targets[key], talker_of[key] = arrays["motion"].astype(np.float32), f"grid/{talker}"
+    for key, arrays in read_shards(cache / "teacher"):
+        if key in wanted or key in targets:
+            features[key] = next(iter(arrays.values()))
+    config = LabellerConfig()
+    total = config.nets * config.steps
+
+    def progress(step: int) -> None:
+        if step % config.steps == 0:
+            say(f"labeller, step {step} of {total}")
+
+    nets, standard = teach(features, targets, talker_of, config, progress)
+    return {key: finish(label(nets, standard, features[key])) for key in sorted(wanted)}
 
 
-def rest(encoder, data_root: Path, noises, babbles, seed: int) -> dict:
-    """Share of codes with the mouth at rest (opening below OPEN_AT) when nobody speaks, by lookahead."""
-    draw = np.random.default_rng(seed)
-    count = 6 * SPEC.sample_rate_hz
-
-    def share(sounds: list[np.ndarray]) -> list[float]:
-        out = encode(encoder, sounds)
-        opening = np.concatenate([each["motion"][25:, :, OPEN] for each in out])  # from half a second on
-        return [float(value) for value in (opening < OPEN_AT).mean(0)]
-
-    def at(recording: np.ndarray, level: float) -> np.ndarray:
-        piece = cut(recording, count, draw)
-        return np.clip(piece * (level / rms(piece)), -1, 1).astype(np.float32)
-
-    quiet = [np.zeros(count, np.float32)]
-    quiet += [(draw.standard_normal(count) * 10 ** (db / 20)).astype(np.float32) for db in (-90, -75, -65)]
-    rows: dict = {"silence": share(quiet)}
-    level = 0.07  # the level of speech in the shared sets
-    rows["unseen noises, speech level"] = share([at(recording, level) for _, recording in noises for _ in range(2)])
-    rows["unseen noises, 20 dB lower"] = share([at(recording, level / 10) for _, recording in noises])
-    rows["unseen babble, speech level"] = share([at(recording, level) for _, recording in babbles for _ in range(6)])
-    rows["unseen babble, 20 dB lower"] = share(
-        [at(recording, level / 10) for _, recording in babbles for _ in range(6)]
-    )
-    rows["by class, speech level"] = {
-        name: share([at(recording, level) for each, recording in noises if each == name])
-        for name in sorted({name for name, _ in noises})
-    }
-    return rows
-
-
-def by_emotion(encoder, data_root: Path, cache: Path) -> dict[str, float]:
-    """Mean r of opening with the labeller's course, for EMO-DB's held-out speakers: no pictures of them exist."""
-    clips = {clip.key: clip for clip in speech(data_root / "speech") if clip.corpus == "emodb" and clip.split == "val"}
-    labels = {key: arrays["motion"] for key, arrays in read_shards(cache / "labels") if key in clips}
-    keys = sorted(labels)
-    out = encode(encoder, [sound_of(clips[key].sound) for key in keys])
-    found: dict[str, list[float]] = {}
-    for key, each in zip(keys, out, strict=True):
-        a, b = each["motion"][:, 2, OPEN], labels[key][: len(each["motion"]), OPEN].astype(np.float32)
-        if a.std() > 1e-6:
-            found.setdefault(clips[key].emotion or "", []).append(float(np.corrcoef(a, b[: len(a)])[0, 1]))
-    return {name: float(np.mean(values)) for name, values in sorted(found.items())}
-
-
-def cost_ms(encoder, steps: int = 500) -> dict[str, float]:
-    """Milliseconds a code of the exported graph, one thread of ONNX Runtime."""
-    import onnxruntime
-
-    from train.export import onnx_bytes
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(onnx_bytes(encoder), options, providers=["CPUExecutionProvider"])
-    feed = {value.name: np.zeros(value.shape, np.float32) for value in session.get_inputs()}
+def cost_ms(encoder: Encoder, steps: int = 500) -> dict[str, float]:
+    """Milliseconds a code of an open engine."""
+    chunk, state = np.zeros(SPEC.chunk_samples, np.float32), encoder.init_state()
     spent = []
     for _ in range(steps):
         begun = time.perf_counter()
-        session.run(None, feed)
+        _, state = encoder.step(chunk, state)
         spent.append((time.perf_counter() - begun) * 1e3)
     return {"p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}
 
@@ -362,8 +267,7 @@ def amplitude_gain(
         raise ConfigError(f"{calibration} was trained on every talker", "use a run of train/configs/calibration.toml")
     prepared = json.loads((cache / "speech.json").read_text())
     typical = np.array(prepared["typical"])
-    every = takes(data_root, landmarks_root, prepared["offsets_s"], "train")
-    found = [take for take in every if take.clip.speaker in left_out]
+    found = takes(data_root, landmarks_root, prepared["offsets_s"], "train", left_out)
     motion = [pictures_of(each["motion"]) for each in encode(short, [take.sound for take in found])]
     grown = labelled_slope(encoder_of(checkpoint)[0], data_root, cache) / labelled_slope(short, data_root, cache)
     gain = np.ones(len(SPEECH_CHANNELS), np.float32)

@@ -18,7 +18,9 @@ PHONE = {name: i for i, name in enumerate(SPEC.phones)}
 JAW, SIDE = AT["jawOpen"], AT["mouthOpenSide"]
 
 
-def code_of(speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray, snr_db: float = NOISY_SNR_DB) -> Code:
+def code_of(
+    speech: np.ndarray, phones: np.ndarray, presence: float, mood: np.ndarray, snr_db: float = NOISY_SNR_DB
+) -> Code:
     """A code whose lookahead rows differ: row i carries the speech times i + 1."""
     return Code(
         content=np.zeros((3, SPEC.content_size), np.float32),

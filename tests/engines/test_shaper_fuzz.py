@@ -1,4 +1,4 @@
-"""The shaper under what no microphone gives: wild codes, broken codes, switches at any time, an hour without a break."""
+"""The shaper under what no microphone gives: wild and broken codes, switches at any time, an hour without a break."""
 
 from __future__ import annotations
 

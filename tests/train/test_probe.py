@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from engines.spec import SPEC
 from tests.train.test_train_vae import CONFIG, make_corpus
 from train import checkpoint, probe, reports
 from train.batches import Corpus
@@ -117,34 +116,3 @@ def test_gap_is_large_where_one_factor_knows() -> None:
     assert probe.gaps({"label": row}) == {"label": pytest.approx(1.0)}
     row["content"] = {"linear": 0.9, "chance": 0.5}
     assert probe.gaps({"label": row}) == {"label": pytest.approx(0.0)}
-
-
-def test_motion_report_names_what_falls_short(tmp_path: Path) -> None:
-    three = [0.5, 0.5, 0.5]
-    channels = {name: {"r": 0.5, "slope": 1.0} for name in SPEC.speech_channels}
-    report: dict = {"checkpoint_steps": 1, "clips": {"unseen": 1, "seen": 1}}
-    for people in ("unseen", "seen"):
-        report |= {
-            f"{people}: opening in words": {name: three for name in ("clean", "10 dB", "0 dB", "babble 5 dB")},
-            f"{people}: whole clip, clean": three,
-            f"{people}: baselines": {"deaf": {"clean": 0.2, "whole clip": 0.5}},
-            f"{people}: channels in words, 80 ms": channels,
-            f"{people}: closed at p, b, m, truth": 0.9,
-            f"{people}: truth open in words, in silence": [0.6, 0.1],
-            f"{people}: guess open in words, in silence, 80 ms": [0.6, 0.1],
-        }
-        for name in (
-            "slope of opening",
-            "deviation of opening against the truth's",
-            "closed at p, b, m",
-            "jitter against the truth's",
-        ):
-            report[f"{people}: {name}"] = three
-    report["labeller, not causal, whole clip"] = {"s5": 0.8}
-    report["rest"] = {"silence": three, "by class, speech level": {"wind": three}}
-    report["emotional speech, r with the labeller's opening, 80 ms"] = {"anger": 0.5}
-    report["cost_ms_a_code"] = {"p50": 0.1, "p99": 0.2}
-    reports.write_motion(report, tmp_path)
-    text = (tmp_path / "README.md").read_text()
-    assert "0.500 (wanted 0.84)" in text
-    assert (tmp_path / "r_against_snr.png").stat().st_size > 1000
