@@ -229,7 +229,7 @@ class Shaper:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
-        self._closing = np.array([CLOSE_FROM[self.row], CLOSE_FULL[self.row]])
+        self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
         self.idle = idle
         self.life = Idle(seed)
         self.choose_emotion(emotion)
@@ -265,7 +265,7 @@ class Shaper:
             arrays["life"],
             self.life.constants,
             self._targets,
-            self._closing,
+            self._closing[self.row],
             self.idle,
             code.motion[self.row],
             code.phone_logits[self.row],
@@ -302,7 +302,7 @@ class Shaper:
             arrays["life"],
             self.life.constants,
             self._targets,
-            self._closing,
+            self._closing[self.row],
             self.idle,
             np.ascontiguousarray(speech, np.float32),
             np.ascontiguousarray(phone_logits, np.float32),

@@ -145,6 +145,24 @@ def test_the_lookahead_picks_its_row():
         Shaper(lookahead_ms=20)
 
 
+def test_a_lookahead_chosen_in_the_stream_brings_its_own_law_of_closing():
+    """P at 0.28 of what is heard: enough to begin to shut for who hears nothing more, not for who hears 80 ms more."""
+    course = vowel(40)
+    course["phone_logits"][:, PHONE["P"]] = 7.1
+    openings = {}
+    for name, first, then in (("0", 0, 0), ("80", 2, 2), ("0 to 80", 0, 2)):
+        shaper = Shaper(lookahead_ms=SPEC.lookaheads_ms[first], idle=False, emotion="off")
+        state = shaper.init_state()
+        for k in range(40):
+            shaper.row = first if k < 20 else then
+            speech = course["speech"][k] / (shaper.row + 1)  # code_of gives each row its multiple
+            code = code_of(speech, course["phone_logits"][k], 1.0, np.zeros(7))
+            motion, state = shaper.step(code, state, 0.1)
+        openings[name] = float(motion[JAW])
+    assert openings["80"] - openings["0"] > 0.02
+    assert openings["0 to 80"] == pytest.approx(openings["80"], abs=1e-3)
+
+
 @pytest.mark.parametrize("phone", ["P", "B", "M"])
 @pytest.mark.parametrize("emotion", ["off", "happy:1", "disgust:1", "fear:1", "anger:1"])
 def test_p_b_m_shut_the_lips_within_40_ms_whatever_the_mood(phone, emotion):
