@@ -13,6 +13,7 @@ import torch
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.augment import Augment, AugmentConfig, active_rms
 from train.corpora import EMOTIONS, Clip, noise, sound_of, training_speech
+from train.prepare import COMPONENTS, STYLE
 from train.shards import read_shards
 
 Batch = dict[str, torch.Tensor]
@@ -21,8 +22,8 @@ MOTION_WEIGHT = {"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}  # p
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    grid: int = 8  # rows of each kind; those of emodb begin at an even row
-    tts: int = 6
+    grid: int = 7  # rows of each kind; those of emodb begin at an even row
+    tts: int = 7
     librispeech: int = 4
     emodb: int = 4
     again: int = 4  # rows of the above once more, with other noise: for consistency
@@ -37,7 +38,7 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A clip in memory; see train/prepare.py for the arrays. NaN in motion or components: nobody could tell."""
+    """A clip in memory; see train/prepare.py for the arrays. NaN in motion, components or style: nobody could tell."""
 
     clip: Clip
     sound: np.ndarray
@@ -46,6 +47,7 @@ class Item:
     motion: np.ndarray
     components: np.ndarray
     mood: np.ndarray
+    style: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def load(data_root: Path, cache: Path, split: str = "train", leave_out: tuple[st
     """Read prepared shards of one split, speakers left out, and the noises of the same split."""
     clips = {clip.key: clip for clip in training_speech(data_root)}
     arrays: dict[str, dict[str, np.ndarray]] = {}
-    for name in ("sound", "labels"):
+    for name in ("sound", "labels", "style"):
         for key, found in read_shards(cache / name):
             if clips[key].split == split and clips[key].speaker not in leave_out:
                 arrays.setdefault(key, {}).update(found)
@@ -169,9 +171,10 @@ class Batches(torch.utils.data.IterableDataset):
         phones = place(item.phones, 0) if known else np.full(codes, -1, np.float32)
         muted = heard.muted
         inside = place(np.ones(have, np.float32), 0)
-        motion, components = place(item.motion, 0), place(item.components, 0)
+        motion, components, style = place(item.motion, 0), place(item.components, 0), place(item.style, 0)
         taught = float(np.isfinite(item.motion).all()), float(np.isfinite(item.components).all())
-        motion, components = np.nan_to_num(motion), np.nan_to_num(components)
+        styled = np.float32(np.isfinite(item.style).all())
+        motion, components, style = np.nan_to_num(motion), np.nan_to_num(components), np.nan_to_num(style)
         if muted.any():
             presence[muted] = 0
             phones[muted] = 0
@@ -187,6 +190,8 @@ class Batches(torch.utils.data.IterableDataset):
             "components": components.astype(np.float32),
             "components_known": inside * np.float32(taught[1]),
             "heard": inside,
+            "style": style.astype(np.float32),
+            "style_known": inside * styled,
             "mood": item.mood.astype(np.float32),
             "emotion": np.int64(EMOTIONS.index(item.clip.emotion) if item.clip.emotion else -1),
             "speaker": np.int64(self.speaker_index.get(item.clip.speaker, -1)),
@@ -205,9 +210,11 @@ class Batches(torch.utils.data.IterableDataset):
             "presence": np.zeros(codes, np.float32),
             "motion": np.zeros((codes, len(SPEECH_CHANNELS)), np.float32),
             "motion_weight": np.float32(1.0),
-            "components": np.zeros((codes, 64), np.float32),
+            "components": np.zeros((codes, COMPONENTS), np.float32),
             "components_known": np.zeros(codes, np.float32),
             "heard": np.zeros(codes, np.float32),
+            "style": np.zeros((codes, STYLE), np.float32),
+            "style_known": np.zeros(codes, np.float32),
             "mood": np.zeros(len(EMOTIONS), np.float32),
             "emotion": np.int64(-1),
             "speaker": np.int64(-1),

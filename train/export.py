@@ -88,7 +88,11 @@ def macs(encoder: Encoder) -> int:
     total += 3 * c.gru * (c.conv2 + c.gru) + 3 * c.gru * 2 * c.gru
     total += sum(
         m.weight.numel()
-        for m in (encoder.content, encoder.slow_in, encoder.slow_hidden, encoder.slow_mean, encoder.presence)
+        for m in (
+            encoder.content,
+            encoder.presence,
+            *(layer for f in encoder.slow.values() for layer in f.live_layers()),
+        )
     )
     total += 3 * (
         encoder.phones.weight.numel()

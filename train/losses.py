@@ -11,14 +11,17 @@ from torch.nn import functional as F
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.batches import Batch
 from train.labeller import correlation
-from train.vae import DELAYS, FACTORS, ROWS, Heads, Tensors
+from train.vae import DELAYS, FACTORS, HIDE, ROWS, Heads, Tensors
 
 OPEN, SIDE = SPEECH_CHANNELS.index("jawOpen"), SPEECH_CHANNELS.index("mouthOpenSide")
 CLOSING = tuple(SPEC.phones.index(phone) for phone in ("P", "B", "M"))
 
 
+CHANCE = {"emotion": 1.8, "speaker": 4.7, "noise": 2.4, "phones": 3.1}  # nats: entropy of the labels in a batch
+
+
 def _weights() -> torch.Tensor:
-    special = {"jawOpen": 3.0, "mouthOpenSide": 1.5, "mouthStretch": 2.0, "mouthLowerDown": 1.5}
+    special = {"jawOpen": 3.0, "mouthOpenSide": 1.5, "mouthStretch": 3.0, "mouthLowerDown": 1.5}
     special |= dict.fromkeys(("browInnerUp", "browOuterUp", "browDown"), 0.3)
     weights = torch.tensor([special.get(name, 1.0) for name in SPEECH_CHANNELS])
     return weights / weights.mean()
@@ -34,8 +37,9 @@ class LossConfig:
     correlation: float = 0.5
     closure: float = 0.3
     slope: float = 0.3
-    phones: float = 0.5
-    components: float = 1.0
+    phones: float = 1.0
+    components: float = 0.2  # of the teacher, read from content
+    hidden_components: float = 0.7  # the same, read from the layer behind it
     presence: float = 0.5
     reconstruction: float = 0.15
     kl_content: float = 0.002
@@ -43,8 +47,9 @@ class LossConfig:
     free_bits: float = 0.5  # nats a dimension
     emotion: float = 0.3
     mood: float = 0.6
+    style: float = 0.5
     ranking: float = 0.1
-    snr: float = 0.15
+    snr: float = 0.3
     noise: float = 0.1
     speaker: float = 0.1
     gender: float = 0.05
@@ -147,6 +152,9 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     known = there[..., None] * batch["components_known"][:, :, None, None]
     wrong = (heads.components(content) - batch["components"][:, :, None]) ** 2
     losses["components"] = (wrong * known).sum() / (known.sum() * wrong.shape[-1]).clamp_min(1)
+    behind = align_rows(heads.hidden_components(out["hidden"]).unflatten(-1, (ROWS, -1)))
+    wrong = (behind - batch["components"][:, :, None]) ** 2
+    losses["hidden_components"] = (wrong * known).sum() / (known.sum() * wrong.shape[-1]).clamp_min(1)
     target = batch["presence"][:, :, None].expand(-1, -1, ROWS)
     presence = F.binary_cross_entropy_with_logits(align_rows(out["presence_logits"]), target, reduction="none")
     losses["presence"] = (presence * there).sum() / (there.sum() * len(presence))
@@ -179,6 +187,13 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
         opinion = batch["mood"][:, None] * heard[..., None]
         losses["mood"] = -(opinion * out["emotion_logits"].log_softmax(-1)).sum() / opinion.sum().clamp_min(1)
 
+    if "style" in batch:  # how it is said, by the teacher, against the same speaker's other clips
+        said = batch["style_known"][:, :, None] * heard[..., None]
+        counted = said.sum(1).clamp_min(1)
+        gap = (heads.style(out["emotion_hidden"]) * said).sum(1) / counted - (batch["style"] * said).sum(1) / counted
+        taught = (said.sum(1) > 25).float()
+        losses["style"] = (gap**2 * taught).sum() / (taught.sum() * gap.shape[-1]).clamp_min(1)
+
     # The same speech twice with two noises: one content, and the noise factor is what differs
     pairs = batch["pairs"]
     if len(pairs):
@@ -196,19 +211,21 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
 
     # Adversaries read what a factor must not tell. The encoder is paid for their failure, but only down to chance: a
     # plain reversed gradient drove their loss to twice chance, and phones and the content of noisy sound with it.
-    content_now = content[:, ::3, -1]
-    steady = F.avg_pool1d(content[:, :, -1].transpose(1, 2), 25, 3, 12, count_include_pad=False).transpose(1, 2)
-    read_content = torch.cat([content_now, steady[:, : content_now.shape[1]]], -1)
-    read_slow = torch.cat([out[name] for name in FACTORS], -1)[:, ::3]
+    # Of content they read the code and the mean of all that was spoken so far.
+    now = content[:, :, -1]
+    so_far = torch.cumsum(now * batch["presence"][..., None], 1) / (spoken + 5)[..., None]
+    reads = {name: out[name][:, ::3] for name in FACTORS}
+    reads["slow"] = torch.cat([reads[name] for name in FACTORS], -1)
+    reads["content"] = torch.cat([now, so_far], -1)[:, ::3]
+    labels = {name: each(name)[:, ::3] for name in ("emotion", "speaker", "noise")} | {
+        "phones": batch["phones"][:, ::3]
+    }
+    where = {"emotion": heard[:, ::3], "speaker": heard[:, ::3], "noise": late[:, ::3], "phones": heard[:, ::3]}
     losses["adversary"], losses["disguise"] = content.sum() * 0, content.sum() * 0
-    for net, read, labels, where, chance in (
-        (heads.against_emotion, read_content, each("emotion")[:, ::3], heard[:, ::3], 1.8),
-        (heads.against_speaker, read_content, each("speaker")[:, ::3], heard[:, ::3], 4.7),
-        (heads.against_noise, read_content, each("noise")[:, ::3], late[:, ::3], 2.4),
-        (heads.against_phone, read_slow, batch["phones"][:, ::3], heard[:, ::3], 3.1),
-    ):
-        losses["adversary"] = losses["adversary"] + cross_entropy(net(read.detach()), labels, where)
-        fooled = F.relu(chance - cross_entropy(frozen(net, read), labels, where)) / chance
+    for factor, label in HIDE:
+        net, read = heads.against[f"{factor}_{label}"], reads[factor]
+        losses["adversary"] = losses["adversary"] + cross_entropy(net(read.detach()), labels[label], where[label])
+        fooled = F.relu(CHANCE[label] - cross_entropy(frozen(net, read), labels[label], where[label])) / CHANCE[label]
         losses["disguise"] = losses["disguise"] + warm * fooled
     return losses
 

@@ -7,6 +7,7 @@
               KEY.motion float16 (codes, 14), in units of the typical person's deviation; GRID from its pictures,
                   the others from the labeller (train/labeller.py)
               KEY.components float16 (codes, 64): principal components of the teacher's features
+    style/    KEY.style float16 (codes, 32): the teacher's opinion of how it is said, against the speaker's other clips
     speech.json  units, offsets, the labeller's scores; components.npz the projection
 
 Every step goes on where it was stopped.
@@ -40,7 +41,11 @@ from train.teacher import Teacher, groups_of
 
 SOUND_VERSION = {"sound": 1}
 LABELS_VERSION = {"labels": 1}
+STYLE_VERSION = {"style": 1}
+STYLE_CLIPS = 4  # of a speaker at least, to know what is usual
 COMPONENTS = 64
+STYLE = 32
+VERSION = 2  # of all that is prepared: 2 has style
 CALIBRATION_TALKERS = ("grid/s3", "grid/s30", "grid/s33", "grid/s26")  # left out once, to find the labeller's gain
 MOOD_PRIOR = np.array([0.58] + [0.07] * 6)  # of speech that nobody acted: mostly neutral
 MOOD_TEMPERATURE = 2.0
@@ -92,8 +97,8 @@ def prepare(
     Without the teacher only GRID has motion, nothing has components, and no offset is corrected.
     """
     done = cache / "speech.json"  # written last
-    if done.is_file():
-        return json.loads(done.read_text())
+    if done.is_file() and (facts := json.loads(done.read_text())).get("version") == VERSION:
+        return facts
     clips = {clip.key: clip for clip in training_speech(data_root)}
     groups = groups_of(sorted(clips))
 
@@ -143,6 +148,13 @@ def prepare(
         cache / "labels", groups, describe, LABELS_VERSION | {"motion": mark}, lambda a, b: progress("labels", a, b)
     )
     np.savez(cache / "components.npz", basis=basis)
+    described = styles(features, clips) if use_teacher else {}
+
+    def say(keys) -> dict[str, Arrays]:
+        nothing = lambda key: np.full((codes[key], STYLE), np.nan, np.float16)  # noqa: E731
+        return {key: {"style": described[key] if key in described else nothing(key)} for key in keys}
+
+    write_shards(cache / "style", groups, say, STYLE_VERSION, lambda a, b: progress("style", a, b))
     opinion = moods(features, clips) if use_teacher else {next(iter(clips)): np.zeros(len(EMOTIONS), np.float32)}
     np.savez(cache / "moods.npz", keys=np.array(list(opinion)), values=np.stack(list(opinion.values())))
     write_whole(done, json.dumps(facts, indent=1).encode())
@@ -180,6 +192,7 @@ def label_motion(
         if clips[key].split == "train"
     }
     facts: dict = {
+        "version": VERSION,
         "channels": list(SPEECH_CHANNELS),
         "typical": typical.tolist(),
         "scales": {talker: value.tolist() for talker, value in scales.items()},
@@ -227,6 +240,35 @@ def principal_components(features: dict[str, np.ndarray], clips: dict[str, Clip]
     values, vectors = np.linalg.eigh(covariance)
     basis = vectors[:, ::-1][:, :COMPONENTS] / np.sqrt(values[::-1][:COMPONENTS].mean())
     return basis.astype(np.float32)
+
+
+def styles(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> dict[str, np.ndarray]:
+    """How each clip is said, (codes, 32) float16, whose mean over any stretch is the style of that stretch.
+
+    Means of the teacher's features and of their squares over a clip, minus their means over all clips of its speaker:
+    what is left is mood, effort and pace (and some of the words), not who speaks. Of that the principal components,
+    half by EMO-DB's training actors and half by all others, scaled to a mean variance of 1 over clips. Clips of
+    speakers with fewer than STYLE_CLIPS clips have none.
+    """
+    squares = lambda value: np.concatenate([value, value * value], 1)  # noqa: E731
+    pooled = {key: squares(value.astype(np.float32)).mean(0) for key, value in features.items()}
+    of_speaker: dict[str, list[str]] = {}
+    for key in pooled:
+        of_speaker.setdefault(clips[key].speaker, []).append(key)
+    usual = {who: np.mean([pooled[k] for k in keys], 0) for who, keys in of_speaker.items() if len(keys) >= STYLE_CLIPS}
+    known = [key for key in pooled if clips[key].speaker in usual]
+    taught = [key for key in known if clips[key].split == "train"]
+    deviation = np.std([pooled[key] for key in taught], 0) + 1e-3
+    centred = np.stack([(pooled[key] - usual[clips[key].speaker]) / deviation for key in taught])
+    acted = np.array([clips[key].corpus == "emodb" for key in taught])
+    share = np.where(acted, 0.5 / max(1, acted.sum()), 0.5 / max(1, (~acted).sum()))
+    values, vectors = np.linalg.eigh((centred * share[:, None]).T @ centred)
+    basis = vectors[:, ::-1][:, :STYLE] / np.sqrt(values[::-1][:STYLE].mean())
+    basis /= deviation[:, None]
+    return {
+        key: ((squares(features[key].astype(np.float32)) - usual[clips[key].speaker]) @ basis).astype(np.float16)
+        for key in known
+    }
 
 
 def moods(features: dict[str, np.ndarray], clips: dict[str, Clip]) -> dict[str, np.ndarray]:

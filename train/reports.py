@@ -59,6 +59,11 @@ def write_stage1(report: dict, out: Path) -> None:
         cells = [f"{row[n]['linear']:.3f}" + (f" ({row[n]['mlp']:.3f})" if "mlp" in row[n] else "") for n in names]
         rows.append([label, row[names[0]]["chance"], *cells])
     parts.append(markdown_table(("label", "chance", *names), rows))
+    words = report["speaker from the true phones"]
+    parts.append(
+        f"The words alone, as shares of the true phones in a clip, tell who speaks in {words['linear']:.3f} "
+        f"({words['mlp']:.3f}) of the clips (chance {words['chance']:.3f}): each set has its own sentences.\n"
+    )
     parts.append("How far the best factor is above the second best, as a share of what it is above chance:\n")
     parts.append(markdown_table(("label", "gap"), report["gaps"].items()))
     parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")

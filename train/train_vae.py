@@ -25,7 +25,7 @@ from engines.spec import SPEC
 from train import checkpoint
 from train.batches import Batch, BatchConfig, Batches, Corpus, load
 from train.losses import LossConfig, vae_losses, weigh
-from train.prepare import COMPONENTS
+from train.prepare import COMPONENTS, STYLE
 from train.vae import Encoder, EncoderConfig, Heads, Tensors
 
 
@@ -39,6 +39,7 @@ class VaeConfig:
     average: float = 0.9985  # of the weights that are shipped
     micro_batches: int = 1
     carry: float = 0.5  # chance that a row goes on from another clip's state
+    carry_slow: float = 0.15  # the same of the slow factors' statistics
     seed: int = 1
     checkpoint_every: int = 250
     validate_every: int = 1000
@@ -56,7 +57,7 @@ class Model(torch.nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder, typical)
-        self.heads = Heads(config.encoder, COMPONENTS, len(corpus.speakers), len(corpus.noise_classes))
+        self.heads = Heads(config.encoder, COMPONENTS, STYLE, len(corpus.speakers), len(corpus.noise_classes))
 
     def forward(self, batch: Batch, state: Tensors, warm: float) -> tuple[torch.Tensor, Tensors, Tensors]:
         # Not Fabric's own bf16-mixed: it rounds the inputs, too, and samples in bf16 are noise at -48 dB.
@@ -144,7 +145,7 @@ def train_vae(
         for index, micro in enumerate(own):
             batch = {name: value.to(fabric.device) for name, value in next(loaders[micro]).items()}
             torch.manual_seed((config.seed * config.micro_batches + micro) * 1_000_003 + step)
-            state = _carried(states[micro], config.carry)
+            state = _carried(states[micro], config.carry, config.carry_slow)
             with fabric.no_backward_sync(step_model, enabled=index < len(own) - 1):
                 loss, losses, after = step_model(batch, state, warm)
                 fabric.backward(loss / len(own))
@@ -178,13 +179,17 @@ def train_vae(
     return last
 
 
-def _carried(state: Tensors, chance: float) -> Tensors:
-    """Rows start from another row's last state, or from zero: streams are longer than three seconds."""
+def _carried(state: Tensors, chance: float, chance_slow: float) -> Tensors:
+    """Rows start from another row's last state, or from zero: streams are longer than three seconds.
+
+    The slow factors' statistics mostly start anew: seconds of another speaker in them would make the labels lies.
+    """
     rows = len(state["gru1"])
     order = torch.randperm(rows)
-    keep = (torch.rand(rows) < chance).float()
+    draw = torch.rand(rows)
     carried = {}
     for name, value in state.items():
+        keep = (draw < (chance_slow if name.startswith("slow_") else chance)).float()
         each = value.unflatten(0, (rows, -1))[order.to(value.device)]
         each = each * keep.to(value.device).view(rows, *[1] * (each.ndim - 1))
         carried[name] = each.flatten(0, 1)

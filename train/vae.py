@@ -4,7 +4,7 @@ One set of weights, two ways to run it. `Encoder.forward` goes over whole clips 
 chunk of 320 samples and the state, and is what gets exported. Both give the same numbers (tests/train/test_vae.py).
 
     samples -> log-mel (inside) -> three convolutions, 50 rows a second -> two GRUs -> content, presence
-                                                    `-> running mean and deviation of 1 s -> emotion, noise, speaker
+                                        `-> emotion, noise, speaker: each its own running statistics of 0.5 to 4 s
     content, emotion -> motion GRU -> motion, shut by presence
 
 Everything is causal and starts at zero state. Row L of content speaks of code k - L / 20 (engines/spec.py).
@@ -27,7 +27,7 @@ LOG_FLOOR = 1e-6
 MEL_OFFSET, MEL_SCALE = 5.0, 4.0  # brings log-mels of speech to about -2..2
 DELAYS = tuple(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
 ROWS = len(DELAYS)
-SLOW_MEMORY_CODES = 50
+SLOW_MEMORY_CODES = (25, 50, 100, 200)  # a slow factor's channels remember for so long, a quarter of them each
 FACTORS = ("emotion", "noise", "speaker")
 SLOW_SIZE = {"emotion": SPEC.emotion_size, "noise": SPEC.noise_size, "speaker": SPEC.speaker_size}
 
@@ -36,8 +36,9 @@ SLOW_SIZE = {"emotion": SPEC.emotion_size, "noise": SPEC.noise_size, "speaker": 
 class EncoderConfig:
     conv1: int = 128
     conv2: int = 192
-    gru: int = 256
-    slow: int = 128
+    gru: int = 320
+    slow: int = 96  # channels of each slow factor
+    slow_dropout: float = 0.1
     motion_gru: int = 64
     decoder: int = 256
 
@@ -90,6 +91,80 @@ def smoothstep(x: torch.Tensor) -> torch.Tensor:
     return x * x * (3 - 2 * x)
 
 
+class SlowFactor(nn.Module):
+    """One slow factor: what it finds worth hearing, averaged over seconds, with means and deviations.
+
+    A weight of 0..1 for each memory says how much this code counts (attentive statistics pooling, Okabe, Koshinaka &
+    Shinoda, Interspeech 2018, made causal by exponential averages): speakers are heard in vowels, noise in pauses.
+    State: averages of weight * value, weight * value^2 and the weights, (batch, 2 channels + memories).
+    """
+
+    def __init__(self, inputs: int, channels: int, out: int, dropout: float) -> None:
+        super().__init__()
+        self.channels, self.dropout = channels, dropout
+        self.write = nn.Linear(inputs, channels)
+        self.weigh = nn.Linear(inputs, len(SLOW_MEMORY_CODES))
+        self.hidden = nn.Linear(2 * channels, channels)
+        self.mean = nn.Linear(channels, out)
+        self.log_variance = nn.Linear(channels, out)
+        nn.init.constant_(self.log_variance.bias, -3.0)
+
+    def live_layers(self) -> tuple[nn.Linear, ...]:
+        return self.write, self.weigh, self.hidden, self.mean
+
+    def keep(self, like: torch.Tensor) -> torch.Tensor:
+        """(memories,) share of the state that stays from code to code."""
+        return torch.tensor([1 - 1 / codes for codes in SLOW_MEMORY_CODES], dtype=like.dtype, device=like.device)
+
+    def spread(self, each: torch.Tensor) -> torch.Tensor:
+        """(..., memories) -> (..., channels), channels in groups by memory."""
+        return each.repeat_interleave(self.channels // len(SLOW_MEMORY_CODES), -1)
+
+    def news(self, value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """(..., channels), (..., memories) -> what one code adds to the averages, (..., 2 channels + memories)."""
+        wide = self.spread(weight)
+        return torch.cat([wide * value, wide * value * value, weight], -1)
+
+    def read(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Averages -> mean and log-variance of the factor, and the hidden layer before them."""
+        total, square, weight = state.split([self.channels, self.channels, len(SLOW_MEMORY_CODES)], -1)
+        weight = self.spread(weight) + 1e-3
+        mean = total / weight
+        deviation = torch.sqrt(F.relu(square / weight - mean * mean) + 1e-4)
+        found = F.dropout(torch.cat([mean, deviation], -1), self.dropout, self.training)
+        hidden = F.silu(self.hidden(found))
+        return self.mean(hidden), self.log_variance(hidden).clamp(-8, 2), hidden
+
+    def whole(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, codes, inputs) -> averages after every code, and the state at the end."""
+        news = self.news(F.silu(self.write(x)).float(), torch.sigmoid(self.weigh(x)).float())
+        with torch.autocast(x.device.type, enabled=False):  # a variance by difference needs all the digits
+            codes = x.shape[1]
+            steps = torch.arange(codes, device=x.device, dtype=news.dtype)
+            lag = steps[:, None] - steps[None, :]
+            keep = self.keep(news)
+            matrix = torch.where(lag >= 0, keep[:, None, None] ** lag.clamp_min(0), 0.0) * (1 - keep[:, None, None])
+            fade = keep[:, None] ** (steps + 1)
+            parts = []
+            for index in range(len(SLOW_MEMORY_CODES)):
+                columns = self._columns(index)
+                parts.append(matrix[index] @ news[..., columns] + fade[index][:, None] * state[:, None, columns])
+            averages = torch.empty_like(news)
+            for index, part in enumerate(parts):
+                averages[..., self._columns(index)] = part
+        return averages, averages[:, -1]
+
+    def _columns(self, memory: int) -> torch.Tensor:
+        each = self.channels // len(SLOW_MEMORY_CODES)
+        own = torch.arange(memory * each, (memory + 1) * each)
+        return torch.cat([own, own + self.channels, torch.tensor([2 * self.channels + memory])])
+
+    def step(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        keep = self.keep(x)
+        wide = torch.cat([self.spread(keep), self.spread(keep), keep])
+        return state * wide + self.news(F.silu(self.write(x)), torch.sigmoid(self.weigh(x))) * (1 - wide)
+
+
 class Encoder(nn.Module):
     """State tensors, by name: shapes without the batch are in `state_shapes`."""
 
@@ -111,10 +186,10 @@ class Encoder(nn.Module):
         self.gru2 = nn.GRU(config.gru, config.gru, batch_first=True)
         self.content = nn.Linear(config.gru, ROWS * SPEC.content_size)
         self.content_log_variance = nn.Linear(config.gru, ROWS * SPEC.content_size)
-        self.slow_in = nn.Linear(config.conv2 + config.gru, config.slow)
-        self.slow_hidden = nn.Linear(2 * config.slow, config.slow)
-        self.slow_mean = nn.Linear(config.slow, sum(SLOW_SIZE.values()))
-        self.slow_log_variance = nn.Linear(config.slow, sum(SLOW_SIZE.values()))
+        heard = config.conv2 + config.gru
+        self.slow = nn.ModuleDict(
+            {name: SlowFactor(heard, config.slow, size, config.slow_dropout) for name, size in SLOW_SIZE.items()}
+        )
         self.presence = nn.Linear(config.gru + SPEC.noise_size, ROWS)
         self.phones = nn.Linear(SPEC.content_size, len(SPEC.phones))
         self.emotion_class = nn.Linear(SPEC.emotion_size, len(EMOTIONS))
@@ -126,7 +201,6 @@ class Encoder(nn.Module):
         self.register_buffer("typical", torch.ones(channels) if typical is None else torch.as_tensor(typical))
         self.register_buffer("gain", torch.ones(channels))  # set after training, see train/export.py
         nn.init.constant_(self.content_log_variance.bias, -3.0)
-        nn.init.constant_(self.slow_log_variance.bias, -3.0)
 
     @staticmethod
     def state_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -138,7 +212,7 @@ class Encoder(nn.Module):
             "conv2": (1, 2, config.conv2),
             "gru1": (1, config.gru),
             "gru2": (1, config.gru),
-            "slow": (1, 2 * config.slow + 1),  # running mean, mean square, weight
+            **{f"slow_{name}": (1, 2 * config.slow + len(SLOW_MEMORY_CODES)) for name in FACTORS},
             "motion": (ROWS, config.motion_gru),
         }
 
@@ -154,7 +228,8 @@ class Encoder(nn.Module):
 
         content, content_log_variance (batch, codes, 3, 48); emotion... (batch, codes, 16) and their log-variances;
         motion (batch, codes, 3, 14) in units of the typical deviation, before `finish_motion`; presence_logits
-        (batch, codes, 3); mel (batch, 2 codes, 80).
+        (batch, codes, 3); mel (batch, 2 codes, 80). For losses only: hidden (batch, codes, gru) behind content, and
+        emotion_hidden... behind the slow factors.
         """
         batch, codes = len(samples), samples.shape[1] // SPEC.chunk_samples
         state = self.init_state(batch) if state is None else state
@@ -180,11 +255,11 @@ class Encoder(nn.Module):
         out: Tensors = {"mel": mel}
         out["content"] = self.content(hidden).view(batch, codes, ROWS, -1)
         out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
-        slow_in = F.silu(self.slow_in(torch.cat([x, h1], -1)))
-        with torch.autocast(samples.device.type, enabled=False):  # a variance by difference needs all the digits
-            slow_in = slow_in.float()
-            running, after["slow"] = self._running(torch.cat([slow_in, slow_in**2], -1), state["slow"])
-            self._slow_factors(running, out)
+        out["hidden"] = hidden
+        heard = torch.cat([x, h1], -1)
+        for name, factor in self.slow.items():
+            averages, after[f"slow_{name}"] = factor.whole(heard, state[f"slow_{name}"])
+            out[name], out[f"{name}_log_variance"], out[f"{name}_hidden"] = factor.read(averages)
         out["presence_logits"] = self.presence(torch.cat([hidden, out["noise"]], -1))
         self._read(out)
 
@@ -196,29 +271,6 @@ class Encoder(nn.Module):
         motion = motion.view(batch, ROWS, codes, -1).transpose(1, 2)
         out["motion"] = motion * smoothstep(torch.sigmoid(out["presence_logits"]))[..., None]
         return out, after
-
-    def _running(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Exponential mean over SLOW_MEMORY_CODES of (batch, codes, 2 s), unbiased at the start by its weight."""
-        codes = x.shape[1]
-        keep = 1 - 1 / SLOW_MEMORY_CODES
-        steps = torch.arange(codes, device=x.device, dtype=x.dtype)
-        lag = steps[:, None] - steps[None, :]
-        matrix = torch.where(lag >= 0, keep ** lag.clamp_min(0), torch.zeros_like(lag)) * (1 - keep)
-        fade = keep ** (steps + 1)
-        total = matrix @ x + fade[:, None] * state[:, None, :-1]
-        weight = (1 - fade) + fade * state[:, -1:]
-        after = torch.cat([total[:, -1], weight[:, -1:]], -1)
-        return total / weight[..., None], after
-
-    def _slow_factors(self, running: torch.Tensor, out: Tensors) -> None:
-        mean, square = running.chunk(2, -1)
-        deviation = torch.sqrt(F.relu(square - mean**2) + 1e-4)
-        hidden = F.silu(self.slow_hidden(torch.cat([mean, deviation], -1)))
-        sizes = list(SLOW_SIZE.values())
-        means = self.slow_mean(hidden).split(sizes, -1)
-        log_variances = self.slow_log_variance(hidden).clamp(-8, 2).split(sizes, -1)
-        for name, value, log_variance in zip(FACTORS, means, log_variances, strict=True):
-            out[name], out[f"{name}_log_variance"] = value, log_variance
 
     def _read(self, out: Tensors) -> None:
         """What is read linearly from the factors."""
@@ -253,12 +305,10 @@ class Encoder(nn.Module):
         hidden = after["gru1"] + after["gru2"]
 
         out: Tensors = {"content": self.content(hidden).view(ROWS, SPEC.content_size)}
-        slow_in = F.silu(self.slow_in(torch.cat([x, after["gru1"]], -1)))
-        keep = 1 - 1 / SLOW_MEMORY_CODES
-        new = torch.cat([slow_in, slow_in * slow_in, torch.ones_like(slow_in[:, :1])], -1)
-        after["slow"] = state["slow"] * keep + new * (1 - keep)
-        total, weight = after["slow"].split([2 * self.config.slow, 1], -1)
-        self._slow_factors(total / weight, out)
+        heard = torch.cat([x, after["gru1"]], -1)
+        for name, factor in self.slow.items():
+            after[f"slow_{name}"] = factor.step(heard, state[f"slow_{name}"])
+            out[name], *_ = factor.read(after[f"slow_{name}"])
         presence_logits = self.presence(torch.cat([hidden, out["noise"]], -1)).view(ROWS, 1)
         self._read(out)
         out["presence"] = torch.sigmoid(presence_logits)
@@ -287,19 +337,39 @@ class Decoder(nn.Module):
         return self.net(torch.cat(factors, -1)).unflatten(-1, (SPEC.chunk_hops, SPEC.mel_bands))
 
 
-class Heads(nn.Module):
-    """Training only: the teacher's components, classes of speaker, gender and noise, and the adversaries."""
+READ_OF = {"content": 2 * SPEC.content_size, "slow": sum(SLOW_SIZE.values())} | SLOW_SIZE  # what adversaries read
+HIDE = (  # (factor, label): what no factor may tell
+    ("content", "emotion"),
+    ("content", "speaker"),
+    ("content", "noise"),
+    ("slow", "phones"),
+    ("emotion", "speaker"),
+    ("emotion", "noise"),
+    ("noise", "speaker"),
+    ("noise", "emotion"),
+    ("speaker", "emotion"),
+    ("speaker", "noise"),
+)
 
-    def __init__(self, config: EncoderConfig, components: int, speakers: int, noises: int) -> None:
+
+class Heads(nn.Module):
+    """Training only: the teacher's components and style, classes of speaker, gender and noise, and the adversaries."""
+
+    def __init__(self, config: EncoderConfig, components: int, style: int, speakers: int, noises: int) -> None:
         super().__init__()
-        content, slow = SPEC.content_size, sum(SLOW_SIZE.values())
         self.decoder = Decoder(config)
-        self.components = nn.Linear(content, components)
+        self.components = nn.Linear(SPEC.content_size, components)
+        self.hidden_components = nn.Linear(config.gru, ROWS * components)
+        self.style = nn.Linear(config.slow, style)
         self.speaker = nn.Linear(SPEC.speaker_size, speakers)
         self.gender = nn.Linear(SPEC.speaker_size, 2)
         self.noise = nn.Linear(SPEC.noise_size, noises)
-        against = lambda size, classes: nn.Sequential(nn.Linear(size, 128), nn.SiLU(), nn.Linear(128, classes))  # noqa: E731
-        self.against_emotion = against(2 * content, len(EMOTIONS))
-        self.against_speaker = against(2 * content, speakers)
-        self.against_noise = against(2 * content, noises)
-        self.against_phone = against(slow, len(SPEC.phones))
+        classes = {"emotion": len(EMOTIONS), "speaker": speakers, "noise": noises, "phones": len(SPEC.phones)}
+        self.against = nn.ModuleDict(
+            {
+                f"{factor}_{label}": nn.Sequential(
+                    nn.Linear(READ_OF[factor], 128), nn.SiLU(), nn.Linear(128, classes[label])
+                )
+                for factor, label in HIDE
+            }
+        )

@@ -83,6 +83,7 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
         "steps": 0,
         "phones": probe.phones_report(encoder, val),
         "factors": table,
+        "speaker from the true phones": probe.words_tell(val),
         "gaps": probe.gaps(table),
         "swap": probe.swap_report(untaught, val, pairs=4),
         "SIL when nobody speaks, 0 and 80 ms": probe.silence_report(encoder, val),

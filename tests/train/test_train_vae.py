@@ -53,6 +53,7 @@ def make_corpus() -> Corpus:
                     motion=motion.astype(np.float16),
                     components=draw.standard_normal((codes, 64)).astype(np.float16),
                     mood=np.full(7, 1 / 7, np.float32),
+                    style=draw.standard_normal((codes, 32)).astype(np.float16),
                 )
             )
     speakers = tuple(sorted({item.clip.speaker for found in items.values() for item in found}))

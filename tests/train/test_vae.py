@@ -95,7 +95,7 @@ def test_noise_factor_moves_no_lips(encoder: Encoder) -> None:
         before, _ = encoder(samples)
         encoder.presence.weight[:, -SPEC.noise_size :] = 0
         still, _ = encoder(samples)
-        encoder.slow_mean.weight[SPEC.emotion_size : SPEC.emotion_size + SPEC.noise_size] *= -1
+        encoder.slow["noise"].mean.weight *= -1
         after, _ = encoder(samples)
     assert not torch.allclose(before["noise"], after["noise"])
     torch.testing.assert_close(after["motion"], still["motion"])
