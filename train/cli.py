@@ -69,6 +69,9 @@ def vae(
     accelerator: str = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that make batches.")] = 1,
+    begin: Annotated[
+        Path | None, typer.Option(help="A finished run's checkpoint, whose weights a second leg starts from.")
+    ] = None,
 ) -> None:
     """Train the encoder and decoder, motion included; goes on from OUT/last.safetensors where there is one."""
     import torch
@@ -84,7 +87,7 @@ def vae(
     strategy = "ddp" if devices * nodes > 1 else "auto"
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
     with Bars() as bars:
-        train_vae(settings, data_root, cache, out, fabric, workers, progress=bars.losses)
+        train_vae(settings, data_root, cache, out, fabric, workers, progress=bars.losses, begin=begin)
     if fabric.is_global_zero:
         draw(out / "log.csv", out / "curves.png")
 

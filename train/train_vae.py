@@ -88,10 +88,12 @@ def train_vae(
     progress: Callable[[int, int, dict[str, float]], None] = lambda _step, _of, _losses: None,
     corpus: Corpus | None = None,
     stop_at: int | None = None,
+    begin: Path | None = None,
 ) -> Path:
     """Train, or go on training, in folder `out`; returns the last checkpoint.
 
-    stop_at ends the run early, as a kill would (after a checkpoint).
+    stop_at ends the run early, as a kill would (after a checkpoint). begin: a finished run's checkpoint whose weights
+    a second leg starts from; its optimiser and averages start anew.
     """
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
     fabric.launch()
@@ -122,6 +124,11 @@ def train_vae(
         average = checkpoint.part("average", tensors)
         states = {m: checkpoint.part(f"state{m}", tensors) or states[m] for m in own}
         first = known["step"]
+    elif begin is not None:
+        tensors, _ = checkpoint.load(begin)
+        model.load_state_dict(checkpoint.part("model", tensors))
+        average = checkpoint.part("average", tensors)
+        model.encoder.load_state_dict(average)
     step_model, optimiser = fabric.setup(model, optimiser)
     average = {name: value.to(fabric.device) for name, value in average.items()}
 
