@@ -36,7 +36,6 @@ from train.score_motion import (
     Take,
     baselines,
     closed_at,
-    cost_ms,
     held_out_noises,
     jitter,
     labeller_courses,
@@ -450,19 +449,30 @@ def lost(guesses: list[np.ndarray], group: list[Take]) -> dict[str, float]:
 
 
 def cost(work: Work) -> dict:
-    """Milliseconds a code, one thread: the engine's step, and the laws with idle life and emotion behind it."""
-    shaper = Shaper(SPEC, 80)
-    state, encoder_state = shaper.init_state(), work.encoder.init_state()
-    code, _ = work.encoder.step(np.zeros(SPEC.chunk_samples, np.float32), encoder_state)
+    """Milliseconds of a core a code: the engine's step, and the laws with idle life and emotion behind it."""
+    shaper, chunk = Shaper(SPEC, 80), np.zeros(SPEC.chunk_samples, np.float32)
+    code, state = work.encoder.step(chunk, work.encoder.init_state())
+    shaped = shaper.init_state()
+
+    def listen() -> None:
+        nonlocal state
+        _, state = work.encoder.step(chunk, state)
+
+    def shape_it() -> None:
+        nonlocal shaped
+        _, shaped = shaper.step(code, shaped, 0.05)
+
+    return {"encoder": spent_ms(listen, 500), "shaper": spent_ms(shape_it, 2000)}
+
+
+def spent_ms(step: Callable[[], None], steps: int) -> dict[str, float]:
+    """Processor time of a step, so that what else the machine does counts little."""
     spent = []
-    for _ in range(2000):
-        begun = time.perf_counter()
-        _, state = shaper.step(code, state, 0.05)
-        spent.append((time.perf_counter() - begun) * 1e3)
-    return {
-        "encoder": cost_ms(work.encoder),
-        "shaper": {"p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))},
-    }
+    for _ in range(steps):
+        begun = time.process_time()
+        step()
+        spent.append((time.process_time() - begun) * 1e3)
+    return {"mean": float(np.mean(spent)), "p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}
 
 
 PARTS: dict[str, Callable[[Work], dict]] = {
@@ -484,9 +494,9 @@ WITHOUT_ENCODER = ("beside", "labeller")
 def made_with(work: Work, name: str) -> str:
     """Hash of what a part judges."""
     total = hashlib.sha256(f"{name} {work.seed}".encode())
-    paths = [Path(__file__).with_name("score_motion.py")]
+    paths: list[Path] = []
     if name not in WITHOUT_ENCODER:
-        paths += [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
+        paths = [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
         total.update(b"" if work.gain is None else np.asarray(work.gain, np.float32).tobytes())
     if name == "others":
         paths += [path for _, path in sorted(work.others.items())]

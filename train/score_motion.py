@@ -8,7 +8,6 @@ lookahead has passed: r is at lag 0. "In words" is between the first word's star
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engines.encoder import Encoder
 from engines.errors import ConfigError
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.augment import active_rms, cut, rms
@@ -238,17 +236,6 @@ def labeller_courses(
 
     nets, standard = teach(features, targets, talker_of, config, progress)
     return {key: finish(label(nets, standard, features[key])) for key in sorted(wanted)}
-
-
-def cost_ms(encoder: Encoder, steps: int = 500) -> dict[str, float]:
-    """Milliseconds a code of an open engine."""
-    chunk, state = np.zeros(SPEC.chunk_samples, np.float32), encoder.init_state()
-    spent = []
-    for _ in range(steps):
-        begun = time.perf_counter()
-        _, state = encoder.step(chunk, state)
-        spent.append((time.perf_counter() - begun) * 1e3)
-    return {"p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}
 
 
 def amplitude_gain(
