@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from engines.errors import ConfigError
-from engines.spec import SPEC, SPEECH_CHANNELS
+from engines.spec import SPEECH_CHANNELS
 from train.augment import active_rms, cut, rms
 from train.corpora import Clip, grid, noise, sound_of, speech
 from train.export import encoder_of
