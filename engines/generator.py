@@ -22,8 +22,6 @@ from engines.geometry import (
     FACE_OVAL,
     LOWER_SEAM,
     NECK,
-    RING,
-    RINGS,
     UPPER_SEAM,
     fill_map,
     head_rotation,
@@ -97,12 +95,11 @@ def open_generator(
 class Learned:
     """What the network adds at one code; arrays of size 0 add nothing."""
 
-    displacement: np.ndarray  # (478, 3) canonical, beside the basis
     skin: np.ndarray  # (96, 120, 3) gain of the photo's lower face, CROP_* in engines/portrait.py
     interior: np.ndarray  # (24, 48) gain of what is seen between the lips, stretched between them
 
 
-NOTHING = Learned(*(np.zeros(0, np.float32),) * 2, np.zeros((0, 0), np.float32))
+NOTHING = Learned(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
 
 
 class Generator:
@@ -112,7 +109,7 @@ class Generator:
         """With a session of generator.onnx its corrections are used; without one the closed form alone draws."""
         if session is not None:
             found = {name: tensor.shape[1:] for name, tensor in session.outputs.items()}
-            if found != {"displacement": (478, 3), "skin": (*CROP_SIZE_PX, 3), "interior": INTERIOR_SIZE}:
+            if found != {"skin": (*CROP_SIZE_PX, 3), "interior": INTERIOR_SIZE}:
                 session.close()
                 raise EngineMismatch(f"{session.card.name} is no voxcam generator", "use generator.onnx")
         self.session = session
@@ -153,7 +150,7 @@ class Generator:
         np.copyto(out, portrait.photo)
         scratch = self._buffers(portrait)
         learned = self._learned(code, portrait)
-        moved, skull = self._move(code, portrait, scratch, learned.displacement)
+        moved, skull = self._move(code, portrait, scratch)
         warp(portrait, moved, scratch, out)
         for side, eye in enumerate(EYES):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
@@ -173,7 +170,7 @@ class Generator:
             self.session.hold(features=portrait.features, vector=portrait.vector)
             self._held = portrait
         outputs = self.session.run({"code": code[None]})
-        return Learned(outputs["displacement"][0], outputs["skin"][0], outputs["interior"][0])
+        return Learned(outputs["skin"][0], outputs["interior"][0])
 
     def _buffers(self, portrait: Portrait) -> Scratch:
         x0, y0, x1, y1 = (int(value) for value in portrait.box)
@@ -195,15 +192,9 @@ class Generator:
             )
         return self._scratch[key]
 
-    def _move(
-        self, code: np.ndarray, portrait: Portrait, scratch: Scratch, learned: np.ndarray = NOTHING.displacement
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
         """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
         own = np.tensordot(code, portrait.basis, 1)
-        if learned.size:
-            own[:468] += learned[:468]
-            for k, (_, _, share) in enumerate(RINGS):
-                own[468 + RING * k : 468 + RING * (k + 1)] += share * learned[list(FACE_OVAL)]
         push_chin(portrait.rest, own)
         pitch, yaw, roll, head_x, head_y = code[HEAD:]
         turn = head_rotation(pitch, yaw, roll)

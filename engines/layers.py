@@ -319,7 +319,7 @@ def paint_mouth(
             b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
             tap(upper_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
             shade = (0.55 + 0.45 * ramp(below_lip, -0.005, 0.045)) * (1.0 - 0.35 * ramp(side, 0.55, 1.0))
-            shade *= 0.72 + 0.28 * ramp(bottom - top, 0.02, 0.14)  # light enters through the gap
+            shade *= 0.62 + 0.38 * ramp(bottom - top, 0.02, 0.16)  # light enters through the gap
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             if interior.shape[0] > 0:

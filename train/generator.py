@@ -1,10 +1,10 @@
 """The generator's network: what the closed form cannot know, as corrections on it.
 
     PortraitEncoder (once): lower face (96, 120, 3), rest shape, tones -> features (48, 24, 30), vector
-    Decoder (a picture): code, features, vector -> displacement (478, 3), skin gain (96, 120, 3), interior (24, 48)
+    Decoder (a picture): code, features, vector -> skin gain (96, 120, 3), interior (24, 48)
 
 Skin gain lies in the photo's own coordinates and rides on the warp; the interior is stretched between the lips. Both
-are 0 at code 0, so that a resting face is the photo itself. The displacement is trained first, on landmarks alone.
+are 0 at code 0, so that a resting face is the photo itself.
 """
 
 from __future__ import annotations
@@ -18,44 +18,19 @@ from torch.nn import functional as F
 from engines.layers import INSIDE_TINT
 
 SPEECH = 14
-SHAPE, MODES = 12, 24
+SHAPE = 12
 FEATURES = 48
 VECTOR = 48
 DARKEST, BRIGHTEST = 0.75, 0.5  # how far the light inside the mouth may be turned down and up
 
 
 @dataclass
-class MotionConstants:
-    """What the displacement net is scaled by; all become buffers of the graphs."""
+class Scales:
+    """What the networks' inputs are scaled by; all become buffers of the graphs."""
 
     code_scale: torch.Tensor  # (14,)
     shape_mean: torch.Tensor  # (478 * 3,)
     shape_basis: torch.Tensor  # (12, 478 * 3), rows divided by their deviation
-    modes: torch.Tensor  # (24, 478 * 3), rows times the outputs' deviation
-
-
-class Motion(nn.Module):
-    """Landmark displacement beside the linear basis: a small net on code and face shape, 0 at code 0."""
-
-    def __init__(self, constants: MotionConstants) -> None:
-        super().__init__()
-        self.register_buffer("code_scale", constants.code_scale)
-        self.register_buffer("modes", constants.modes)
-        self.net = nn.Sequential(
-            nn.Linear(SPEECH + SHAPE, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), nn.Linear(96, MODES)
-        )
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
-
-    def coefficients(self, speech: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-        scaled = (speech / self.code_scale).clamp(-3.5, 3.5)
-        both = torch.cat([torch.cat([scaled, shape], 1), torch.cat([torch.zeros_like(scaled), shape], 1)])
-        moved, still = self.net(both).chunk(2)
-        return moved - still
-
-    def forward(self, speech: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-        """speech (n, 14), shape (n, 12) -> displacement (n, 478, 3)."""
-        return (self.coefficients(speech, shape) @ self.modes).reshape(-1, 478, 3)
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -65,10 +40,13 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 class PortraitEncoder(nn.Module):
     """crop (n, 3, 96, 120) 0..1, shape (n, 478, 3), tones (n, 12) -> features (n, 48, 24, 30), vector (n, 60)."""
 
-    def __init__(self, constants: MotionConstants) -> None:
+    shape_mean: torch.Tensor
+    shape_basis: torch.Tensor
+
+    def __init__(self, scales: Scales) -> None:
         super().__init__()
-        self.register_buffer("shape_mean", constants.shape_mean)
-        self.register_buffer("shape_basis", constants.shape_basis)
+        self.register_buffer("shape_mean", scales.shape_mean.clone())
+        self.register_buffer("shape_basis", scales.shape_basis.clone())
         self.first = convolution(3, 24, 2)
         self.second = convolution(24, FEATURES, 2)
         self.third = convolution(FEATURES, FEATURES)
@@ -106,9 +84,12 @@ class Modulated(nn.Module):
 class Decoder(nn.Module):
     """One picture's corrections, see the module's text. code (n, 25)."""
 
-    def __init__(self, constants: MotionConstants, condition: int = 128) -> None:
+    code_scale: torch.Tensor
+    window: torch.Tensor
+
+    def __init__(self, scales: Scales, condition: int = 128) -> None:
         super().__init__()
-        self.motion = Motion(constants)
+        self.register_buffer("code_scale", scales.code_scale.clone())
         self.mix = nn.Sequential(
             nn.Linear(SPEECH + VECTOR, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU()
         )
@@ -133,7 +114,7 @@ class Decoder(nn.Module):
         self, code: torch.Tensor, features: torch.Tensor, vector: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Skin gain (n, 3, 96, 120) and interior (n, 1, 24, 48)."""
-        speech = (code[:, :SPEECH] / self.motion.code_scale).clamp(-3.5, 3.5)
+        speech = (code[:, :SPEECH] / self.code_scale).clamp(-3.5, 3.5)
         amount = (code[:, :SPEECH] ** 2).sum(1, keepdim=True)
         gate = (amount / (amount + 0.03**2))[..., None, None]
         condition = self.mix(torch.cat([speech, vector[:, :VECTOR]], 1))
@@ -149,10 +130,9 @@ class Decoder(nn.Module):
 
     def forward(
         self, code: torch.Tensor, features: torch.Tensor, vector: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         skin, inner = self.textures(code, features, vector)
-        displacement = self.motion(code[:, :SPEECH], vector[:, VECTOR:])
-        return displacement, skin.permute(0, 2, 3, 1), inner[:, 0]
+        return skin.permute(0, 2, 3, 1), inner[:, 0]
 
 
 def compose(batch: dict[str, torch.Tensor], skin: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:

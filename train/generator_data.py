@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.generator import BLINK, Generator, Learned, Scratch, frame_of, invert
+from engines.generator import BLINK, Generator, Scratch, frame_of, invert
 from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.layers import LINE, trace
 from engines.measure import canonical_face, lid_opening, mouth_measures, remove_pose
@@ -22,18 +22,7 @@ from engines.portrait import CROP_SIZE_PX, Portrait, crop_to_photo, make_portrai
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from train.face_score import bring_to_pose, drive
 
-Correction = Callable[[np.ndarray, Portrait], np.ndarray]  # code (25,), portrait -> displacement (478, 3)
-
-
-class CorrectedGenerator(Generator):
-    """The closed form with a landmark correction and nothing else of the network."""
-
-    def __init__(self, correction: Correction) -> None:
-        super().__init__()
-        self.correction = correction
-
-    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
-        return Learned(self.correction(code, portrait), np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
+GRID_CLIPS = 24  # of a talker at most
 
 
 def vary_teeth(portrait: Portrait, seed: int) -> Portrait:
@@ -48,7 +37,7 @@ def vary_teeth(portrait: Portrait, seed: int) -> Portrait:
     return replace(portrait, teeth_place=place, upper_teeth=upper, lower_teeth=portrait.lower_teeth * tint)
 
 
-def pair_sample(generator: CorrectedGenerator, portrait: Portrait, code: np.ndarray, truth: np.ndarray) -> dict:
+def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, truth: np.ndarray) -> dict:
     """One target in the crop: drawn, truth (96, 120, 3) uint8, source (96, 120, 2), mouth (96, 120, 3) float16.
 
     source: crop px that the warp fetched; mouth: alpha, place along and across the lips (0..1).
@@ -124,7 +113,7 @@ def write_portrait(path: Path, portrait: Portrait, samples: list[dict]) -> None:
 
 
 def grid_samples(
-    clip: Path, landmarks: Path, generator: CorrectedGenerator, count: int, seed: int
+    clip: Path, landmarks: Path, generator: Generator, count: int, seed: int
 ) -> tuple[Portrait, list[dict]] | None:
     """`count` targets of one clip, half of them drawn in proportion to the opening."""
     driven = drive(clip, landmarks)
@@ -143,7 +132,7 @@ def grid_samples(
 
 
 def still_samples(
-    pictures: np.ndarray, landmarks: np.ndarray, generator: CorrectedGenerator, eyes_px: float | None = None
+    pictures: np.ndarray, landmarks: np.ndarray, generator: Generator, eyes_px: float | None = None
 ) -> tuple[Portrait, list[dict]] | None:
     """Stills of one person, the first at rest: pictures (n, H, W, 3), landmarks (n, 478, 3) px."""
     if not np.isfinite(landmarks).all():
@@ -183,11 +172,14 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def prepare(
-    data: Path, landmarks: Path, heads: Path | None, out: Path, correction: Correction, grid_count: int = 16
+    data: Path, landmarks: Path, heads: Path | None, out: Path, held_out: tuple[str, ...] = (), grid_count: int = 12
 ) -> Iterator[str]:
-    """Write every portrait's samples into `out`, those that are there already left alone; yields their names."""
+    """Write every portrait's samples into `out`, those that are there already left alone; yields their names.
+
+    held_out: GRID talkers that are left out.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    generator = CorrectedGenerator(correction)
+    generator = Generator()
     jobs: list[tuple[str, Callable[[], tuple[Portrait, list[dict]] | None]]] = []
     for smile in sorted((data / "faces" / "london").glob("*_smile.jpg")):
         neutral = smile.with_name(smile.name.replace("smile", "neutral"))
@@ -205,7 +197,12 @@ def prepare(
 
         if ".tmp" not in head.name:
             jobs.append((f"head_{head.stem}", rendered))
-    clips = [clip for talker in sorted((data / "grid" / "train").iterdir()) for clip in spread(talker, 90)]
+    clips = [
+        clip
+        for talker in sorted((data / "grid" / "train").iterdir())
+        if talker.name not in held_out
+        for clip in spread(talker, GRID_CLIPS)
+    ]
     for number, clip in enumerate(clips):
 
         def spoken(clip: Path = clip, number: int = number) -> tuple[Portrait, list[dict]] | None:

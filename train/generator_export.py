@@ -20,7 +20,7 @@ DATA_LICENCES = {
     "rendered heads": "ICT-FaceKit (MIT), MakeHuman skins, hair and clothes (CC0), environment maps (CC0)",
 }
 INNER_SHARE = 0.5  # of the light between the lips: all of it scores more on GRID, but stains teeth in sharp portraits
-ENCODER_OUTPUTS, DECODER_OUTPUTS = ("features", "vector"), ("displacement", "skin", "interior")
+ENCODER_OUTPUTS, DECODER_OUTPUTS = ("features", "vector"), ("skin", "interior")
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def write(
     metrics: dict,
 ) -> EngineCard:
     """NAME.onnx, card and golden stream; each step's inputs are (1, ...) float32."""
-    module = module.to(memory_format=torch.contiguous_format).eval()
+    module = module.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     rows: dict[str, list[np.ndarray]] = {key: [] for key in outputs}
     for step in steps:
         made = module(*(torch.from_numpy(value) for value in step.values()))

@@ -312,3 +312,11 @@ def test_shipped_network_leaves_rest_alone(portrait: Portrait) -> None:
     assert np.array_equal(with_network, again)
     without = Generator().draw(motion, portrait)
     assert 0 < np.abs(with_network.astype(int) - without).mean() < 12
+
+
+def test_dim_light_dims_teeth() -> None:
+    photo, landmarks = paint_face()
+    bright, dim = (make_portrait((photo * light).astype(np.uint8), landmarks) for light in (0.8, 0.32))
+    for name in ("upper_teeth", "lower_teeth"):
+        ratio = getattr(dim, name)[..., :3].mean() / getattr(bright, name)[..., :3].mean()
+        assert ratio == pytest.approx(0.4, abs=0.04)

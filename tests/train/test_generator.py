@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,19 +15,18 @@ from engines.measure import mirror_points
 from engines.portrait import Portrait, crop_to_photo, make_portrait
 from engines.spec import MOTION_CHANNELS
 from tests.engines.test_generator import code, paint_face
-from train.generator import MODES, SHAPE, SPEECH, Decoder, MotionConstants, PortraitEncoder, compose
-from train.generator_data import CorrectedGenerator, pair_sample
-from train.train_generator import mirrored
+from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose
+from train.generator_data import pair_sample, write_portrait
+from train.train_generator import SHARES, Samples, mirrored
 
 
 @pytest.fixture(scope="module")
-def constants() -> MotionConstants:
+def scales() -> Scales:
     draw = torch.Generator().manual_seed(0)
-    return MotionConstants(
+    return Scales(
         code_scale=torch.full((SPEECH,), 0.05),
         shape_mean=torch.zeros(478 * 3),
         shape_basis=torch.randn(SHAPE, 478 * 3, generator=draw),
-        modes=0.01 * torch.randn(MODES, 478 * 3, generator=draw),
     )
 
 
@@ -37,8 +37,8 @@ def wake(module: torch.nn.Module) -> None:
         torch.nn.init.normal_(parameter, std=0.1)
 
 
-def test_rest_is_left_alone(constants: MotionConstants) -> None:
-    encoder, decoder = PortraitEncoder(constants), Decoder(constants)
+def test_rest_is_left_alone(scales: Scales) -> None:
+    encoder, decoder = PortraitEncoder(scales), Decoder(scales)
     wake(encoder)
     wake(decoder)
     with torch.no_grad():
@@ -49,9 +49,9 @@ def test_rest_is_left_alone(constants: MotionConstants) -> None:
             assert float(part.abs().max()) < 1e-6
         spoken = at_rest.clone()
         spoken[:, 0] = 0.1
-        displacement, skin, inner = decoder(spoken, features, vector)
-    assert (displacement.shape, skin.shape, inner.shape) == ((2, 478, 3), (2, 96, 120, 3), (2, 24, 48))
-    for part in (displacement, skin, inner):
+        skin, inner = decoder(spoken, features, vector)
+    assert (skin.shape, inner.shape) == ((2, 96, 120, 3), (2, 24, 48))
+    for part in (skin, inner):
         assert float(part.abs().max()) > 1e-4
 
 
@@ -78,8 +78,7 @@ def test_training_composes_what_the_engine_composes() -> None:
     y, x = np.mgrid[:96, :120].astype(np.float32)
     skin = np.stack([0.3 * np.sin(x / 9), 0.3 * np.cos(y / 9), 0.2 * np.sin((x + y) / 11)], -1)
     inner = np.linspace(-0.6, 0.4, 24, dtype=np.float32)[:, None].repeat(48, 1)
-    plain = CorrectedGenerator(lambda *_: np.zeros((478, 3), np.float32))
-    sample = pair_sample(plain, portrait, motion, portrait.photo)
+    sample = pair_sample(Generator(), portrait, motion, portrait.photo)
     batch = {
         "drawn": torch.from_numpy(sample["drawn"].astype(np.float32)).permute(2, 0, 1)[None],
         "source": torch.from_numpy(sample["source"].astype(np.float32))[None],
@@ -87,7 +86,7 @@ def test_training_composes_what_the_engine_composes() -> None:
         "mask": torch.from_numpy(portrait.skin_mask.astype(np.float32) / 255)[None],
     }
     made = compose(batch, torch.from_numpy(skin).permute(2, 0, 1)[None], torch.from_numpy(inner)[None, None])
-    drawn = Scripted(Learned(np.zeros((478, 3), np.float32), skin, inner)).draw(motion, portrait)
+    drawn = Scripted(Learned(skin, inner)).draw(motion, portrait)
     difference = np.abs(made[0].permute(1, 2, 0).numpy().clip(0, 255) - crop_of(drawn, portrait))
     without = np.abs(sample["drawn"].astype(np.float32) - crop_of(drawn, portrait))
     assert difference.mean() < 1.0
@@ -115,3 +114,16 @@ def test_mirrors() -> None:
     twice = mirrored(once)
     for name, value in row.items():
         assert twice[name] == pytest.approx(value), name
+
+
+def test_kinds_have_their_shares(tmp_path: Path) -> None:
+    portrait = make_portrait(*paint_face())
+    made = [pair_sample(Generator(), portrait, code(jawOpen=0.1), portrait.photo)]
+    for name in ("grid_s1_a", "grid_s1_b", "grid_s1_c", "grid_s1_d", "grid_s2_a", "smile_1_a", "head_1_a"):
+        write_portrait(tmp_path / f"{name}.npz", portrait, made)
+    samples = Samples(tmp_path)
+    assert samples.chance.sum() == pytest.approx(1)
+    assert samples.chance[:5] == pytest.approx(SHARES["grid"] * np.array([0.5, 0.5, 0.5, 0.5, 1]) / 3)
+    assert samples.chance[5:] == pytest.approx([SHARES["head"], SHARES["smile"]])
+    batch = samples.batch(2, 3)
+    assert batch["drawn"].shape == (6, 3, 96, 120)
