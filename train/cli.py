@@ -126,7 +126,7 @@ def generator(
         Path | None, typer.Option("--export", help="Folder for ONNX files, cards, golden streams.")
     ] = None,
 ) -> None:
-    """Train the face's network: landmark motion, then shading and the mouth's inside. Goes on where it stopped."""
+    """Train the face's network: shading, and the light inside the mouth. Goes on where it stopped."""
     from train.train_generator import command
 
     command(data_root, landmarks or cache / "landmarks", heads, out, minutes, typer.echo)
