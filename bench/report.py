@@ -144,7 +144,7 @@ def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
     ]
     for name, report in reports.items():
         lines += ["", f"## {TITLES[name]}", "", *_says(name, report["rows"]), ""]
-        lines += [f"![{name}]({name}.png)", "", f"`{_command(name)}` {_circumstances(report)}", ""]
+        lines += [f"![{name}]({name}.png)", "", f"`{_command(name, report['rows'])}` {_circumstances(report)}", ""]
         lines += [tables(name, report["rows"])]
     return "\n".join(lines) + "\n"
 
@@ -166,8 +166,12 @@ def _circumstances(report: dict[str, Any]) -> str:
     return f"Load on the machine {'before' if 'load_before' in machine else 'then'}: {load[0]}{took}."
 
 
-def _command(name: str) -> str:
+def _command(name: str, rows: list[Row]) -> str:
+    """What makes the figure again."""
     more = " --clips FOLDER --noise FOLDER --teach FOLDER --emotional FOLDER" if name == "robustness" else ""
+    encoders = dict.fromkeys(row["encoder"] for row in rows if row.get("encoder"))
+    if len(encoders) > 1:
+        more += "".join(f" --encoder {encoder}=CARD" for encoder in encoders)
     return f"voxcam bench {name}{more} --json {name}.json --plot {name}.png"
 
 

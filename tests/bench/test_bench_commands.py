@@ -172,6 +172,7 @@ def test_report_names_a_command_under_each_figure():
     assert text.count("Load on the machine before: 0.5; measured in 61 s.") == len(PARTS)
     assert "| pink | 0.1 | 0.1 |" in text
     assert "content is off by 0.2" in text
+    assert "--encoder voxcam=CARD --encoder without=CARD --json robustness.json" in text
     assert "| voxcam less without | r_in_words | 0 | +0.123 ± 0.045 | +0.123 ± 0.045 |" in text
     assert "voxcam less without, 0 ms, clip by clip: clean +0.123 ± 0.045, 0 dB +0.123 ± 0.045." in text
     assert "one clip" in text
