@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.errors import ConfigError, OutputError
+from engines.errors import OutputError
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, XMP_UUID
 from realtime.video_file import VideoFile
