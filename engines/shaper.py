@@ -52,7 +52,7 @@ QUIET_DB, LOUD_DB = -40.0, -25.0  # level up to which a sound is quiet, and from
 CLEAN_SNR_DB, NOISY_SNR_DB = 25.0, 12.0  # speech in a quiet room has 28 and more, noise alone 12 and less
 SOME_SNR_DB, NO_SNR_DB = 10.0, -5.0  # between these MORE sets in
 LEVEL_SHARE = 0.2  # of the way down a code: a level is left within 0.1 s
-# Up within 50 ms: the SNR is slower, and at once the first codes of a vowel out of quiet would be taken for noise, which
+# Up within 50 ms: the SNR is slower, and at once the first codes of a vowel out of quiet would pass for noise, which
 # shows them a picture later (p99 from sound to picture 85 ms instead of 65).
 LEVEL_RISE = 0.5
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
