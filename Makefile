@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOAK_S ?= 900
-TEST_EXTRAS := camera,openvino,osc,tensorrt-rtx,train,bench,dev
+TEST_EXTRAS := c2pa,camera,openvino,osc,tensorrt-rtx,train,bench,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test soak fuzz lint clean
