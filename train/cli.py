@@ -159,18 +159,11 @@ def probe(
     """The disentanglement report."""
     import torch
 
-    from engines.errors import ConfigError
     from train.probe import probe as run
     from train.reports import write_stage1
 
     torch.set_num_threads(1)
-    others = {}
-    for pair in other or ():
-        name, equals, path = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--other {pair} has no =", "write NAME=CHECKPOINT")
-        others[name] = Path(path)
-    write_stage1(run(checkpoint, data_root, cache, others), out)
+    write_stage1(run(checkpoint, data_root, cache, _pairs(other, "CHECKPOINT")), out)
     typer.echo(out / "README.md")
 
 
@@ -229,16 +222,19 @@ def score_face(
     again: Annotated[bool, typer.Option("--again", help="Also stages whose weights are as they were.")] = False,
 ) -> None:
     """Faces under true motion and by sound, beside a static photo; identity, steadiness, contact sheets."""
-    from engines.errors import ConfigError
     from train.face_report import Work, report
 
-    others = {}
-    for pair in other or ():
-        name, equals, path = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--other {pair} has no =", "write NAME=CARD")
-        others[name] = Path(path)
-    work = Work(data_root, landmarks or cache / "landmarks", cache, renderer, clips, card, others, out, typer.echo)
+    work = Work(
+        data_root,
+        landmarks or cache / "landmarks",
+        cache,
+        renderer,
+        clips,
+        card,
+        _pairs(other, "CARD"),
+        out,
+        typer.echo,
+    )
     report(work, only, again)
     typer.echo(out / "README.md")
 
