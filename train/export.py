@@ -42,11 +42,11 @@ class StepGraph(nn.Module):
 
 
 def encoder_of(path: Path) -> tuple[Encoder, dict]:
-    """The averaged encoder of a checkpoint, in evaluation mode, and the checkpoint's facts."""
+    """The averaged encoder of a checkpoint, in evaluation mode, and its facts, among them `steps` of all legs."""
     tensors, facts = checkpoint.load(path)
     encoder = Encoder(build(EncoderConfig, facts["config"]["encoder"], str(path)))
     encoder.load_state_dict(checkpoint.part("average", tensors))
-    return encoder.eval(), facts
+    return encoder.eval(), facts | {"steps": facts["step"] + facts.get("steps_before", 0)}
 
 
 def onnx_bytes(encoder: Encoder) -> bytes:
@@ -123,5 +123,5 @@ def export(
     inputs = {"samples": TensorSpec((1, SPEC.chunk_samples))} | {f"state.{key}": value for key, value in state.items()}
     outputs = {key: TensorSpec(golden.outputs[key].shape[1:]) for key in OUTPUTS}
     outputs |= {f"state.{key}.next": value for key, value in state.items()}
-    figures = metrics | {"steps": facts["step"], "mflop_a_code": round(2 * macs(encoder) / 1e6, 3)}
+    figures = metrics | {"steps": facts["steps"], "mflop_a_code": round(2 * macs(encoder) / 1e6, 3)}
     return write_model(name, model, golden, inputs, outputs, out, figures, DATA_LICENCES)

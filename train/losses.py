@@ -182,7 +182,8 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     late = (torch.arange(codes, device=heard.device) >= 25).float()[None].expand(len(heard), -1)
     losses["noise"] = cross_entropy(heads.noise(out["noise"]), each("noise"), late)
     snr = ((out["snr_db"][..., 0] - batch["snr_db"][:, None]) / 10) ** 2
-    losses["snr"] = (snr.clamp_max(9) * late).sum() / late.sum()
+    tellable = late * ((spoken > 25) | (batch["speech"][:, None] == 0)).float()  # not before somebody spoke
+    losses["snr"] = (snr.clamp_max(9) * tellable).sum() / tellable.sum().clamp_min(1)
     if "mood" in batch:  # the teacher's opinion, as probabilities; zeros where it has none
         opinion = batch["mood"][:, None] * heard[..., None]
         losses["mood"] = -(opinion * out["emotion_logits"].log_softmax(-1)).sum() / opinion.sum().clamp_min(1)

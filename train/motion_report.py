@@ -348,7 +348,7 @@ def others(work: Work) -> dict:
         if work.calibration is not None:
             gain = amplitude_gain(path, work.calibration, work.data, work.landmarks, work.cache)
         with open_checkpoint(path, gain) as encoder:
-            found[name] = {"steps": encoder_of(path)[1]["step"]} | against(work, encoder)
+            found[name] = {"steps": encoder_of(path)[1]["steps"]} | against(work, encoder)
         work.say(f"compared with {name}")
     return found
 
@@ -515,7 +515,7 @@ def report(work: Work, only: list[str] | None = None, again: bool = False) -> di
     work.out.mkdir(parents=True, exist_ok=True)
     kept = work.out / "report.json"
     parts: dict[str, dict] = json.loads(kept.read_text()).get("parts", {}) if kept.is_file() else {}
-    facts = {"steps": encoder_of(work.checkpoint)[1]["step"], "clips": {}, "lookaheads_ms": list(LOOKAHEADS_MS)}
+    facts = {"steps": encoder_of(work.checkpoint)[1]["steps"], "clips": {}, "lookaheads_ms": list(LOOKAHEADS_MS)}
     facts["clips"] = {people: len(group) for people, group in work.people.items()}
     with work.stack:
         for name, part in PARTS.items():

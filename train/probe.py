@@ -414,7 +414,7 @@ def probe(checkpoint_path: Path, data_root: Path, cache: Path, others: dict[str,
     train, val = load(data_root, cache, "train"), load(data_root, cache, "val")
     table = factor_table(encoder, train, val)
     report = {
-        "steps": facts["step"],
+        "steps": facts["steps"],
         "phones": phones_report(encoder, val),
         "factors": table,
         "speaker from the true phones": words_tell(val),
@@ -427,7 +427,7 @@ def probe(checkpoint_path: Path, data_root: Path, cache: Path, others: dict[str,
     for name, path in others.items():
         other, about = encoder_of(path)
         report["others"][name] = {
-            "steps": about["step"],
+            "steps": about["steps"],
             "phones": phones_report(other, val),
             "factors": factor_table(other, train, val, READ_FROM, mlp=False),
             "swap": swap_report(path, val),

@@ -93,7 +93,7 @@ def train_vae(
     """Train, or go on training, in folder `out`; returns the last checkpoint.
 
     stop_at ends the run early, as a kill would (after a checkpoint). begin: a finished run's checkpoint whose weights
-    a second leg starts from; its optimiser and averages start anew.
+    another leg starts from; its optimiser starts anew, and so do layers whose shape has changed since.
     """
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
     fabric.launch()
@@ -103,10 +103,10 @@ def train_vae(
             f"set micro_batches to a multiple of {fabric.world_size}",
         )
     out.mkdir(parents=True, exist_ok=True)
-    facts = json.loads((cache / "speech.json").read_text())
+    typical = json.loads((cache / "speech.json").read_text())["typical"]
     corpus = corpus or load(data_root, cache, leave_out=config.leave_out)
     torch.manual_seed(config.seed)
-    model = Model(config, corpus, np.array(facts["typical"], np.float32))
+    model = Model(config, corpus, np.array(typical, np.float32))
     optimiser = torch.optim.AdamW(
         model.parameters(), config.learning_rate, (0.9, 0.98), weight_decay=config.weight_decay
     )
@@ -114,7 +114,7 @@ def train_vae(
     own = range(fabric.global_rank, config.micro_batches, fabric.world_size)
     rows = config.batch.rows
     states = {micro: model.encoder.init_state(rows) for micro in own}
-    first = 0
+    first = steps_before = 0
     last = out / "last.safetensors"
     if resume and last.is_file():
         tensors, known = checkpoint.load(last)
@@ -123,12 +123,13 @@ def train_vae(
         checkpoint.restore_optimiser(optimiser, model, checkpoint.part("optimiser", tensors))
         average = checkpoint.part("average", tensors)
         states = {m: checkpoint.part(f"state{m}", tensors) or states[m] for m in own}
-        first = known["step"]
+        first, steps_before = known["step"], known.get("steps_before", 0)
     elif begin is not None:
-        tensors, _ = checkpoint.load(begin)
-        model.load_state_dict(checkpoint.part("model", tensors))
-        average = checkpoint.part("average", tensors)
-        model.encoder.load_state_dict(average)
+        tensors, known = checkpoint.load(begin)
+        steps_before = known["step"] + known.get("steps_before", 0)
+        model.load_state_dict(_fitting(checkpoint.part("model", tensors), model))
+        model.encoder.load_state_dict(_fitting(checkpoint.part("average", tensors), model.encoder))
+        average = {name: value.detach().clone() for name, value in model.encoder.state_dict().items()}
     step_model, optimiser = fabric.setup(model, optimiser)
     average = {name: value.to(fabric.device) for name, value in average.items()}
 
@@ -179,9 +180,8 @@ def train_vae(
                 tensors |= checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(optimiser.optimizer, model))
                 for micro, state in states.items():
                     tensors |= checkpoint.prefixed(f"state{micro}", state)
-                checkpoint.save(
-                    last, tensors, {"step": done, "config": asdict(config), "spec": SPEC.to_json()} | _names(corpus)
-                )
+                facts = {"step": done, "steps_before": steps_before, "config": asdict(config), "spec": SPEC.to_json()}
+                checkpoint.save(last, tensors, facts | _names(corpus))
             fabric.barrier()
     return last
 
@@ -201,6 +201,12 @@ def _carried(state: Tensors, chance: float, chance_slow: float) -> Tensors:
         each = each * keep.to(value.device).view(rows, *[1] * (each.ndim - 1))
         carried[name] = each.flatten(0, 1)
     return carried
+
+
+def _fitting(known: Tensors, module: torch.nn.Module) -> Tensors:
+    """The module's state with all of `known` that has its shape."""
+    own = module.state_dict()
+    return own | {name: value for name, value in known.items() if name in own and value.shape == own[name].shape}
 
 
 def _names(corpus: Corpus) -> dict:

@@ -38,6 +38,8 @@ class EncoderConfig:
     conv2: int = 192
     gru: int = 320
     slow: int = 96  # channels of each slow factor
+    slow_weights: int = 2  # for each of its memories
+    slow_mel: bool = True  # it hears the log-mel itself, too
     slow_dropout: float = 0.1
     motion_gru: int = 64
     decoder: int = 256
@@ -91,19 +93,28 @@ def smoothstep(x: torch.Tensor) -> torch.Tensor:
     return x * x * (3 - 2 * x)
 
 
+def slow_memory_codes(config: EncoderConfig) -> tuple[int, ...]:
+    """How long each group of a slow factor's channels remembers: SLOW_MEMORY_CODES, each with its own weights."""
+    return tuple(codes for codes in SLOW_MEMORY_CODES for _ in range(config.slow_weights))
+
+
 class SlowFactor(nn.Module):
     """One slow factor: what it finds worth hearing, averaged over seconds, with means and deviations.
 
     A weight of 0..1 for each memory says how much this code counts (attentive statistics pooling, Okabe, Koshinaka &
-    Shinoda, Interspeech 2018, made causal by exponential averages): speakers are heard in vowels, noise in pauses.
+    Shinoda, Interspeech 2018, made causal by exponential averages): speakers are heard in vowels, noise in pauses. Each
+    span of time has two, because how much louder speech is than noise takes both. The log-mel itself is heard, too: the
+    normalised layers above it hardly know how loud it is.
     State: averages of weight * value, weight * value^2 and the weights, (batch, 2 channels + memories).
     """
 
-    def __init__(self, inputs: int, channels: int, out: int, dropout: float) -> None:
+    def __init__(self, inputs: int, config: EncoderConfig, out: int) -> None:
         super().__init__()
-        self.channels, self.dropout = channels, dropout
+        channels = self.channels = config.slow
+        self.dropout = config.slow_dropout
+        self.memory_codes = slow_memory_codes(config)
         self.write = nn.Linear(inputs, channels)
-        self.weigh = nn.Linear(inputs, len(SLOW_MEMORY_CODES))
+        self.weigh = nn.Linear(inputs, len(self.memory_codes))
         self.hidden = nn.Linear(2 * channels, channels)
         self.mean = nn.Linear(channels, out)
         self.log_variance = nn.Linear(channels, out)
@@ -114,11 +125,11 @@ class SlowFactor(nn.Module):
 
     def keep(self, like: torch.Tensor) -> torch.Tensor:
         """(memories,) share of the state that stays from code to code."""
-        return torch.tensor([1 - 1 / codes for codes in SLOW_MEMORY_CODES], dtype=like.dtype, device=like.device)
+        return torch.tensor([1 - 1 / codes for codes in self.memory_codes], dtype=like.dtype, device=like.device)
 
     def spread(self, each: torch.Tensor) -> torch.Tensor:
         """(..., memories) -> (..., channels), channels in groups by memory."""
-        return each.repeat_interleave(self.channels // len(SLOW_MEMORY_CODES), -1)
+        return each.repeat_interleave(self.channels // len(self.memory_codes), -1)
 
     def news(self, value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(..., channels), (..., memories) -> what one code adds to the averages, (..., 2 channels + memories)."""
@@ -127,7 +138,7 @@ class SlowFactor(nn.Module):
 
     def read(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Averages -> mean and log-variance of the factor, and the hidden layer before them."""
-        total, square, weight = state.split([self.channels, self.channels, len(SLOW_MEMORY_CODES)], -1)
+        total, square, weight = state.split([self.channels, self.channels, len(self.memory_codes)], -1)
         weight = self.spread(weight) + 1e-3
         mean = total / weight
         deviation = torch.sqrt(F.relu(square / weight - mean * mean) + 1e-4)
@@ -146,7 +157,7 @@ class SlowFactor(nn.Module):
             matrix = torch.where(lag >= 0, keep[:, None, None] ** lag.clamp_min(0), 0.0) * (1 - keep[:, None, None])
             fade = keep[:, None] ** (steps + 1)
             parts = []
-            for index in range(len(SLOW_MEMORY_CODES)):
+            for index in range(len(self.memory_codes)):
                 columns = self._columns(index)
                 parts.append(matrix[index] @ news[..., columns] + fade[index][:, None] * state[:, None, columns])
             averages = torch.empty_like(news)
@@ -155,7 +166,7 @@ class SlowFactor(nn.Module):
         return averages, averages[:, -1]
 
     def _columns(self, memory: int) -> torch.Tensor:
-        each = self.channels // len(SLOW_MEMORY_CODES)
+        each = self.channels // len(self.memory_codes)
         own = torch.arange(memory * each, (memory + 1) * each)
         return torch.cat([own, own + self.channels, torch.tensor([2 * self.channels + memory])])
 
@@ -186,10 +197,8 @@ class Encoder(nn.Module):
         self.gru2 = nn.GRU(config.gru, config.gru, batch_first=True)
         self.content = nn.Linear(config.gru, ROWS * SPEC.content_size)
         self.content_log_variance = nn.Linear(config.gru, ROWS * SPEC.content_size)
-        heard = config.conv2 + config.gru
-        self.slow = nn.ModuleDict(
-            {name: SlowFactor(heard, config.slow, size, config.slow_dropout) for name, size in SLOW_SIZE.items()}
-        )
+        heard = config.conv2 + config.gru + config.slow_mel * SPEC.mel_bands
+        self.slow = nn.ModuleDict({name: SlowFactor(heard, config, size) for name, size in SLOW_SIZE.items()})
         self.presence = nn.Linear(config.gru + SPEC.noise_size, ROWS)
         self.phones = nn.Linear(SPEC.content_size, len(SPEC.phones))
         self.emotion_class = nn.Linear(SPEC.emotion_size, len(EMOTIONS))
@@ -212,7 +221,7 @@ class Encoder(nn.Module):
             "conv2": (1, 2, config.conv2),
             "gru1": (1, config.gru),
             "gru2": (1, config.gru),
-            **{f"slow_{name}": (1, 2 * config.slow + len(SLOW_MEMORY_CODES)) for name in FACTORS},
+            **{f"slow_{name}": (1, 2 * config.slow + len(slow_memory_codes(config))) for name in FACTORS},
             "motion": (ROWS, config.motion_gru),
         }
 
@@ -256,7 +265,7 @@ class Encoder(nn.Module):
         out["content"] = self.content(hidden).view(batch, codes, ROWS, -1)
         out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
         out["hidden"] = hidden
-        heard = torch.cat([x, h1], -1)
+        heard = torch.cat([x, h1, *self._levels(mel.unflatten(1, (codes, -1)))], -1)
         for name, factor in self.slow.items():
             averages, after[f"slow_{name}"] = factor.whole(heard, state[f"slow_{name}"])
             out[name], out[f"{name}_log_variance"], out[f"{name}_hidden"] = factor.read(averages)
@@ -271,6 +280,10 @@ class Encoder(nn.Module):
         motion = motion.view(batch, ROWS, codes, -1).transpose(1, 2)
         out["motion"] = motion * smoothstep(torch.sigmoid(out["presence_logits"]))[..., None]
         return out, after
+
+    def _levels(self, hops: torch.Tensor) -> list[torch.Tensor]:
+        """(..., 2, 80) log-mel of a code's hops -> what the slow factors hear of it."""
+        return [hops.mean(-2)] if self.config.slow_mel else []
 
     def _read(self, out: Tensors) -> None:
         """What is read linearly from the factors."""
@@ -305,7 +318,7 @@ class Encoder(nn.Module):
         hidden = after["gru1"] + after["gru2"]
 
         out: Tensors = {"content": self.content(hidden).view(ROWS, SPEC.content_size)}
-        heard = torch.cat([x, after["gru1"]], -1)
+        heard = torch.cat([x, after["gru1"], *self._levels(mel)], -1)
         for name, factor in self.slow.items():
             after[f"slow_{name}"] = factor.step(heard, state[f"slow_{name}"])
             out[name], *_ = factor.read(after[f"slow_{name}"])

@@ -17,6 +17,7 @@ from engines.errors import ConfigError, InputError, OutputError
 from train import checkpoint
 from train.batches import BatchConfig, Batches, Corpus, Item
 from train.corpora import Clip
+from train.export import encoder_of
 from train.train_motion import MotionConfig, train_motion
 from train.train_vae import VaeConfig, rate_at, train_vae
 from train.vae import EncoderConfig
@@ -117,6 +118,19 @@ def test_resumed_equals_uninterrupted(cache: Path, tmp_path: Path) -> None:
     assert set(whole) == set(resumed)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_another_leg_begins_with_all_that_fits(cache: Path, tmp_path: Path) -> None:
+    run(cache, tmp_path / "first", stop_at=3)
+    path = tmp_path / "first" / "last.safetensors"
+    wider = replace(CONFIG, learning_rate=0.0, weight_decay=0.0, encoder=replace(SMALL, gru=SMALL.gru + 8))
+    run(cache, tmp_path / "second", wider, stop_at=2, begin=path)
+    before, after = checkpoint.load(path)[0], checkpoint.load(tmp_path / "second" / "last.safetensors")[0]
+    for name in ("average.conv1.weight", "average.slow.noise.mean.weight", "model.heads.speaker.weight"):
+        start = "model.encoder." + name.removeprefix("average.") if name.startswith("average.") else name
+        torch.testing.assert_close(after[start], before[name], msg=name)  # the averages are what a leg starts from
+    assert after["average.gru1.weight_hh_l0"].shape != before["average.gru1.weight_hh_l0"].shape
+    assert encoder_of(tmp_path / "second" / "last.safetensors")[1]["steps"] == 5
 
 
 def test_training_changes_the_weights_and_lowers_the_loss(cache: Path, tmp_path: Path) -> None:
