@@ -40,6 +40,7 @@ class EncoderConfig:
     slow: int = 96  # channels of each slow factor
     slow_weights: int = 2  # for each of its memories
     slow_mel: bool = True  # it hears the log-mel itself, too
+    content_memory: int = 200  # codes of speech whose mean is taken out of content; 0: none
     slow_dropout: float = 0.1
     motion_gru: int = 64
     decoder: int = 256
@@ -91,6 +92,16 @@ def gru_cell(x: torch.Tensor, hidden: torch.Tensor, gru: nn.GRU) -> torch.Tensor
 
 def smoothstep(x: torch.Tensor) -> torch.Tensor:
     return x * x * (3 - 2 * x)
+
+
+def running_average(values: torch.Tensor, state: torch.Tensor, memory_codes: int) -> torch.Tensor:
+    """Exponential average after every code: values (batch, codes, size), what it was before (batch, size)."""
+    with torch.autocast(values.device.type, enabled=False):  # a variance by difference needs all the digits
+        keep = torch.tensor(1 - 1 / memory_codes, dtype=values.dtype, device=values.device)
+        steps = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
+        lag = steps[:, None] - steps[None, :]
+        matrix = torch.where(lag >= 0, keep ** lag.clamp_min(0), 0.0) * (1 - keep)
+        return matrix @ values + (keep ** (steps + 1))[:, None] * state[:, None]
 
 
 def slow_memory_codes(config: EncoderConfig) -> tuple[int, ...]:
@@ -149,20 +160,10 @@ class SlowFactor(nn.Module):
     def whole(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, codes, inputs) -> averages after every code, and the state at the end."""
         news = self.news(F.silu(self.write(x)).float(), torch.sigmoid(self.weigh(x)).float())
-        with torch.autocast(x.device.type, enabled=False):  # a variance by difference needs all the digits
-            codes = x.shape[1]
-            steps = torch.arange(codes, device=x.device, dtype=news.dtype)
-            lag = steps[:, None] - steps[None, :]
-            keep = self.keep(news)
-            matrix = torch.where(lag >= 0, keep[:, None, None] ** lag.clamp_min(0), 0.0) * (1 - keep[:, None, None])
-            fade = keep[:, None] ** (steps + 1)
-            parts = []
-            for index in range(len(self.memory_codes)):
-                columns = self._columns(index)
-                parts.append(matrix[index] @ news[..., columns] + fade[index][:, None] * state[:, None, columns])
-            averages = torch.empty_like(news)
-            for index, part in enumerate(parts):
-                averages[..., self._columns(index)] = part
+        averages = torch.empty_like(news)
+        for index, codes in enumerate(self.memory_codes):
+            columns = self._columns(index)
+            averages[..., columns] = running_average(news[..., columns], state[:, columns], codes)
         return averages, averages[:, -1]
 
     def _columns(self, memory: int) -> torch.Tensor:
@@ -222,6 +223,7 @@ class Encoder(nn.Module):
             "gru1": (1, config.gru),
             "gru2": (1, config.gru),
             **{f"slow_{name}": (1, 2 * config.slow + len(slow_memory_codes(config))) for name in FACTORS},
+            **({"slow_content": (ROWS, SPEC.content_size + 1)} if config.content_memory else {}),
             "motion": (ROWS, config.motion_gru),
         }
 
@@ -270,6 +272,12 @@ class Encoder(nn.Module):
             averages, after[f"slow_{name}"] = factor.whole(heard, state[f"slow_{name}"])
             out[name], out[f"{name}_log_variance"], out[f"{name}_hidden"] = factor.read(averages)
         out["presence_logits"] = self.presence(torch.cat([hidden, out["noise"]], -1))
+        if self.config.content_memory:
+            spoken = torch.sigmoid(out["presence_logits"].detach())[..., None]
+            news = self._spoken_content(out["content"], spoken).transpose(1, 2).flatten(0, 1)
+            averages = running_average(news, state["slow_content"], self.config.content_memory)
+            after["slow_content"] = averages[:, -1]
+            out["content"] = self._centred(out["content"], averages.unflatten(0, (batch, ROWS)).transpose(1, 2))
         self._read(out)
 
         heard = torch.cat([out["content"], out["emotion"][:, :, None].expand(-1, -1, ROWS, -1)], -1)
@@ -280,6 +288,20 @@ class Encoder(nn.Module):
         motion = motion.view(batch, ROWS, codes, -1).transpose(1, 2)
         out["motion"] = motion * smoothstep(torch.sigmoid(out["presence_logits"]))[..., None]
         return out, after
+
+    @staticmethod
+    def _spoken_content(content: torch.Tensor, spoken: torch.Tensor) -> torch.Tensor:
+        """(..., 48), (..., 1) -> what one code adds to the average of speech, (..., 49)."""
+        return torch.cat([content * spoken, spoken], -1).float()
+
+    @staticmethod
+    def _centred(content: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
+        """Content about its mean over the last seconds of speech, where a voice, a room and a mood leave their mark.
+
+        Instance normalisation takes speakers out of content (Chou, Yeh & Lee, Interspeech 2019); this is its mean,
+        causal.
+        """
+        return content - average[..., :-1] / (average[..., -1:] + 0.1)
 
     def _levels(self, hops: torch.Tensor) -> list[torch.Tensor]:
         """(..., 2, 80) log-mel of a code's hops -> what the slow factors hear of it."""
@@ -323,8 +345,13 @@ class Encoder(nn.Module):
             after[f"slow_{name}"] = factor.step(heard, state[f"slow_{name}"])
             out[name], *_ = factor.read(after[f"slow_{name}"])
         presence_logits = self.presence(torch.cat([hidden, out["noise"]], -1)).view(ROWS, 1)
-        self._read(out)
         out["presence"] = torch.sigmoid(presence_logits)
+        if self.config.content_memory:
+            news = self._spoken_content(out["content"], out["presence"])
+            keep = 1 - 1 / self.config.content_memory
+            after["slow_content"] = state["slow_content"] * keep + news * (1 - keep)
+            out["content"] = self._centred(out["content"], after["slow_content"])
+        self._read(out)
         heard = torch.cat([out["content"], out["emotion"].expand(ROWS, -1)], -1)
         after["motion"] = gru_cell(heard, state["motion"], self.motion_gru)
         motion = self.motion_out(torch.cat([after["motion"], heard], -1)) * smoothstep(out["presence"])
