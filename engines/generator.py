@@ -29,7 +29,7 @@ from engines.geometry import (
 )
 from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
 from engines.opening import open_session
-from engines.portrait import CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
+from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
 from engines.session import Session
 from engines.spec import MOTION_CHANNELS
 
@@ -70,7 +70,9 @@ class Scratch:
     row: np.ndarray  # (w, 2) float32: one row of it
     whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
     parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
-    gains: np.ndarray  # (h, w, 3) float32: the network's gain of skin on the coarse grid
+    finer: int  # how many times finer the network's light is sampled than the backward map
+    fine_shift: np.ndarray  # (finer h, finer w, 2) float32: the backward map there; `shift` itself where finer is 1
+    gains: np.ndarray  # (finer h, finer w, 3) float32: the network's gain of skin
     cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
     lines: np.ndarray  # (2, LINE): lips or lids of now
@@ -174,17 +176,23 @@ class Generator:
 
     def _buffers(self, portrait: Portrait) -> Scratch:
         x0, y0, x1, y1 = (int(value) for value in portrait.box)
-        key = (x0, y0, x1, y1, *portrait.size)
+        # A small portrait's crop is finer than the coarse map, where fine light would alias.
+        finer = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
+        key = (x0, y0, x1, y1, *portrait.size, finer)
         if key not in self._scratch:
             height, width = y1 - y0, x1 - x0
+            rows, columns = -(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1
             if len(self._scratch) >= 4:
                 self._scratch.clear()
+            shift = np.zeros((rows, columns, 2), np.float32)
             self._scratch[key] = Scratch(
-                shift=np.zeros((-(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1, 2), np.float32),
-                row=np.zeros((-(-width // GRID_PX) + 1, 2), np.float32),
+                shift=shift,
+                row=np.zeros((columns, 2), np.float32),
                 whole=np.zeros((height, width, 2), np.int16),
                 parts=np.zeros((height, width), np.uint16),
-                gains=np.zeros((-(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1, 3), np.float32),
+                finer=finer,
+                fine_shift=shift if finer == 1 else np.zeros((finer * rows, finer * columns, 2), np.float32),
+                gains=np.zeros((finer * rows, finer * columns, 3), np.float32),
                 cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
                 lines=np.zeros((2, LINE)),
@@ -347,12 +355,15 @@ def draw_skin(portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: 
     to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
     height, width = skin.shape[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
-    centre = (GRID_PX - 1) / 2
+    step = GRID_PX // scratch.finer
+    centre = (step - 1) / 2
+    if scratch.finer > 1:  # OpenCV's half-pixel rule is the one that the grid's points follow
+        cv2.resize(scratch.shift, scratch.fine_shift.shape[1::-1], scratch.fine_shift, 0, 0, cv2.INTER_LINEAR)
     shade_skin(
         out,
         pixel_box(np.concatenate([corners, moved[list(FACE_OVAL)][9:28]]), 2.0, out.shape),
-        scratch.shift,
-        np.array([portrait.box[0] + centre, portrait.box[1] + centre, GRID_PX], np.float64),
+        scratch.fine_shift,
+        np.array([portrait.box[0] + centre, portrait.box[1] + centre, step], np.float64),
         skin,
         invert(to_photo),
         scratch.cover,

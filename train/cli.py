@@ -121,15 +121,24 @@ def generator(
     landmarks: Landmarks = None,
     heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads, one npz a person.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of samples, checkpoint and sheets.")] = Path("runs/generator"),
-    minutes: float = 45.0,
+    steps: Annotated[int, typer.Option(min=1)] = 6000,
+    rate: Annotated[float, typer.Option(help="Learning rate at the start; it falls to 3 %.")] = 1.2e-3,
+    adversaries_from: Annotated[int, typer.Option(help="Step from which the adversaries take part.")] = 4000,
+    adversary_weight: Annotated[
+        float, typer.Option(min=0.0, help="Their pull on the picture against that of the distances; 0: none.")
+    ] = 0.5,
+    begin: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of from nothing.")] = None,
+    held_out: Annotated[list[str] | None, typer.Option(help="GRID talker to leave out; may be repeated.")] = None,
+    seed: int = 0,
     export_to: Annotated[
         Path | None, typer.Option("--export", help="Folder for ONNX files, cards, golden streams.")
     ] = None,
 ) -> None:
-    """Train the face's network: shading, and the light inside the mouth. Goes on where it stopped."""
-    from train.train_generator import command
+    """Train the face's network: shading, folds, and the light inside the mouth. Goes on where it stopped."""
+    from train.train_generator import Plan, command
 
-    command(data_root, landmarks or cache / "landmarks", heads, out, minutes, typer.echo)
+    plan = Plan(steps, rate, adversaries_from, adversary_weight, seed)
+    command(data_root, landmarks or cache / "landmarks", heads, out, plan, begin, tuple(held_out or ()), typer.echo)
     if export_to is not None:
         from train.generator_export import export
 
@@ -189,8 +198,8 @@ def score_motion(
     calibration: Calibration = None,
     out: Path = Path("docs/reports/motion"),
     other: Annotated[list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run this part alone; may be repeated.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also parts that are as they were.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Run this stage alone; may be repeated.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also stages that are as they were.")] = False,
 ) -> None:
     """How well the lips follow, raw and as shown, on people and in noises that were never trained on."""
     import torch

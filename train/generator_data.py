@@ -1,28 +1,37 @@
 """What the generator's network learns from: pairs of a portrait and another picture of the same person.
 
 Every pair is seen in the network's crop (engines/portrait.py, CROP_*): the closed form's picture, the truth, where each
-pixel came from, where it lies between the lips. Sources: GRID clips (real speech), closed mouth -> smile (real, sharp),
-rendered heads (wide mouths, all skins). Written as one npz a portrait, so that preparing can be cut off and goes on.
+pixel came from, where it lies between the lips. Sources: GRID clips (real speech, in runs of pictures with the clip's
+log-mel), closed mouth -> smile (real, sharp), rendered heads (wide mouths, all skins). Written as one npz a portrait,
+so that preparing can be cut off and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
+from engines.errors import InputError
 from engines.generator import BLINK, Generator, Scratch, frame_of, invert
 from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.layers import LINE, trace
 from engines.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.portrait import CROP_SIZE_PX, Portrait, crop_to_photo, make_portrait
-from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from train.adversaries import RUN
+from train.corpora import sound_of
 from train.face_score import bring_to_pose, drive
+from train.vae import LogMel
 
 GRID_CLIPS = 24  # of a talker at most
+GRID_RUNS = 4  # of a clip, each of adversaries.RUN pictures
+HELD_CLIPS = 4  # of a talker who is left out
+PICTURE_HOPS = 4  # hops of log-mel in the 40 ms of a GRID picture
 
 
 def vary_teeth(portrait: Portrait, seed: int) -> Portrait:
@@ -31,7 +40,8 @@ def vary_teeth(portrait: Portrait, seed: int) -> Portrait:
     place = portrait.teeth_place + np.array([[random.normal(0, 0.01), random.normal(0, 0.012), 0]] * 2)
     tint = np.append(np.exp(random.normal(0, 0.12) + random.normal(0, 0.02, 3)), 1).astype(np.float32)
     stretch = random.normal(1, 0.06)
-    upper, width = portrait.upper_teeth * tint, portrait.upper_teeth.shape[1]
+    upper: np.ndarray = portrait.upper_teeth * tint
+    width = upper.shape[1]
     matrix = np.array([[stretch, 0, (1 - stretch) * (width - 1) / 2], [0, 1, 0]])
     upper = cv2.warpAffine(upper, matrix, upper.shape[1::-1], flags=cv2.INTER_LINEAR)
     return replace(portrait, teeth_place=place, upper_teeth=upper, lower_teeth=portrait.lower_teeth * tint)
@@ -103,37 +113,61 @@ def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndar
     return np.stack([cover, np.clip(place, 0, 1), np.clip((v - top) / np.maximum(bottom - top, 1e-3), 0, 1)], -1)
 
 
-def write_portrait(path: Path, portrait: Portrait, samples: list[dict]) -> None:
-    """One portrait's pairs, beside and renamed."""
-    arrays = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+def write_portrait(path: Path, portrait: Portrait, samples: list[dict], sound: dict | None = None) -> None:
+    """One portrait's pairs and what is known of their sound, beside and renamed."""
+    arrays = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]} | (sound or {})
     partial = path.with_suffix(".partial.npz")
-    still = {name: getattr(portrait, name) for name in ("crop", "tones", "shape")}
-    np.savez(partial, mask=portrait.skin_mask, **still, **arrays)
+    arrays |= {name: getattr(portrait, name) for name in ("crop", "tones", "shape")}
+    np.savez(partial, allow_pickle=False, mask=portrait.skin_mask, **arrays)
     partial.replace(path)
 
 
+def choose_runs(opening: np.ndarray, without: int, count: int, random: np.random.Generator) -> list[int]:
+    """First pictures of at most `count` runs that do not overlap, half of them in proportion to the opening.
+
+    opening (T,); `without`: a picture that is in no run.
+    """
+    begins = np.arange(len(opening) - RUN + 1)
+    free = (begins > without) | (begins + RUN <= without)
+    weight = np.array([max(opening[k : k + RUN].mean(), 0) + 0.02 for k in begins])
+    chosen: list[int] = []
+    while len(chosen) < count and free.any():
+        chance = free * (weight if len(chosen) % 2 else 1.0)
+        chosen.append(int(random.choice(begins, p=chance / chance.sum())))
+        free &= np.abs(begins - chosen[-1]) >= RUN
+    return chosen
+
+
+def log_mel(clip: Path, pictures: int) -> np.ndarray:
+    """Log-mel of a clip's sound, PICTURE_HOPS rows for each of its pictures, (hops, 80) float16."""
+    samples = pictures * PICTURE_HOPS * SPEC.hop_samples + SPEC.window_samples - SPEC.hop_samples
+    sound = sound_of(clip)[:samples]
+    sound = np.pad(sound, (0, samples - len(sound)))
+    with torch.no_grad():
+        return LogMel()(torch.from_numpy(sound)[None])[0].numpy().astype(np.float16)
+
+
 def grid_samples(
-    clip: Path, landmarks: Path, generator: Generator, count: int, seed: int
-) -> tuple[Portrait, list[dict]] | None:
-    """`count` targets of one clip, half of them drawn in proportion to the opening."""
+    clip: Path, landmarks: Path, generator: Generator, runs: int, seed: int
+) -> tuple[Portrait, list[dict], dict] | None:
+    """`runs` runs of pictures of one clip, its log-mel (`mel`) and each run's first picture (`begins`)."""
     driven = drive(clip, landmarks)
     if driven is None:
         return None
     random = np.random.default_rng(seed)
-    weight = np.maximum(driven.codes[:, 0], 0) + 0.02
-    chosen = {int(k) for k in random.choice(len(weight), count // 2, replace=False, p=weight / weight.sum())}
-    chosen |= {int(k) for k in random.choice(len(weight), count, replace=False)}
-    chosen.discard(driven.first)
+    begins = choose_runs(driven.codes[:, 0], driven.first, runs, random)
     driven.portrait = vary_teeth(driven.portrait, seed)
     samples = [
-        pair_sample(generator, driven.portrait, driven.codes[k], driven.truth[k]) for k in sorted(chosen)[:count]
+        pair_sample(generator, driven.portrait, driven.codes[k], driven.truth[k])
+        for begin in begins
+        for k in range(begin, begin + RUN)
     ]
-    return driven.portrait, samples
+    return driven.portrait, samples, {"mel": log_mel(clip, len(driven.codes)), "begins": np.array(begins)}
 
 
 def still_samples(
     pictures: np.ndarray, landmarks: np.ndarray, generator: Generator, eyes_px: float | None = None
-) -> tuple[Portrait, list[dict]] | None:
+) -> tuple[Portrait, list[dict], dict] | None:
     """Stills of one person, the first at rest: pictures (n, H, W, 3), landmarks (n, 478, 3) px."""
     if not np.isfinite(landmarks).all():
         return None
@@ -158,7 +192,7 @@ def still_samples(
     codes[0] = 0
     truth, _ = bring_to_pose(pictures, landmarks, codes, portrait, 0, smooth=False)
     portrait = vary_teeth(portrait, int(landmarks[0, 0, 0] * 1000))
-    return portrait, [pair_sample(generator, portrait, codes[k], truth[k]) for k in range(1, len(pictures))]
+    return portrait, [pair_sample(generator, portrait, codes[k], truth[k]) for k in range(1, len(pictures))], {}
 
 
 def spread(talker: Path, most: int) -> list[Path]:
@@ -168,30 +202,33 @@ def spread(talker: Path, most: int) -> list[Path]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    return cv2.imread(str(path))[..., ::-1].copy()
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise InputError(f"{path} is not a picture that can be read", "copy the data set again")
+    return picture[..., ::-1].copy()
 
 
 def prepare(
-    data: Path, landmarks: Path, heads: Path | None, out: Path, held_out: tuple[str, ...] = (), grid_count: int = 12
+    data: Path, landmarks: Path, heads: Path | None, out: Path, held_out: Sequence[str] = (), runs: int = GRID_RUNS
 ) -> Iterator[str]:
     """Write every portrait's samples into `out`, those that are there already left alone; yields their names.
 
-    held_out: GRID talkers that are left out.
+    held_out: GRID talkers nobody learns from; a few of their clips are written as kind `held`.
     """
     out.mkdir(parents=True, exist_ok=True)
     generator = Generator()
-    jobs: list[tuple[str, Callable[[], tuple[Portrait, list[dict]] | None]]] = []
+    jobs: list[tuple[str, Callable[[], tuple[Portrait, list[dict], dict] | None]]] = []
     for smile in sorted((data / "faces" / "london").glob("*_smile.jpg")):
         neutral = smile.with_name(smile.name.replace("smile", "neutral"))
 
-        def pair(smile: Path = smile, neutral: Path = neutral) -> tuple[Portrait, list[dict]] | None:
+        def pair(smile: Path = smile, neutral: Path = neutral) -> tuple[Portrait, list[dict], dict] | None:
             points = np.stack([np.load(landmarks / "faces" / f"{path.stem}.npy") for path in (neutral, smile)])
             return still_samples(np.stack([read_rgb(neutral), read_rgb(smile)]), points, generator, eyes_px=72)
 
         jobs.append((f"smile_{smile.stem}", pair))
     for head in sorted(heads.glob("[0-9]*.npz")) if heads else []:
 
-        def rendered(head: Path = head) -> tuple[Portrait, list[dict]] | None:
+        def rendered(head: Path = head) -> tuple[Portrait, list[dict], dict] | None:
             with np.load(head) as stored:
                 return still_samples(stored["pictures"], stored["landmarks"], generator)
 
@@ -200,16 +237,16 @@ def prepare(
     clips = [
         clip
         for talker in sorted((data / "grid" / "train").iterdir())
-        if talker.name not in held_out
-        for clip in spread(talker, GRID_CLIPS)
+        for clip in spread(talker, HELD_CLIPS if talker.name in held_out else GRID_CLIPS)
     ]
     for number, clip in enumerate(clips):
 
-        def spoken(clip: Path = clip, number: int = number) -> tuple[Portrait, list[dict]] | None:
+        def spoken(clip: Path = clip, number: int = number) -> tuple[Portrait, list[dict], dict] | None:
             points = landmarks / "grid" / "train" / clip.parent.name / f"{clip.stem}.npy"
-            return grid_samples(clip, points, generator, grid_count, number)
+            return grid_samples(clip, points, generator, runs, number)
 
-        jobs.append((f"grid_{clip.parent.name}_{clip.stem}", spoken))
+        kind = "held" if clip.parent.name in held_out else "grid"
+        jobs.append((f"{kind}_{clip.parent.name}_{clip.stem}", spoken))
     for name, job in jobs:
         path = out / f"{name}.npz"
         if not path.exists():

@@ -1,9 +1,15 @@
-"""`voxcam train generator`: the light that the network puts on skin and teeth. Resumable; sheets on the way."""
+"""`voxcam train generator`: the light that the network puts on skin and teeth. Resumable; sheets on the way.
+
+First by distances alone (pyramid, gradients), then with adversaries that judge pictures, sequences and whether they fit
+their sound (train/adversaries.py). What a step sees hangs on (seed, step) alone, so that a run that was killed goes on
+as if nothing had happened.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,17 +17,42 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from engines.errors import InputError
 from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from train import checkpoint
-from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose
-from train.generator_data import prepare
+from train.adversaries import ADVERSARY_RATE, RUN, Adversaries, mouth_box
+from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose, ride
+from train.generator_data import PICTURE_HOPS, prepare
 from train.geometry import mirror_channels, smile_pairs
 
-SHARES = {"smile": 0.25, "head": 0.25, "grid": 0.5}  # of the batches
-PORTRAITS, TARGETS = 6, 4  # of a batch
-RATE = 1.2e-3
-SHEET_S = 420  # between checkpoints
+DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portraits of a kind, pictures of each
+SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
 CROP_TOP_ROWS = 20  # rows above the nostrils count little
+ALONE_STEPS, FADE_STEPS = 100, 300  # the adversaries learn before they are heard, then fade in
+SHARES = {"picture": 0.6, "features": 0.6, "sequence": 0.3, "synchrony": 0.3}  # of the adversaries' weight
+AVERAGE = 0.998
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. The rate falls to 3 % over `steps`; adversaries take part from step `adversaries_from` on.
+
+    adversary_weight: norm of the adversaries' gradient in the picture against that of the distances; 0: there are none.
+    """
+
+    steps: int
+    rate: float = 1.2e-3
+    adversaries_from: int = 0
+    adversary_weight: float = 0.5
+    seed: int = 0
+
+    def heard(self, step: int) -> float:
+        """How much the adversaries are listened to at a step, 0..1 of their weight."""
+        return min(1.0, max(0.0, (step - self.adversaries_from - ALONE_STEPS) / FADE_STEPS))
+
+    def rate_at(self, step: int) -> float:
+        falling = 0.5 * (1 + np.cos(np.pi * min(1.0, step / self.steps)))
+        return self.rate * min(1.0, (step + 1) / 100) * (0.97 * falling + 0.03)
 
 
 def scales_of(landmarks: Path) -> Scales:
@@ -57,52 +88,102 @@ def scales_of(landmarks: Path) -> Scales:
 
 
 class Samples:
-    """All prepared portraits in memory; batches of several targets of several portraits."""
+    """Prepared portraits in memory; batches of several targets of several portraits."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        self.random = np.random.default_rng(seed)
-        self.portraits: list[dict[str, np.ndarray]] = []
-        people: list[tuple[str, str]] = []
-        for path in sorted(path for path in folder.glob("*.npz") if "partial" not in path.name):
-            kind, person = path.stem.split("_")[:2]
-            with np.load(path) as stored:
-                self.portraits.append({name: stored[name] for name in stored.files})
-            people.append((kind, person))
-        # A person counts by the root of the clips; kinds by their shares.
-        chance = np.array([people.count(key) ** -0.5 for key in people])
-        for kind, share in SHARES.items():
-            of_kind = np.array([key[0] == kind for key in people])
-            if of_kind.any():
-                chance[of_kind] *= share / chance[of_kind].sum()
-        self.chance = chance / chance.sum()
+    def __init__(self, folder: Path, kinds: tuple[str, ...] = tuple(DRAWS), seed: int = 0) -> None:
+        self.seed = seed
+        self.portraits: dict[str, list[dict[str, np.ndarray]]] = {}
+        self.chance: dict[str, np.ndarray] = {}
+        for kind in kinds:
+            paths = sorted(path for path in folder.glob(f"{kind}_*.npz") if "partial" not in path.name)
+            if not paths:
+                continue
+            people = [path.stem.split("_")[1] for path in paths]
+            self.portraits[kind] = []
+            for path in paths:
+                with np.load(path, allow_pickle=False) as stored:
+                    self.portraits[kind].append({name: stored[name] for name in stored.files})
+            # A person counts by the root of the clips.
+            chance = np.array([people.count(person) ** -0.5 for person in people])
+            self.chance[kind] = chance / chance.sum()
+        if not self.portraits:
+            raise InputError(f"{folder} holds no samples", "give the data root, or the folder of an earlier run")
 
-    def batch(self, portraits: int, targets: int) -> dict[str, torch.Tensor]:
-        """Targets of one portrait lie together; mirrored half of the time; a little colour and light change."""
-        rows: dict[str, list[np.ndarray]] = {}
-        for index in self.random.choice(len(self.portraits), portraits, p=self.chance):
-            portrait = self.portraits[index]
-            mirror = self.random.random() < 0.5
-            colour = np.exp(self.random.normal(0, 0.10) + self.random.normal(0, 0.03, 3)).astype(np.float32)
-            for k in self.random.choice(len(portrait["code"]), targets, replace=len(portrait["code"]) < targets):
-                row = {
-                    "crop": portrait["crop"] / np.float32(255) * colour,
-                    "shape": portrait["shape"],
-                    "tones": portrait["tones"] * np.tile(colour, 4),
-                    "mask": portrait["mask"] / np.float32(255),
-                    "code": portrait["code"][k, :],
-                    "drawn": portrait["drawn"][k] * colour,
-                    "truth": portrait["truth"][k] * colour,
-                    "source": portrait["source"][k].astype(np.float32),
-                    "mouth": portrait["mouth"][k].astype(np.float32),
-                }
-                if mirror:
-                    row = mirrored(row)
-                for name, value in row.items():
-                    rows.setdefault(name, []).append(np.asarray(value, np.float32))
-        batch = {name: torch.from_numpy(np.stack(values)) for name, values in rows.items()}
+    def batch(self, step: int, draws: dict[str, tuple[int, int]] = DRAWS) -> dict[str, torch.Tensor]:
+        """The batch of a step; mirrored half of the time, in changed light.
+
+        By portrait (p): crop (3, 96, 120) 0..1, shape, tones. By target (n): owner (its portrait), code, drawn and
+        truth (3, 96, 120) 0..255, source, mouth, mask. Kinds with sound come first, each portrait's targets being one
+        run: mel and strange (runs, 20, 80), the run's log-mel and that of another time of its clip.
+        """
+        random = np.random.default_rng((self.seed, step))
+        still: dict[str, list[np.ndarray]] = {name: [] for name in ("crop", "shape", "tones")}
+        rows: dict[str, list[np.ndarray]] = {name: [] for name in ("owner", *MOVING)}
+        mels: dict[str, list[np.ndarray]] = {"mel": [], "strange": []}
+        for kind, (portraits, targets) in draws.items():
+            if kind not in self.portraits:
+                continue
+            for index in random.choice(len(self.portraits[kind]), portraits, p=self.chance[kind]):
+                portrait = self.portraits[kind][index]
+                light, mirror = changed_light(random), random.random() < 0.5
+                if "mel" in portrait:
+                    run = int(random.integers(len(portrait["begins"])))
+                    chosen = np.arange(RUN * run, RUN * run + targets)
+                    own, strange = sound_windows(portrait["mel"], portrait["begins"][run], random)
+                    mels["mel"].append(own)
+                    mels["strange"].append(strange)
+                else:
+                    count = len(portrait["code"])
+                    chosen = random.choice(count, targets, replace=count < targets)
+                owner = len(still["crop"])
+                for k in chosen:
+                    row = {
+                        "crop": portrait["crop"] / np.float32(255) * light,
+                        "shape": portrait["shape"],
+                        "tones": portrait["tones"] * np.tile(light[60, 60], 4),
+                        "mask": portrait["mask"] / np.float32(255),
+                        "code": portrait["code"][k],
+                        "drawn": portrait["drawn"][k] * light,
+                        "truth": portrait["truth"][k] * light,
+                        "source": portrait["source"][k].astype(np.float32),
+                        "mouth": portrait["mouth"][k].astype(np.float32),
+                    }
+                    if mirror:
+                        row = mirrored(row)
+                    for name in MOVING:
+                        rows[name].append(row[name])
+                    rows["owner"].append(np.array(owner))
+                for name, values in still.items():
+                    values.append(row[name])
+        empty = np.zeros((0, RUN * PICTURE_HOPS, 80), np.float32)
+        found = {name: np.stack(values) for name, values in (still | rows).items()}
+        found |= {name: np.stack(values) if values else empty for name, values in mels.items()}
+        batch = {
+            name: torch.from_numpy(value if name == "owner" else value.astype(np.float32))
+            for name, value in found.items()
+        }
         for name in ("crop", "drawn", "truth"):
             batch[name] = batch[name].permute(0, 3, 1, 2)
         return batch
+
+
+MOVING = ("mask", "code", "drawn", "truth", "source", "mouth")
+
+
+def changed_light(random: np.random.Generator) -> np.ndarray:
+    """Another exposure and colour, and light from one side, (96, 120, 3) factors."""
+    y, x = np.mgrid[-0.5:0.5:96j, -0.5:0.5:120j]
+    slope = np.exp(random.normal(0, 0.25) * x + random.normal(0, 0.12) * y)
+    colour = np.exp(random.normal(-0.05, 0.15) + random.normal(0, 0.03, 3))
+    return (slope[..., None] * colour).astype(np.float32)
+
+
+def sound_windows(mel: np.ndarray, begin: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Log-mel (20, 80) of the run that begins at picture `begin` of a clip, and of another time, apart from it."""
+    begins = np.arange(len(mel) // PICTURE_HOPS - RUN + 1)
+    other = random.choice(begins[np.abs(begins - begin) >= RUN])
+    first, second = (mel[PICTURE_HOPS * k : PICTURE_HOPS * (k + RUN)].astype(np.float32) for k in (begin, other))
+    return first, second
 
 
 PARTNER = mirror_points()
@@ -146,108 +227,226 @@ def loss_of(made: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def sheet(path: Path, samples: Samples, encoder: PortraitEncoder, decoder: Decoder) -> None:
-    """Portrait, closed form, corrected, truth, of a dozen samples."""
-    samples.random, kept = np.random.default_rng(5), samples.random
-    batch = samples.batch(16, 1)
-    samples.random = kept
+    """Portrait, closed form, corrected, truth, gain, of a dozen samples, twice as large."""
+    batch = samples.batch(5, {"grid": (6, RUN), "smile": (6, 1), "head": (4, 1)})
+    firsts = torch.tensor([int((batch["owner"] == k).nonzero()[0]) for k in range(len(batch["crop"]))])
     with torch.no_grad():
-        features, vector = encoder(batch["crop"], batch["shape"], batch["tones"])
-        skin, inner = decoder.textures(batch["code"], features, vector)
+        skin, inner = textures(encoder, decoder, batch)
         made = compose(batch, skin, inner)
-    rows = torch.cat([batch["crop"] * 255, batch["drawn"], made, batch["truth"], 128 + 256 * skin], 3)
+    rows = torch.cat([batch["crop"] * 255, *(x[firsts] for x in (batch["drawn"], made, batch["truth"]))], 3)
+    rows = torch.cat([rows, 128 + 256 * skin[firsts]], 3)
     grid = rows.permute(0, 2, 3, 1).numpy().clip(0, 255).astype(np.uint8)
-    left, right = np.concatenate(list(grid[:8])), np.concatenate(list(grid[8:]))
-    cv2.imwrite(str(path), np.hstack([left, right])[..., ::-1])
+    half = (len(grid) + 1) // 2
+    left, right = np.concatenate(list(grid[:half])), np.concatenate(list(grid[half:]))
+    right = np.pad(right, ((0, len(left) - len(right)), (0, 0), (0, 0)))
+    both = np.hstack([left, right])[..., ::-1]
+    cv2.imwrite(str(path), cv2.resize(both, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+
+
+def textures(
+    encoder: PortraitEncoder, decoder: Decoder, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Skin gain and interior of a batch's targets, float32; the networks in bf16."""
+    with torch.autocast("cpu", torch.bfloat16):
+        features, vector = encoder(batch["crop"], batch["shape"], batch["tones"])
+        skin, inner = decoder.textures(batch["code"], features[batch["owner"]], vector[batch["owner"]])
+    return skin.float(), inner.float()
+
+
+class Learner:
+    """Networks, adversaries, optimisers and the running average: one step at a time, saved and restored whole."""
+
+    def __init__(self, scales: Scales, plan: Plan) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.step = plan, 0
+        self.encoder, self.decoder, self.adversaries = PortraitEncoder(scales), Decoder(scales), Adversaries(scales)
+        self.both = torch.nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
+        for module in (self.both, self.adversaries):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {name: value.clone() for name, value in self.both.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.both.parameters(), plan.rate, weight_decay=0.01)
+        self.against = torch.optim.AdamW(
+            self.adversaries.parameters(), ADVERSARY_RATE, betas=(0.5, 0.99), weight_decay=0.0
+        )
+
+    def learn(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+        """One step; what the log says of it."""
+        plan = self.plan
+        torch.manual_seed(plan.seed * 1_000_003 + self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = plan.rate_at(self.step)
+        skin, inner = textures(self.encoder, self.decoder, batch)
+        made = compose(batch, skin, inner)
+        distance = loss_of(made, batch)
+        told = {"loss": float(distance.detach())}
+        (slope,) = torch.autograd.grad(distance, made, retain_graph=True)
+        if plan.adversary_weight and self.step >= plan.adversaries_from:
+            slope = slope + self.oppose(batch, made.detach(), slope, told)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward([made, 5 * (skin[..., 1:] - skin[..., :-1]).abs().mean()], [slope, None])
+        torch.nn.utils.clip_grad_norm_(self.both.parameters(), 5.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(AVERAGE, self.step / (self.step + 20))
+        for name, value in self.both.state_dict().items():
+            self.average[name].lerp_(value, 1 - decay)
+        return told
+
+    def oppose(
+        self, batch: dict[str, torch.Tensor], made: torch.Tensor, slope: torch.Tensor, told: dict[str, float]
+    ) -> torch.Tensor:
+        """Teach the adversaries; how the picture should change for them, against the distances' `slope`.
+
+        Each wish's gradient is scaled to its share of the slope's norm, whatever its own: neither side runs away.
+        """
+        touched = self.touched(batch)
+        shown = made.requires_grad_(True)
+        drawn = mouth_box(batch["truth"] + touched * (shown - batch["truth"])) / 255
+        judged = self.adversaries.judged(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, right = self.adversaries.lesson(judged, drawn.detach(), self.step)
+        self.against.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.adversaries.parameters(), 10.0)
+        self.against.step()
+        told |= {f"{name} right": value for name, value in right.items()}
+        heard = self.plan.heard(self.step)
+        total = torch.zeros_like(slope)
+        if not heard:
+            return total
+        with torch.autocast("cpu", torch.bfloat16):
+            wishes = self.adversaries.wishes(judged, drawn)
+        for name, wish in wishes.items():
+            (wanted,) = torch.autograd.grad(wish, shown, retain_graph=True)
+            norm = wanted.norm()
+            told[f"{name} wish"], told[f"{name} slope"] = float(wish.detach()), float(norm / slope.norm())
+            total += SHARES[name] * wanted * (slope.norm() / (norm + 1e-12))
+        return self.plan.adversary_weight * heard * total
+
+    def touched(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Where fine light or the light between the lips falls on the target, (n, 1, 96, 120), 0..1."""
+        skin = ride(self.decoder.around_mouth * batch["mask"][:, None], batch["source"])
+        return torch.maximum(skin, batch["mouth"][..., 0][:, None])
+
+    def save(self, path: Path) -> None:
+        parts = {
+            "model": self.both.state_dict(),
+            "average": self.average,
+            "optimiser": checkpoint.optimiser_tensors(self.optimiser, self.both),
+            "adversaries": self.adversaries.state_dict(),
+            "against": checkpoint.optimiser_tensors(self.against, self.adversaries),
+        }
+        tensors = {key: value for name, part in parts.items() for key, value in checkpoint.prefixed(name, part).items()}
+        checkpoint.save(path, tensors, {"step": self.step})
+
+    def restore(self, path: Path) -> None:
+        """Go on exactly where `save` was."""
+        tensors, facts = checkpoint.load(path)
+        self.both.load_state_dict(checkpoint.part("model", tensors))
+        self.average = {name: value.clone() for name, value in checkpoint.part("average", tensors).items()}
+        self.adversaries.load_state_dict(checkpoint.part("adversaries", tensors))
+        checkpoint.restore_optimiser(self.optimiser, self.both, checkpoint.part("optimiser", tensors))
+        checkpoint.restore_optimiser(self.against, self.adversaries, checkpoint.part("against", tensors))
+        self.step = facts["step"]
+
+    def begin(self, path: Path) -> list[str]:
+        """Start from the averaged networks of another run; the names of what they lack, which starts anew.
+
+        Its adversaries come along where it has some.
+        """
+        tensors, _ = checkpoint.load(path)
+        weights = checkpoint.part("average", tensors)
+        missing, unexpected = self.both.load_state_dict(weights, strict=False)
+        if unexpected:
+            raise InputError(f"{path} is of another network ({unexpected[0]})", "give a checkpoint of this version")
+        if against := checkpoint.part("adversaries", tensors):
+            self.adversaries.load_state_dict(against)
+        self.average = {name: value.clone() for name, value in self.both.state_dict().items()}
+        return missing
+
+
+def networks(weights: dict[str, torch.Tensor]) -> tuple[PortraitEncoder, Decoder]:
+    """Both networks with these weights, in evaluation mode."""
+    names = ("decoder.code_scale", "encoder.shape_mean", "encoder.shape_basis")
+    scales = Scales(*(weights[name] for name in names))
+    encoder, decoder = PortraitEncoder(scales), Decoder(scales)
+    torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder}).load_state_dict(weights)
+    return encoder.eval(), decoder.eval()
+
+
+def held_score(encoder: PortraitEncoder, decoder: Decoder, held: Samples, batches: int = 4) -> tuple[float, float]:
+    """Mean distance of people who were left out: as corrected, and by the closed form."""
+    made, base = [], []
+    with torch.no_grad():
+        for step in range(batches):
+            batch = held.batch(step, {"held": (4, RUN)})
+            made.append(float(loss_of(compose(batch, *textures(encoder, decoder, batch)), batch)))
+            base.append(float(loss_of(batch["drawn"], batch)))
+    return float(np.mean(made)), float(np.mean(base))
 
 
 def train(
     folder: Path,
     out: Path,
     scales: Scales,
-    minutes: float,
-    rate: float = RATE,
-    seed: int = 0,
+    plan: Plan,
+    begin: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Train for `minutes` at a rate that falls to 3 %; goes on from OUT/generator.safetensors where there is one."""
+    """Train to `plan.steps`; goes on from OUT/generator.safetensors where there is one, else from `begin`."""
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
-    samples = Samples(folder, seed)
-    encoder, decoder = PortraitEncoder(scales), Decoder(scales)
-    both = torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    both = both.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = {name: value.clone() for name, value in both.state_dict().items()}
-    optimiser = torch.optim.AdamW(both.parameters(), rate, weight_decay=0.01)
-    kept = out / "generator.safetensors"
-    step, spent = 0, 0.0
+    samples = Samples(folder, seed=plan.seed)
+    held = Samples(folder, ("held",)) if any(folder.glob("held_*.npz")) else None
+    learner, kept = Learner(scales, plan), out / "generator.safetensors"
     if kept.exists():
-        tensors, facts = checkpoint.load(kept)
-        both.load_state_dict(checkpoint.part("model", tensors))
-        average = {name: value.clone() for name, value in checkpoint.part("average", tensors).items()}
-        checkpoint.restore_optimiser(optimiser, both, checkpoint.part("optimiser", tensors))
-        step, spent = facts["step"], facts["spent_s"]
-    start, said, running, base = time.monotonic() - spent, time.monotonic(), [], []
-    while time.monotonic() - start < 60 * minutes:
-        share = (time.monotonic() - start) / (60 * minutes)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 100) * (0.5 * (1 + np.cos(np.pi * share)) * 0.97 + 0.03)
-        batch = samples.batch(PORTRAITS, TARGETS)
-        with torch.autocast("cpu", torch.bfloat16):
-            features, vector = encoder(*(batch[name][::TARGETS] for name in ("crop", "shape", "tones")))
-            features, vector = features.repeat_interleave(TARGETS, 0), vector.repeat_interleave(TARGETS, 0)
-            skin, inner = decoder.textures(batch["code"], features, vector)
-        skin, inner = skin.float(), inner.float()
-        made = compose(batch, skin, inner)
-        loss = loss_of(made, batch) + 5 * (skin[..., 1:] - skin[..., :-1]).abs().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)
-        optimiser.step()
-        step += 1
-        with torch.no_grad():
-            decay = min(0.998, step / (step + 20))
-            for name, value in both.state_dict().items():
-                average[name].lerp_(value, 1 - decay)
-            running.append(float(loss))
-            if step % 10 == 0:
-                base.append(float(loss_of(batch["drawn"], batch)))
-        if step % 100 == 0:
-            minutes_now = (time.monotonic() - start) / 60
-            say(f"step {step}, {minutes_now:.1f} min: loss {np.mean(running):.3f}, closed form {np.mean(base):.3f}")
-            running, base = [], []
-        if time.monotonic() - said > SHEET_S or time.monotonic() - start >= 60 * minutes:
-            said = time.monotonic()
-            tensors = {
-                **checkpoint.prefixed("model", both.state_dict()),
-                **checkpoint.prefixed("average", average),
-                **checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(optimiser, both)),
-            }
-            checkpoint.save(kept, tensors, {"step": step, "spent_s": time.monotonic() - start})
-            state = {name: value.clone() for name, value in both.state_dict().items()}
-            both.load_state_dict(average)
-            sheet(out / f"sheet_{step:06d}.png", samples, encoder.eval(), decoder.eval())
-            both.load_state_dict(state)
-            both.train()
+        learner.restore(kept)
+    elif begin is not None:
+        new = learner.begin(begin)
+        say(f"begun from {begin}" + (f"; new: {', '.join(new)}" if new else ""))
+    saved = drawn = time.monotonic()
+    told: dict[str, list[float]] = {}
+    while learner.step < plan.steps:
+        batch = samples.batch(learner.step)
+        for name, value in learner.learn(batch).items():
+            told.setdefault(name, []).append(value)
+        if learner.step % 10 == 0:
+            told.setdefault("closed form", []).append(float(loss_of(batch["drawn"], batch)))
+        if learner.step % 50 == 0:
+            say(f"step {learner.step}: " + ", ".join(f"{name} {np.mean(v):.3f}" for name, v in told.items()))
+            told = {}
+        now, last = time.monotonic(), learner.step == plan.steps
+        if now - saved > SAVE_S or last:
+            saved = now
+            learner.save(kept)
+        if now - drawn > SHEET_S or last:
+            drawn = now
+            encoder, decoder = networks(learner.average)
+            sheet(out / f"sheet_{learner.step:06d}.png", samples, encoder, decoder)
+            if held is not None:
+                made, base = held_score(encoder, decoder, held)
+                say(f"people left out: loss {made:.3f}, closed form {base:.3f}")
 
 
 def command(
-    data: Path, landmarks: Path, heads: Path | None, out: Path, minutes: float, say: Callable[[str], None] = print
+    data: Path,
+    landmarks: Path,
+    heads: Path | None,
+    out: Path,
+    plan: Plan,
+    begin: Path | None = None,
+    held_out: tuple[str, ...] = (),
+    say: Callable[[str], None] = print,
 ) -> None:
     """Samples, then the networks. What OUT holds already is left alone."""
     torch.set_num_threads(1)
-    for number, name in enumerate(prepare(data, landmarks, heads, out / "samples")):
+    for number, name in enumerate(prepare(data, landmarks, heads, out / "samples", held_out)):
         if number % 50 == 0:
             say(f"samples: {number} {name}")
-    train(out / "samples", out, scales_of(landmarks), minutes, say=say)
+    train(out / "samples", out, scales_of(landmarks), plan, begin, say)
 
 
 def trained(out: Path) -> tuple[PortraitEncoder, Decoder, dict]:
     """The averaged networks of a run, in evaluation mode, and the checkpoint's facts."""
     tensors, facts = checkpoint.load(out / "generator.safetensors")
-    weights = checkpoint.part("average", tensors)
-    names = ("decoder.code_scale", "encoder.shape_mean", "encoder.shape_basis")
-    scales = Scales(*(weights[name] for name in names))
-    encoder, decoder = PortraitEncoder(scales), Decoder(scales)
-    torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder}).load_state_dict(weights)
-    return encoder.eval(), decoder.eval(), facts
+    return *networks(checkpoint.part("average", tensors)), facts

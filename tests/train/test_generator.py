@@ -7,17 +7,45 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 
+from engines.card import read_card
+from engines.errors import InputError
 from engines.generator import Generator, Learned
+from engines.golden import read_golden, verify
 from engines.measure import mirror_points
+from engines.opening import open_session
 from engines.portrait import Portrait, crop_to_photo, make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.engines.test_generator import code, paint_face
-from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose
-from train.generator_data import pair_sample, write_portrait
-from train.train_generator import SHARES, Samples, mirrored
+from tests.engines.test_generator import EYES_PX, code, paint_face
+from train import checkpoint
+from train.adversaries import RUN, Adversaries, Judged
+from train.generator import (
+    CHROMA,
+    SHAPE,
+    SMOOTHEST,
+    SPEECH,
+    Decoder,
+    PortraitEncoder,
+    Scales,
+    compose,
+    mouth_region,
+)
+from train.generator_data import PICTURE_HOPS, choose_runs, pair_sample, write_portrait
+from train.generator_export import INNER_SHARE, export
+from train.train_generator import (
+    DRAWS,
+    Learner,
+    Plan,
+    Samples,
+    loss_of,
+    mirrored,
+    sound_windows,
+    train,
+    trained,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +122,26 @@ def test_training_composes_what_the_engine_composes() -> None:
     assert without.mean() > 5 * difference.mean()
 
 
+@pytest.mark.parametrize("eyes_px", [30.0, 60.0, 120.0])
+def test_fine_light_is_drawn_as_it_is_learned(eyes_px: float) -> None:
+    """Stripes as fine as the crop can hold arrive on portraits of every size, and do not alias on small ones."""
+    photo, landmarks = paint_face()
+    ratio = eyes_px / EYES_PX
+    photo = cv2.resize(photo, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    portrait = make_portrait(photo, landmarks * np.float32(ratio))
+    portrait = replace(portrait, photo=np.full_like(portrait.photo, 120))
+    motion = code(mouthSmileLeft=0.02, mouthSmileRight=0.02)
+    x = np.arange(120, dtype=np.float32)
+    skin = np.broadcast_to(0.3 * np.sin(2 * np.pi * x / 8)[None, :, None], (96, 120, 3)).copy()
+    learned = Learned(skin, np.zeros((24, 48), np.float32))
+    drawn = crop_of(Scripted(learned).draw(motion, portrait), portrait).astype(np.float32)[30:40, 20:100, 0]
+    still = crop_of(Generator().draw(motion, portrait), portrait).astype(np.float32)[30:40, 20:100, 0]
+    gain = drawn / still - 1
+    seen = np.abs(np.fft.rfft(gain, axis=1)).mean(0)  # 80 px: ten stripes
+    assert 0.6 * 0.3 * 40 < seen[8:13].max() < 1.1 * 0.3 * 40
+    assert np.delete(seen, range(7, 14)).max() < 0.3 * seen[8:13].max()
+
+
 def test_mirrors() -> None:
     random = np.random.default_rng(0)
     row = {
@@ -116,14 +164,236 @@ def test_mirrors() -> None:
         assert twice[name] == pytest.approx(value), name
 
 
-def test_kinds_have_their_shares(tmp_path: Path) -> None:
+def spoken(path: Path, portrait: Portrait, seed: int) -> None:
+    """One made-up GRID portrait: two runs whose opening goes with the loudness of the sound."""
+    random = np.random.default_rng(seed)
+    mel = random.normal(0, 1, (40 * PICTURE_HOPS, 80)).astype(np.float16)
+    begins = np.array([3, 20])
+    samples = []
+    for k in (k + step for k in begins for step in range(RUN)):
+        motion = code(jawOpen=0.1 + 0.1 * np.sin(k), mouthLowerDown=0.05)
+        truth = Scripted(Learned(np.zeros((96, 120, 3), np.float32), np.full((24, 48), -0.4, np.float32)))
+        samples.append(pair_sample(Generator(), portrait, motion, truth.draw(motion, portrait)))
+    write_portrait(path, portrait, samples, {"mel": mel, "begins": begins})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Samples of every kind, all of one painted face."""
+    out = tmp_path_factory.mktemp("samples")
     portrait = make_portrait(*paint_face())
+    for number, name in enumerate(("grid_s1_a", "grid_s1_b", "grid_s1_c", "grid_s1_d", "grid_s2_a", "held_s9_a")):
+        spoken(out / f"{name}.npz", portrait, number)
     made = [pair_sample(Generator(), portrait, code(jawOpen=0.1), portrait.photo)]
-    for name in ("grid_s1_a", "grid_s1_b", "grid_s1_c", "grid_s1_d", "grid_s2_a", "smile_1_a", "head_1_a"):
-        write_portrait(tmp_path / f"{name}.npz", portrait, made)
-    samples = Samples(tmp_path)
-    assert samples.chance.sum() == pytest.approx(1)
-    assert samples.chance[:5] == pytest.approx(SHARES["grid"] * np.array([0.5, 0.5, 0.5, 0.5, 1]) / 3)
-    assert samples.chance[5:] == pytest.approx([SHARES["head"], SHARES["smile"]])
-    batch = samples.batch(2, 3)
-    assert batch["drawn"].shape == (6, 3, 96, 120)
+    for name in ("smile_1_a", "head_1_a"):
+        write_portrait(out / f"{name}.npz", portrait, made)
+    return out
+
+
+def test_a_batch_holds_runs_with_their_sound(folder: Path) -> None:
+    samples = Samples(folder)
+    assert set(samples.portraits) == set(DRAWS)  # nobody learns from people who are held out
+    assert samples.chance["grid"] == pytest.approx(np.array([0.5, 0.5, 0.5, 0.5, 1]) / 3)
+    batch = samples.batch(0)
+    portraits = sum(count for count, _ in DRAWS.values())
+    targets = sum(count * pictures for count, pictures in DRAWS.values())
+    assert batch["crop"].shape == (portraits, 3, 96, 120)
+    assert batch["drawn"].shape == (targets, 3, 96, 120)
+    assert batch["owner"].unique().tolist() == list(range(portraits))
+    runs = DRAWS["grid"][0]
+    assert batch["mel"].shape == batch["strange"].shape == (runs, RUN * PICTURE_HOPS, 80)
+    assert not torch.equal(batch["mel"], batch["strange"])
+    jaw = batch["code"][:RUN, 0].numpy()
+    expected = [0.1 + 0.1 * np.sin(np.arange(begin, begin + RUN)) for begin in (3, 20)]
+    assert any(np.allclose(jaw, course, atol=1e-3) for course in expected)
+    again = samples.batch(0)
+    assert all(torch.equal(value, again[name]) for name, value in batch.items())
+    assert not torch.equal(samples.batch(1)["drawn"], batch["drawn"])
+
+
+def test_other_sound_is_of_another_time() -> None:
+    mel = np.arange(40 * PICTURE_HOPS)[:, None].repeat(80, 1).astype(np.float16)
+    random = np.random.default_rng(0)
+    for begin in (0, 10, 35):
+        for _ in range(20):
+            own, other = sound_windows(mel, begin, random)
+            assert own[0, 0] == begin * PICTURE_HOPS
+            assert len(own) == len(other) == RUN * PICTURE_HOPS
+            assert abs(own[0, 0] - other[0, 0]) >= RUN * PICTURE_HOPS
+
+
+def test_runs_do_not_overlap() -> None:
+    opening = np.zeros(75)
+    opening[40:60] = 0.3
+    begins = choose_runs(opening, 12, 6, np.random.default_rng(0))
+    covered = [k for begin in begins for k in range(begin, begin + RUN)]
+    assert len(begins) == 6
+    assert len(set(covered)) == len(covered) == 6 * RUN
+    assert 12 not in covered
+    assert max(covered) < 75
+    assert len(choose_runs(np.zeros(12), 6, 6, np.random.default_rng(0))) == 2
+
+
+def test_losses_tell_better_from_worse(folder: Path, scales: Scales) -> None:
+    batch = Samples(folder).batch(0)
+    assert float(loss_of(batch["truth"], batch)) == 0
+    blurred = torch.nn.functional.avg_pool2d(batch["truth"], 5, 1, 2)
+    assert float(loss_of(blurred, batch)) > 0.1
+    batch["mouth"][..., 0] = 1
+    assert float(loss_of(blurred, batch)) > float(loss_of(blurred, {**batch, "mouth": 0 * batch["mouth"]}))
+
+
+def test_distances_fall(folder: Path, scales: Scales) -> None:
+    """The truth is darker between the lips than what is drawn; that is learned within a few steps."""
+    learner, samples = Learner(scales, Plan(40, 3e-3, adversary_weight=0)), Samples(folder)
+    told = [learner.learn(samples.batch(step))["loss"] for step in range(40)]
+    assert np.mean(told[-5:]) < 0.9 * np.mean(told[:5])
+
+
+def judged_noise(scales: Scales, runs: int = 2) -> tuple[Adversaries, Judged]:
+    torch.manual_seed(0)
+    adversaries, n = Adversaries(scales), runs * RUN + 2
+    pictures = torch.rand(n, 3, 10, 12)
+    true = torch.nn.functional.interpolate(pictures, size=(80, 96), mode="bilinear")
+    mel = torch.randn(runs, RUN * PICTURE_HOPS, 80)
+    return adversaries, Judged(true, true.clone(), torch.rand(n, 1, 80, 96), torch.randn(n, SPEECH), mel, mel.flip(1))
+
+
+def test_adversaries_learn_what_is_false(scales: Scales) -> None:
+    """Speckled pictures are called false after a few lessons, and the wish is then to lose the speckle."""
+    adversaries, judged = judged_noise(scales)
+    drawn = judged.true + 0.1 * torch.randn(judged.true.shape)
+    optimiser = torch.optim.Adam(adversaries.parameters(), 1e-3, (0.5, 0.99))
+    course = []
+    for step in range(30):
+        loss, told = adversaries.lesson(judged, drawn, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        course.append(loss.item())
+    assert course[-1] < 0.7 * course[0]
+    assert told["picture"] > 0.9
+    assert set(told) == {"picture", "sequence", "synchrony"}
+    noisy, clean = (adversaries.wishes(judged, pictures) for pictures in (drawn, judged.true))
+    for name in ("picture", "features", "sequence"):
+        assert noisy[name].item() > clean[name].item(), name
+    shown = drawn.clone().requires_grad_(True)
+    (wanted,) = torch.autograd.grad(adversaries.wishes(judged, shown)["picture"], shown)
+    assert float((wanted * (drawn - judged.true)).sum()) > 0
+
+
+def test_synchrony_is_what_tells_own_from_other_sound(scales: Scales) -> None:
+    """Loud pictures with loud sound: after some lessons the own sound fits better than another's."""
+    torch.manual_seed(0)
+    adversaries, runs = Adversaries(scales), 8
+    level = torch.linspace(-1, 1, runs)
+    shape = torch.rand(1, 1, 80, 96).repeat(runs * RUN, 3, 1, 1)
+    pictures = 0.5 + 0.4 * (shape - 0.5) * level.repeat_interleave(RUN)[:, None, None, None]
+    mel = level[:, None, None].repeat(1, RUN * PICTURE_HOPS, 80)
+    n = runs * RUN
+    judged = Judged(pictures, pictures, torch.zeros(n, 1, 80, 96), torch.zeros(n, SPEECH), mel, -mel)
+    optimiser = torch.optim.Adam(adversaries.synchrony.parameters(), 1e-3)
+    for _ in range(40):
+        loss = torch.nn.functional.softplus(-adversaries.ahead(judged, judged.runs(pictures))).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    ahead = adversaries.ahead(judged, judged.runs(pictures))
+    assert (ahead > 0).float().mean().item() > 0.8
+    swapped = judged.runs(1 - pictures)  # the same sound with the opposite pictures
+    assert adversaries.ahead(judged, swapped).mean().item() < ahead.mean().item()
+
+
+def test_going_on_is_as_if_nothing_had_happened(folder: Path, scales: Scales, tmp_path: Path) -> None:
+    plan, samples = Plan(10, 1e-3, adversaries_from=-1000, seed=3), Samples(folder, seed=3)
+    whole = Learner(scales, plan)
+    for step in range(4):
+        whole.learn(samples.batch(step))
+    part = Learner(scales, plan)
+    for step in range(2):
+        part.learn(samples.batch(step))
+    part.save(tmp_path / "kept.safetensors")
+    rest = Learner(scales, plan)
+    rest.restore(tmp_path / "kept.safetensors")
+    for step in range(rest.step, 4):
+        told = rest.learn(samples.batch(step))
+    assert {"picture wish", "sequence wish", "synchrony wish", "features slope"} <= set(told)
+    for ours, theirs in ((whole.both, rest.both), (whole.adversaries, rest.adversaries)):
+        for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+            assert torch.equal(a, b), name
+    assert all(torch.equal(value, rest.average[name]) for name, value in whole.average.items())
+
+
+def test_another_run_is_begun_from_its_average(scales: Scales, tmp_path: Path) -> None:
+    first = Learner(scales, Plan(10))
+    wake(first.both)
+    first.average = {name: value + 1 for name, value in first.average.items()}
+    first.save(tmp_path / "first.safetensors")
+    second = Learner(scales, Plan(10, seed=1))
+    assert second.begin(tmp_path / "first.safetensors") == []
+    assert all(torch.equal(value, first.average[name]) for name, value in second.both.state_dict().items())
+    tensors, facts = checkpoint.load(tmp_path / "first.safetensors")
+    kept = {name: value for name, value in tensors.items() if ".fine." not in name}
+    checkpoint.save(tmp_path / "older.safetensors", kept, facts)
+    assert all(
+        name.startswith("decoder.fine.") for name in Learner(scales, Plan(10)).begin(tmp_path / "older.safetensors")
+    )
+    checkpoint.save(tmp_path / "other.safetensors", {**kept, "average.decoder.eyes": torch.zeros(1)}, facts)
+    with pytest.raises(InputError, match="another network"):
+        Learner(scales, Plan(10)).begin(tmp_path / "other.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")  # torch's exporter
+def test_training_runs_resumes_and_exports(folder: Path, scales: Scales, tmp_path: Path) -> None:
+    """The command's path on a handful of samples: log, sheet, checkpoint; the graphs say what the networks say."""
+    said: list[str] = []
+    train(folder, tmp_path, scales, Plan(2, 1e-3, adversaries_from=1), None, said.append)
+    assert any("people left out" in line for line in said)
+    assert (tmp_path / "sheet_000002.png").is_file()
+    train(folder, tmp_path, scales, Plan(3, 1e-3, adversaries_from=1), None, said.append)
+    assert checkpoint.load(tmp_path / "generator.safetensors")[1] == {"step": 3}
+    (tmp_path / "samples").symlink_to(folder)
+    export(tmp_path, tmp_path / "weights")
+    encoder, decoder, _ = trained(tmp_path)
+    decoder.inner_share = INNER_SHARE
+    for name, outputs in (("portrait_encoder", ("features", "vector")), ("generator", ("skin", "interior"))):
+        card = read_card(tmp_path / "weights" / f"{name}.card.json")
+        golden = read_golden(tmp_path / "weights" / f"{name}.golden.npz", card)
+        with open_session(tmp_path / "weights" / f"{name}.card.json") as session:
+            assert verify(session, golden).passed
+            assert set(session.outputs) == set(outputs)
+        graph = onnx.load(tmp_path / "weights" / f"{name}.onnx").graph
+        parts = {part for weight in graph.initializer for part in weight.name.split(".")}
+        assert not parts & {"picture", "sequence", "synchrony", "adversaries"}
+    with torch.no_grad():
+        inputs = [torch.from_numpy(golden.inputs[name][0]) for name in ("code", "features", "vector")]
+        for made, name in zip(decoder(*inputs), ("skin", "interior"), strict=True):
+            assert made.numpy() == pytest.approx(golden.outputs[name][0].reshape(made.shape), abs=1e-5)
+    assert encoder.training is False
+
+
+def test_no_samples_is_said(tmp_path: Path, scales: Scales) -> None:
+    with pytest.raises(InputError, match="holds no samples"):
+        train(tmp_path, tmp_path / "out", scales, Plan(1))
+
+
+def test_fine_light_has_no_colour_and_stays_around_the_mouth(scales: Scales) -> None:
+    encoder, decoder = PortraitEncoder(scales), Decoder(scales)
+    wake(encoder)
+    wake(decoder)
+    spoken_code = torch.zeros(1, len(MOTION_CHANNELS))
+    spoken_code[0, 0] = 0.2
+    with torch.no_grad():
+        features, vector = encoder(torch.rand(1, 3, 96, 120), torch.randn(1, 478, 3) * 0.05, torch.rand(1, 12))
+        skin, _ = decoder.textures(spoken_code, features, vector)
+        decoder.fine[2].weight.zero_()
+        decoder.fine[2].bias.zero_()
+        smooth, _ = decoder.textures(spoken_code, features, vector)
+    fine = skin - smooth
+    assert float(fine.abs().max()) > 1e-3
+    assert fine[:, 0] == pytest.approx(fine[:, 1], abs=1e-6)
+    region = mouth_region()
+    assert float(fine[..., region == 0].abs().max()) == 0
+    assert region[45, 60] == 1
+    assert region[0].max() == region[-1].max() == 0
+    assert float((smooth - smooth.mean(1, keepdim=True)).abs().max()) <= SMOOTHEST * CHROMA * 4 / 3
