@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
@@ -15,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from engines.errors import VoxcamError
 from engines.machine import place_numba_cache
-from realtime import clock as _clock  # noqa: F401  notes when the program started
+from realtime.interrupts import interrupts  # its clock notes when the program started
 
 COMMANDS = {
     # name: (module, function, one line of help)
@@ -35,6 +33,7 @@ OTHERS = {
     "bench": "Measure speed, delay and robustness.",
 }
 GROUP = "voxcam.commands"
+STOPPED = 130  # by Ctrl-C or SIGTERM, as shells count
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -115,15 +114,6 @@ def voxcam(
     """You speak; your photo speaks, live, as your camera. Begin with: voxcam demo"""
 
 
-interrupted = threading.Event()
-"""Set by Ctrl-C and SIGTERM. The exception alone may be lost: in a library's callback Python can only print it."""
-
-
-def _interrupt(number: int, _: object) -> None:
-    interrupted.set()
-    raise KeyboardInterrupt
-
-
 def say(message: str) -> None:
     """One line on stderr."""
     print(message, file=sys.stderr, flush=True)
@@ -136,21 +126,24 @@ def main(arguments: list[str] | None = None) -> None:
     """
     place_numba_cache()
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a photo is ours to say
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us with it ignored
+    interrupts.install()
     try:
         code = app(args=arguments, standalone_mode=False)
     except VoxcamError as error:
-        say(f"voxcam: {_one_line(error)}")
         code = error.exit_code
+        if interrupts.came and isinstance(error.__cause__, ImportError):
+            code = STOPPED  # nothing is missing: the interrupt came while it was loaded
+        else:
+            say(f"voxcam: {_one_line(error)}")
     except KeyboardInterrupt:
-        say("voxcam: stopped")
-        code = 130
+        code = STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:
         code = _other_error(error)
+    if code == STOPPED:
+        say("voxcam: stopped")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -164,12 +157,13 @@ def _other_error(error: Exception) -> int:
             say(f"voxcam: {_one_line(message)}{path}")
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
-        say("voxcam: stopped")
-        return 130
+        return STOPPED
     if type(error).__name__ == "Exit":
         return int(getattr(error, "exit_code", 0))
     if os.environ.get("VOXCAM_DEBUG"):
         raise error
+    if interrupts.came and not isinstance(error, OSError):  # what a library made of the interrupt
+        return STOPPED
     if isinstance(error, MemoryError):
         say("voxcam: out of memory: use a smaller photo")
         return 1

@@ -15,8 +15,9 @@ import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError
 from engines.spec import SPEC
-from realtime.cli import interrupted, say
+from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
+from realtime.interrupts import interrupts
 from realtime.pacer import checked_lookahead, checked_rate
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
@@ -427,7 +428,10 @@ def _run(session: LiveSession, raw: bool) -> None:
             view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
         else:
             say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")
-        while pipeline.wait(0.12) is None and not interrupted.is_set():
+        while pipeline.wait(0.12) is None:
+            if interrupts.came:  # and was swallowed
+                interrupts.heed()
+                return
             session.poll()
             if view is not None:
                 view.update(draw(pipeline, session.state))

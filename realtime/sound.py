@@ -179,7 +179,7 @@ class SoundFile:
             return [
                 f"{self.path.name} ends after {self.read_s:.1f} s of {self.seconds:.1f} s: it is cut short or damaged"
             ]
-        if self._samples and self.peak < SILENT_PEAK:
+        if self._ended and self.peak < SILENT_PEAK:  # many begin with silence
             return [f"{self.path.name} is silent: the mouth stays shut"]
         if self._clipped > CLIPPED_SHARE * self._samples * max(self.channels, 1):
             return [f"{self.path.name} is clipped (too loud when recorded): lips may follow it less well"]

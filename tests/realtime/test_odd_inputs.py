@@ -141,7 +141,7 @@ def test_paths_that_lead_to_no_photo(tmp_path: Path, place: str) -> None:
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process: exit code, stderr; no signal handlers stay behind."""
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli.interrupts, "install", lambda: None)
 
     def run_it(*arguments: str) -> tuple[int, list[str]]:
         with pytest.raises(SystemExit) as ended:
