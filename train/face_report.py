@@ -1,19 +1,15 @@
 """`voxcam train score face`: docs/reports/face, its numbers, figures and sheets, stage by stage.
 
-Every stage's result lies in report.json with the hash of what it judges (weights and drawing code). A stage whose hash
-still holds is not run again, so that a run that was cut off goes on, and a new encoder costs only the stages that hear;
-`again` is for a change of the scoring itself. Seeds are fixed.
+A stage judges weights and drawing code, so that a new encoder costs only the stages that hear. Seeds are fixed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import av
@@ -36,16 +32,16 @@ from train.face_sound import (
     at_times,
     driven_codes,
     grid_sounds,
-    heard,
     mood_changes,
-    motion_of,
     summarise_rows,
     talker_offsets,
 )
 from train.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
 from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
+from train.heard import hear, shaped_motion
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
 from train.shards import write_whole
+from train.stages import Say, hash_of, run_stages
 
 TALKERS = {"seen, s1": "s1", "unseen, s5": "s5"}
 RENDERED = 10
@@ -58,10 +54,8 @@ LONDON_SHEET = ("006", "025", "061", "087", "119", "129", "136", "142")
 WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sits before a camera
 WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
-FORMAT = 2  # of report.json: what an earlier one holds is made anew
 DRAWING = ("generator", "layers", "portrait", "dentition", "geometry", "measure", "unsmile", "landmarker")  # engines/
 HEARING = ("encoder", "shaper", "expression", "idle")
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -218,7 +212,8 @@ def rendered_sound(work: Work) -> dict:
 def moods(work: Work) -> dict:
     """Emotional voices: what they change on a portrait; and one real actress in six moods."""
     portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
-    found = {"voices": mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker), "actress": {}}
+    voices = mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker)
+    actress: dict[str, dict] = {}
     shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
     folder = work.data / "crema_d"
     for clip in crema_d(folder) if folder.is_dir() else []:
@@ -235,22 +230,22 @@ def moods(work: Work) -> dict:
             work.say(f"{clip.key}: no picture with a shut mouth, left out")
             continue
         truth = Truth.read(driven, work.landmarker, 2)
-        rows = heard(sound_of(clip.sound), work.encoder)
+        rows = hear(work.encoder, sound_of(clip.sound))
         courses = {"true motion": driven.codes}
         courses |= {
-            f"sound, {name}": driven_codes(driven, motion_of(rows, shaper, 80)) for name, shaper in shapers.items()
+            f"sound, {name}": driven_codes(driven, shaped_motion(rows, 80, shaper)) for name, shaper in shapers.items()
         }
-        found["actress"][clip.emotion or ""] = {
+        actress[clip.emotion or ""] = {
             name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
             for name, codes in courses.items()
         }
         work.say(f"moods: {clip.key}")
-    return found
+    return {"voices": voices, "actress": actress}
 
 
 def smiles(work: Work) -> dict:
     """Sharp real people: the own smile, the way back to rest, sharpness in speech."""
-    found = score_smiles(work.photos.pairs(), work.generators, work.landmarker)
+    found: dict[str, dict] = {**score_smiles(work.photos.pairs(), work.generators, work.landmarker)}
     found["sharpness"] = score_sharpness(work.canada, work.shapes, work.generators)
     return found
 
@@ -269,19 +264,17 @@ def steady(work: Work) -> dict:
     """Still regions and what lies outside the face, with a figure of flicker and sync."""
     portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
     name = work.clip_names("s5")[0]
-    rows = heard(sound_of(grid_sounds(work.data, "s5")[name].sound), work.encoder)
+    rows = hear(work.encoder, sound_of(grid_sounds(work.data, "s5")[name].sound))
     times = (np.arange(STEADY_CODES) + 0.5) / 25
-    still = at_times(motion_of(rows, Shaper(SPEC, 80, 7, idle=False, emotion="off"), 80), times)
-    alive = at_times(motion_of(rows, Shaper(SPEC, 80, 7), 80), times)
+    still = at_times(shaped_motion(rows, 80, Shaper(SPEC, 80, 7, idle=False, emotion="off")), times)
+    alive = at_times(shaped_motion(rows, 80, Shaper(SPEC, 80, 7)), times)
     driven = work.clip_of("s5", name)
-    found = {
-        "flicker": {"drawn, sharp portrait": score_flicker(portrait, still, work.judged)},
-        "outside": score_outside(portrait, alive, work.judged),
-    }
+    flicker = {"drawn, sharp portrait": score_flicker(portrait, still, work.judged)}
+    outside = score_outside(portrait, alive, work.judged)
     if driven is not None:
-        found["flicker"]["drawn, s5"] = score_flicker(driven.portrait, still, work.judged)
-        found["flicker"]["real video, s5"] = score_true_flicker(driven)
-    return found
+        flicker["drawn, s5"] = score_flicker(driven.portrait, still, work.judged)
+        flicker["real video, s5"] = score_true_flicker(driven)
+    return {"flicker": flicker, "outside": outside}
 
 
 def speed(work: Work) -> dict:
@@ -364,54 +357,26 @@ def time_draw(portrait: Portrait, generator: Generator, repeats: int = 60) -> di
 
 def made_with(work: Work, hears: bool, name: str) -> str:
     """Hash of what a stage judges: drawing code, weights, other generators' cards, number of clips."""
-    total = hashlib.sha256(f"{name} {work.clips} {sorted(work.others)}".encode())
     code = [WEIGHTS.parent / f"{module}.py" for module in (*DRAWING, *(HEARING if hears else ()))]
     weights = [path for path in sorted(WEIGHTS.iterdir()) if hears or not path.name.startswith("encoder.")]
-    for path in [*code, *weights, *work.others.values(), *([work.card] if work.card else [])]:
-        total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:16]
+    files = [*code, *weights, *work.others.values(), *([work.card] if work.card else [])]
+    return hash_of(name, str(work.clips), str(sorted(work.others)), files=files)
 
 
-def kept_stages(path: Path) -> dict[str, dict]:
-    """The stages that report.json holds, in order; {} where there is none, or one of another format."""
-    before = json.loads(path.read_text()) if path.is_file() else {}
-    found: dict[str, dict] = before.get("stages", {}) if before.get("format") == FORMAT else {}
-    return {name: found[name] for name in STAGES if name in found}
-
-
-def keep_stage(path: Path, name: str, entry: dict) -> None:
-    """Add one stage to report.json as it is now: another run may be making other stages beside this one."""
-    stages = kept_stages(path) | {name: entry}
-    ordered = {name: stages[name] for name in STAGES if name in stages}
-    write_whole(path, json.dumps({"format": FORMAT, "stages": ordered}, indent=1).encode())
+def or_missing(stage: Callable[[Work], dict], work: Work) -> dict:
+    """A stage's result, or why there is none."""
+    try:
+        return stage(work)
+    except VoxcamError as error:
+        return {"missing": str(error)}
 
 
 def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:
-    """Run the stages that are old (or those named), keep each in report.json, then write README.md and the figure."""
-    unknown = set(only or ()) - set(STAGES)
-    if unknown:
-        raise ConfigError(f"there is no stage {', '.join(sorted(unknown))}", f"one of {', '.join(STAGES)}")
-    work.out.mkdir(parents=True, exist_ok=True)
-    path = work.out / "report.json"
-    stages = kept_stages(path)
-    # Before anything runs: files that change meanwhile are not what is in memory.
+    """Run the stages that are old (or those named), then write README.md and the figure."""
     keys = {name: made_with(work, hears, name) for name, (_, hears) in STAGES.items()}
-    wanted = [name for name in STAGES if not only or name in only]
+    stages = {name: partial(or_missing, stage, work) for name, (stage, _) in STAGES.items()}
     with work.stack:
-        for name in wanted:
-            if not again and name in stages and stages[name]["made_with"] == keys[name]:
-                continue
-            start, spent = time.monotonic(), time.process_time()
-            try:
-                result = STAGES[name][0](work)
-            except VoxcamError as error:
-                result = {"missing": str(error)}
-            cpu_s = round(time.process_time() - spent, 1)
-            keep_stage(path, name, {"made_with": keys[name], "cpu_s": cpu_s, "result": result})
-            work.say(f"{name}: {cpu_s:.0f} s of one core, {time.monotonic() - start:.0f} s by the clock")
-    stages = kept_stages(path)
-    old = [name for name in stages if stages[name]["made_with"] != keys[name]]
-    results = {name: stage["result"] for name, stage in stages.items()}
+        results, old = run_stages(work.out, stages, keys, only, again, work.say)
     if "flicker" in results.get("steady", {}):
         curves = {
             f"{people}, {row}": numbers["sync"]

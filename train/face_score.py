@@ -306,7 +306,8 @@ def score_drawn(
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     result = {name: np.array(values) for name, values in found.items()}
-    made, real, static_aligned = align(np.stack(aligned)), truth.aligned[list(chosen)], truth.static[list(chosen)]
+    compared = list(chosen)
+    made, real, static_aligned = align(np.stack(aligned)), truth.aligned[compared], truth.static[compared]
     result["lmd"] = lips_apart(made, real)
     result["lmd_static"] = lips_apart(static_aligned, real)
     result["shape"], result["shape_static"] = lips_apart(made, real, True), lips_apart(static_aligned, real, True)
@@ -316,14 +317,14 @@ def score_drawn(
     )
     result["lid_lines"] = np.array(lids).mean(1)
     if driven.exact is not None and driven.lids is not None:
-        lips = [ours for _, ours in EXACT_LIPS]
-        moved = made[:, lips, :2] - static_aligned[:, lips, :2]
-        exact = driven.exact[truth.pictures[list(chosen)]]
+        points = [ours for _, ours in EXACT_LIPS]
+        moved = made[:, points, :2] - static_aligned[:, points, :2]
+        exact = driven.exact[truth.pictures[compared]]
         result["lmd_exact"] = np.linalg.norm(moved - exact, axis=-1).mean(-1)
         result["lmd_exact_static"] = np.linalg.norm(exact, axis=-1).mean(-1)
-        read = real[:, lips, :2] - static_aligned[:, lips, :2]
+        read = real[:, points, :2] - static_aligned[:, points, :2]
         result["lmd_exact_read"] = np.linalg.norm(read - exact, axis=-1).mean(-1)  # the landmarker's own error
-        result["lid_exact"] = driven.lids[truth.pictures[list(chosen)]].mean(1)
+        result["lid_exact"] = driven.lids[truth.pictures[compared]].mean(1)
     return result
 
 
@@ -332,7 +333,7 @@ def sync_lag(drawn: np.ndarray, true: np.ndarray) -> tuple[float, np.ndarray]:
 
     The peak is that of a parabola through the three best lags. NaN where a course does not move.
     """
-    lags = np.arange(-MOST_LAG, MOST_LAG + 1)
+    lags = range(-MOST_LAG, MOST_LAG + 1)
     r = np.full(len(lags), np.nan)
     for i, lag in enumerate(lags):
         a = drawn[max(0, lag) : len(drawn) + min(0, lag)]

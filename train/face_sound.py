@@ -16,6 +16,7 @@ from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import Clip, grid, noise, sound_of, speech
 from train.face_score import HEAD, MOST_LAG, Driven, Truth, align, score_drawn, summarise, sync_lag
+from train.heard import hear, shaped_motion
 from train.score_motion import with_noise
 
 CLEAN = "clean"
@@ -23,45 +24,6 @@ CONDITIONS = ((CLEAN, 80), (CLEAN, 0), ("10 dB", 80), ("10 dB", 0), ("0 dB", 80)
 LEVELS_DB = {"10 dB": 10.0, "0 dB": 0.0}
 EVERY = 3  # pictures between those compared where no course over time is needed
 MOOD_ROWS = ("browInnerUp", "browDown", "mouthSmileLeft", "mouthSmileRight", "mouthStretch", "jawOpen")
-
-
-def heard(samples: np.ndarray, encoder: Encoder) -> dict[str, np.ndarray]:
-    """Encoder outputs of a sound (n,), a row a step, silence at the end for the longest lookahead; rows by name.
-
-    motion (steps, 3, 14), phone_logits (steps, 3, 40), presence (steps, 3), emotion_logits (steps, 7), rms and snr_db
-    (steps,).
-    """
-    chunk = SPEC.chunk_samples
-    ahead = max(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
-    steps = -(-len(samples) // chunk) + ahead
-    padded = np.zeros(steps * chunk, np.float32)
-    padded[: len(samples)] = samples
-    names = ("motion", "phone_logits", "presence", "emotion_logits", "snr_db")
-    state, rows = encoder.init_state(), {name: [] for name in names}
-    for step in padded.reshape(steps, chunk):
-        code, state = encoder.step(step, state)
-        rows["motion"].append(code.motion.copy())
-        rows["phone_logits"].append(code.phone_logits.copy())
-        rows["presence"].append(code.presence[:, 0].copy())
-        rows["emotion_logits"].append(code.emotion_logits.copy())
-        rows["snr_db"].append(code.snr_db)
-    found = {name: np.stack(values) for name, values in rows.items()}
-    found["rms"] = np.sqrt((padded.reshape(steps, chunk).astype(np.float64) ** 2).mean(1))
-    return found
-
-
-def motion_of(rows: dict[str, np.ndarray], shaper: Shaper, lookahead_ms: int) -> np.ndarray:
-    """The motion course (codes, 25) that `voxcam render` would draw with this lookahead, code k at (k + .5) * 20 ms."""
-    row, ahead = SPEC.lookahead_row(lookahead_ms), SPEC.lookahead_chunks(lookahead_ms)
-    motion, _ = shaper.run(
-        rows["motion"][:, row],
-        rows["phone_logits"][:, row],
-        rows["presence"][:, row],
-        rows["emotion_logits"],
-        rows["rms"],
-        snr_db=rows["snr_db"],
-    )
-    return motion[ahead:]
 
 
 def at_times(motion: np.ndarray, times_s: np.ndarray) -> np.ndarray:
@@ -98,10 +60,10 @@ class SoundJudge:
             if condition in LEVELS_DB:
                 recording = self.noises[int(self.random.integers(len(self.noises)))]
                 sound = with_noise(samples, recording, LEVELS_DB[condition], self.random)
-            rows = heard(sound, self.encoder)
+            rows = hear(self.encoder, sound)
             for name, ms in CONDITIONS:
                 if name == condition:
-                    found[name, ms] = driven_codes(driven, motion_of(rows, self.shapers[ms], ms), offset_s)
+                    found[name, ms] = driven_codes(driven, shaped_motion(rows, ms, self.shapers[ms]), offset_s)
         return found
 
     def score(
@@ -125,7 +87,7 @@ class SoundJudge:
                 rows["closed form, clean, 80 ms"] = score_drawn(
                     driven, truth, codes, closed_form, self.landmarker, EVERY, pixels=True
                 )
-        shuffled = motion_of(heard(other, self.encoder), self.shapers[80], 80)
+        shuffled = shaped_motion(hear(self.encoder, other), 80, self.shapers[80])
         codes = driven_codes(driven, shuffled, offset_s)
         rows["another clip's sound, 80 ms"] = score_drawn(
             driven, truth, codes, with_network, self.landmarker, EVERY, pixels=True
@@ -183,8 +145,8 @@ def mood_changes(
     channels = [SPEECH_CHANNELS.index(name) for name in MOOD_ROWS]
     found: dict[str, list[dict[str, float]]] = {}
     for mood, samples in emotional_streams(data):
-        rows = heard(samples, encoder)
-        with_mood, without = motion_of(rows, auto, 80)[200:], motion_of(rows, off, 80)[200:]
+        rows = hear(encoder, samples)
+        with_mood, without = shaped_motion(rows, 80, auto)[200:], shaped_motion(rows, 80, off)[200:]
         readings = []
         for motion in (with_mood, without):
             pictures = [generator.draw(code, portrait) for code in motion[::50]]

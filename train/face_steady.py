@@ -95,7 +95,7 @@ def coded(pictures: list[np.ndarray]) -> list[np.ndarray]:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         return [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
 
 

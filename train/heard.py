@@ -19,7 +19,6 @@ import numpy as np
 from engines.encoder import Encoder, open_encoder
 from engines.shaper import Shaper
 from engines.spec import SPEC
-from train.export import export
 
 GOLDEN_CHUNKS = 50  # a second of noise: enough to tell that the engine is the checkpoint
 AHEAD = max(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
@@ -42,12 +41,10 @@ class Rows:
 
 
 def hear(encoder: Encoder, samples: np.ndarray) -> Rows:
-    """Run a sound (n,) at 16 kHz from a fresh state; an unfinished last chunk is left out."""
-    chunk = SPEC.chunk_samples
-    codes = len(samples) // chunk
-    chunks = np.zeros((codes + AHEAD, chunk), np.float32)
-    chunks[:codes] = samples[: codes * chunk].reshape(codes, chunk)
-    steps, rows = len(chunks), len(SPEC.lookaheads_ms)
+    """Run a sound (n,) at 16 kHz from a fresh state; silence fills up its last chunk."""
+    steps, rows = -(-len(samples) // SPEC.chunk_samples) + AHEAD, len(SPEC.lookaheads_ms)
+    chunks = np.zeros((steps, SPEC.chunk_samples), np.float32)
+    chunks.reshape(-1)[: len(samples)] = samples
     found = Rows(
         np.zeros((steps, rows, len(SPEC.speech_channels)), np.float32),
         np.zeros((steps, rows, len(SPEC.phones)), np.float32),
@@ -95,6 +92,8 @@ def plain_shaper(lookahead_ms: int) -> Shaper:
 @contextmanager
 def open_checkpoint(checkpoint: Path, gain: np.ndarray | None = None) -> Iterator[Encoder]:
     """A checkpoint as the engine that it would be shipped as, in a folder that is gone afterwards."""
+    from train.export import export  # what only plays an engine needs no torch
+
     with tempfile.TemporaryDirectory() as folder:
         golden = 0.1 * np.random.default_rng(0).standard_normal(GOLDEN_CHUNKS * SPEC.chunk_samples)
         export(checkpoint, Path(folder), golden.astype(np.float32), {}, gain)

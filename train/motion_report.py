@@ -1,27 +1,23 @@
-"""`voxcam train score motion`: docs/reports/motion, part by part, the encoder's motion beside what the user sees.
+"""`voxcam train score motion`: docs/reports/motion, stage by stage, the encoder's motion beside what the user sees.
 
-Every part's result lies in report.json with the hash of what it judges (checkpoint, gain, the laws' code). A part whose
-hash still holds is not run again, so that a run that was cut off goes on; `again` is for a change of the scoring.
-"Shaped" is the encoder's motion after the laws (engines/shaper.py), step by step through the exported engine, without
-idle life and emotion.
+A stage judges the checkpoint, the gain and the laws' code. "Shaped" is the encoder's motion after the laws
+(engines/shaper.py), step by step through the exported engine, without idle life and emotion.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from engines.card import WEIGHTS
 from engines.encoder import Encoder
-from engines.errors import ConfigError
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train import motion_markdown
@@ -46,7 +42,8 @@ from train.score_motion import (
     takes,
     with_noise,
 )
-from train.shards import read_shards, write_whole
+from train.shards import read_shards
+from train.stages import Say, hash_of, run_stages
 
 KINDS = {"encoder": encoder_motion, "shaped": shaped_motion}
 LOOKAHEADS_MS = SPEC.lookaheads_ms
@@ -55,13 +52,12 @@ STRETCH = SPEECH_CHANNELS.index("mouthStretch")
 SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
 LAWS = ("shaper.py", "expression.py")
-Say = Callable[[str], None]
 Three = list[float]
 
 
 @dataclass
 class Work:
-    """What the parts share; made when first asked for."""
+    """What the stages share; made when first asked for."""
 
     checkpoint: Path
     data: Path
@@ -142,7 +138,7 @@ def three(of: Callable[[int], float]) -> Three:
     return [round(float(of(ms)), 4) for ms in LOOKAHEADS_MS]
 
 
-# ---- parts: Work -> what report.json keeps ----
+# ---- stages: Work -> what report.json keeps ----
 
 
 def r_row(rows: list[Rows], group: list[Take], kind: str, channel: int = OPEN, words: bool = True) -> Three:
@@ -475,7 +471,7 @@ def spent_ms(step: Callable[[], None], steps: int) -> dict[str, float]:
     return {"mean": float(np.mean(spent)), "p50": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}
 
 
-PARTS: dict[str, Callable[[Work], dict]] = {
+STAGES: dict[str, Callable[[Work], dict]] = {
     "opening": opening,
     "beside": beside,
     "labeller": labeller,
@@ -492,45 +488,26 @@ WITHOUT_ENCODER = ("beside", "labeller")
 
 
 def made_with(work: Work, name: str) -> str:
-    """Hash of what a part judges."""
-    total = hashlib.sha256(f"{name} {work.seed}".encode())
+    """Hash of what a stage judges."""
     paths: list[Path] = []
+    gain = b""
     if name not in WITHOUT_ENCODER:
         paths = [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
-        total.update(b"" if work.gain is None else np.asarray(work.gain, np.float32).tobytes())
+        gain = b"" if work.gain is None else np.asarray(work.gain, np.float32).tobytes()
     if name == "others":
         paths += [path for _, path in sorted(work.others.items())]
-    for path in paths:
-        total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:16]
+    return hash_of(name, str(work.seed), files=paths, more=gain)
 
 
 def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:
-    """Run the parts that are old (or those named), write report.json after each, then README.md and figures."""
-    unknown = set(only or ()) - set(PARTS)
-    if unknown:
-        raise ConfigError(f"there is no part {', '.join(sorted(unknown))}", f"one of {', '.join(PARTS)}")
+    """Run the stages that are old (or those named), then write README.md and the figures."""
     from train.export import encoder_of
 
-    work.out.mkdir(parents=True, exist_ok=True)
-    kept = work.out / "report.json"
-    parts: dict[str, dict] = json.loads(kept.read_text()).get("parts", {}) if kept.is_file() else {}
-    facts = {"steps": encoder_of(work.checkpoint)[1]["steps"], "clips": {}, "lookaheads_ms": list(LOOKAHEADS_MS)}
+    facts: dict[str, object] = {"steps": encoder_of(work.checkpoint)[1]["steps"], "lookaheads_ms": list(LOOKAHEADS_MS)}
     facts["clips"] = {people: len(group) for people, group in work.people.items()}
+    stages = {name: partial(stage, work) for name, stage in STAGES.items()}
+    keys = {name: made_with(work, name) if name != "others" or work.others else None for name in STAGES}
     with work.stack:
-        for name, part in PARTS.items():
-            key = made_with(work, name)
-            current = name in parts and parts[name]["made_with"] == key
-            if (only and name not in only) or (current and not again) or (name == "others" and not work.others):
-                continue
-            start = time.monotonic()
-            result = part(work)
-            parts[name] = {"made_with": key, "seconds": round(time.monotonic() - start, 1), "result": result}
-            parts = {each: parts[each] for each in PARTS if each in parts}
-            write_whole(kept, json.dumps({"facts": facts, "parts": parts}, indent=1).encode())
-            work.say(f"{name}: {parts[name]['seconds']:.0f} s")
-    judged = [name for name in parts if name != "others" or work.others]
-    old = [name for name in judged if parts[name]["made_with"] != made_with(work, name)]
-    results = {name: part["result"] for name, part in parts.items()}
+        results, old = run_stages(work.out, stages, keys, only, again, work.say, facts)
     motion_markdown.write(facts, results, old, work.out)
     return results

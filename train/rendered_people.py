@@ -147,7 +147,8 @@ def render_talker(heads: ModuleType, renderer, seed: int, clip: Clip, landmarker
 def rendered_talkers(cache: Path, renderer: Path | None, data: Path, count: int) -> list[RenderedTalker]:
     """The first `count` test people, rendered where they are not in `cache` yet; [] where there is no renderer."""
     cache.mkdir(parents=True, exist_ok=True)
-    found, heads, drawing = [], None, None
+    found: list[RenderedTalker] = []
+    heads, drawing = None, None
     with Landmarker() as landmarker:
         for number, clip in enumerate(utterances(data, count)):
             path = cache / f"talker_{FIRST_SEED + number}.npz"

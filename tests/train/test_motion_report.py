@@ -33,7 +33,7 @@ def take(seed: int, waits_open: float = 0.0) -> Take:
 
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> motion_report.Work:
-    """Two parts that count their runs, a checkpoint that is a file."""
+    """Two stages that count their runs, a checkpoint that is a file."""
     checkpoint = tmp_path / "last.safetensors"
     checkpoint.write_bytes(b"one")
     monkeypatch.setattr("train.export.encoder_of", lambda path: (None, {"steps": 1}))
@@ -47,7 +47,7 @@ def work(tmp_path, monkeypatch) -> motion_report.Work:
 
         return run
 
-    monkeypatch.setattr(motion_report, "PARTS", {"rest": part("rest"), "beside": part("beside")})
+    monkeypatch.setattr(motion_report, "STAGES", {"rest": part("rest"), "beside": part("beside")})
     work = motion_report.Work(checkpoint, tmp_path, tmp_path, tmp_path, tmp_path / "out", say=lambda text: None)
     work.__dict__["people"] = {"unseen": [], "seen": []}
     work.__dict__["runs"] = runs
@@ -68,21 +68,21 @@ def test_only_what_is_old_runs_again(work) -> None:
     motion_report.report(work, again=True)
     assert (runs["rest"], runs["beside"]) == (3, 2)
     kept = json.loads((work.out / "report.json").read_text())
-    assert kept["parts"]["rest"]["result"] == {"value": 3}
+    assert kept["stages"]["rest"]["result"] == {"value": 3}
 
 
 def test_what_was_done_before_a_failure_is_kept(work, monkeypatch) -> None:
     def fails(work):
         raise RuntimeError("cut off")
 
-    monkeypatch.setitem(motion_report.PARTS, "beside", fails)
+    monkeypatch.setitem(motion_report.STAGES, "beside", fails)
     with pytest.raises(RuntimeError):
         motion_report.report(work)
-    assert list(json.loads((work.out / "report.json").read_text())["parts"]) == ["rest"]
+    assert list(json.loads((work.out / "report.json").read_text())["stages"]) == ["rest"]
 
 
-def test_an_unknown_part_is_told(work) -> None:
-    with pytest.raises(ConfigError, match="no part widths"):
+def test_an_unknown_stage_is_told(work) -> None:
+    with pytest.raises(ConfigError, match="no stage widths"):
         motion_report.report(work, only=["widths"])
 
 

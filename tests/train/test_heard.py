@@ -1,0 +1,27 @@
+"""Sounds through the shipped engine, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.encoder import open_encoder
+from engines.shaper import Shaper
+from engines.spec import SPEC
+from train.heard import AHEAD, encoder_motion, hear, shaped_motion
+
+
+def test_silence_fills_up_the_last_chunk() -> None:
+    draw = np.random.default_rng(3)
+    samples = (0.05 * draw.standard_normal(10 * SPEC.chunk_samples + 7)).astype(np.float32)
+    encoder = open_encoder()
+    try:
+        rows = hear(encoder, samples)
+        padded = hear(encoder, np.pad(samples, (0, SPEC.chunk_samples - 7)))
+    finally:
+        encoder.close()
+    assert (rows.codes, len(rows.motion)) == (11, 11 + AHEAD)
+    assert np.array_equal(rows.motion, padded.motion)
+    assert np.allclose(rows.rms[:10], np.sqrt((samples[:3200].reshape(10, -1).astype(float) ** 2).mean(1)))
+    for ms in SPEC.lookaheads_ms:
+        assert encoder_motion(rows, ms).shape == (11, 14)
+        assert np.array_equal(shaped_motion(rows, ms), shaped_motion(padded, ms, Shaper(SPEC, ms, idle=False)))
