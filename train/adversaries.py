@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -19,8 +20,12 @@ from train.generator import SPEECH, Scales, convolution
 BOX = (slice(8, 88), slice(12, 108))  # rows and columns of the crop: the mouth box of train/face_score.py
 RUN = 5  # pictures of a sequence: 0.2 s
 GRAIN = 2 / 255  # noise added to sequences, true and drawn: a camera's own noise is no movement
-R1_EVERY, R1_WEIGHT = 4, 0.02  # Mescheder, Geiger & Nowozin 2018, on the true pictures
+OTHERS = 6  # other times of a clip that a run's sound is told from
+R1_EVERY, R1_WEIGHT = 8, 0.02  # Mescheder, Geiger & Nowozin 2018, on the true pictures
 ADVERSARY_RATE = 1e-3
+SKILL_MEMORY = 0.98
+FEATURES_WEIGHT = 10.0  # of the distance of the picture critic's features, against its verdict
+NAMES = ("picture", "sequence", "synchrony")
 
 
 def halving(*channels: int) -> nn.ModuleList:
@@ -80,7 +85,7 @@ class SequenceCritic(nn.Module):
 
 
 class SynchronyCritic(nn.Module):
-    """How well RUN pictures (r, RUN, 3, 80, 96) and log-mel (r, 20, 80) of the same 0.2 s fit: (r,)."""
+    """How well RUN pictures (r, RUN, 3, 80, 96) fit each of several log-mels of 0.2 s (r, m, 20, 80): (r, m)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,8 +100,9 @@ class SynchronyCritic(nn.Module):
         x = 4 * (grey - grey.mean((2, 3), keepdim=True))  # light says nothing
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
-        y = F.leaky_relu(self.hops(F.leaky_relu(self.bands(mel.transpose(1, 2)), 0.2)), 0.2)
-        return (self.seen(x.flatten(1)) * self.heard(y.flatten(1))).sum(1) / 64**0.5
+        y = F.leaky_relu(self.bands(mel.flatten(0, 1).transpose(1, 2)), 0.2)
+        y = self.heard(F.leaky_relu(self.hops(y), 0.2).flatten(1)).unflatten(0, mel.shape[:2])
+        return (self.seen(x.flatten(1))[:, None] * y).sum(2) / 64**0.5
 
 
 def blurred(pictures: torch.Tensor, size: int) -> torch.Tensor:
@@ -119,7 +125,7 @@ class Judged:
     cover: torch.Tensor  # (n, 1, 80, 96)
     code: torch.Tensor  # (n, 14), in deviations
     mel: torch.Tensor  # (runs, 20, 80) of the same time
-    strange: torch.Tensor  # (runs, 20, 80) of another time of the same clip
+    strange: torch.Tensor  # (runs, OTHERS, 20, 80) of other times of the same clip
 
     def runs(self, pictures: torch.Tensor) -> torch.Tensor:
         """The sequences among pictures (n, ...): (runs, RUN, ...)."""
@@ -128,13 +134,18 @@ class Judged:
 
 
 class Adversaries(nn.Module):
-    """All three, what they learn by and what they tell the generator."""
+    """All three, what they learn by and what they tell the generator.
+
+    skill (3,): how much better than chance each has been of late, 0..1; it is listened to as far as that.
+    """
 
     code_scale: torch.Tensor
+    skill: torch.Tensor
 
     def __init__(self, scales: Scales) -> None:
         super().__init__()
         self.register_buffer("code_scale", scales.code_scale.clone())
+        self.register_buffer("skill", torch.zeros(len(NAMES)))
         self.picture, self.sequence, self.synchrony = PictureCritic(), SequenceCritic(), SynchronyCritic()
 
     def judged(self, batch: dict[str, torch.Tensor]) -> Judged:
@@ -148,11 +159,11 @@ class Adversaries(nn.Module):
         )
 
     def lesson(self, judged: Judged, drawn: torch.Tensor, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """Loss of the adversaries: hinge for pictures and sequences, matched against shifted sound; R1 now and then.
+        """Loss of the adversaries: hinge for pictures and sequences, own sound among others; R1 now and then.
 
-        drawn (n, 3, 80, 96), detached. Also what the log says: shares of true and drawn called right, true pairs known.
+        drawn (n, 3, 80, 96), detached. Also the share that each had right: of true and drawn, or of pairs of sounds.
         """
-        n, told = len(drawn), {}
+        n, right = len(drawn), {}
         both = torch.cat([judged.true, drawn])
         penalised = step % R1_EVERY == 0
         if penalised:
@@ -161,31 +172,29 @@ class Adversaries(nn.Module):
         verdicts, _ = self.picture(both, *twice)
         loss = both.new_zeros(())
         if penalised:
-            (slope,) = torch.autograd.grad(
-                sum(v[:n].float().mean((1, 2, 3)).sum() for v in verdicts), both, create_graph=True
-            )
+            opinion = sum(v[:n].float().mean((1, 2, 3)).sum() for v in verdicts)
+            (slope,) = torch.autograd.grad(opinion, both, create_graph=True)
             loss = loss + R1_EVERY * R1_WEIGHT * (slope**2).sum((1, 2, 3))[:n].mean()
         for verdict in verdicts:
-            true, false = verdict.float().chunk(2)
-            loss = loss + F.relu(1 - true).mean() + F.relu(1 + false).mean()
-        told["picture"] = ((true > 0).float().mean() + (false < 0).float().mean()).item() / 2
+            loss = loss + hinge(verdict)
+        right["picture"] = float(np.mean([share_right(verdict) for verdict in verdicts]))
         if len(judged.mel):
             seen = judged.runs(judged.true), judged.runs(drawn)
             codes = judged.runs(judged.code)
-            verdict = self.sequence(grained(torch.cat(seen)), torch.cat([codes, codes])).float()
-            true, false = verdict.chunk(2)
-            loss = loss + F.relu(1 - true).mean() + F.relu(1 + false).mean()
-            told["sequence"] = ((true > 0).float().mean() + (false < 0).float().mean()).item() / 2
-            ahead = self.ahead(judged, seen[0])
-            loss = loss + F.softplus(-ahead).mean()
-            told["synchrony"] = (ahead > 0).float().mean().item()
-        return loss, told
+            verdict = self.sequence(grained(torch.cat(seen)), torch.cat([codes, codes]))
+            loss = loss + hinge(verdict)
+            right["sequence"] = share_right(verdict)
+            fits = self.fits(judged, seen[0])
+            loss = loss - F.log_softmax(fits, 1)[:, 0].mean()
+            right["synchrony"] = (fits[:, :1] > fits[:, 1:]).float().mean().item()
+        for k, name in enumerate(NAMES):
+            if name in right:
+                self.skill[k].lerp_(torch.tensor(max(0.0, 2 * right[name] - 1)), 1 - SKILL_MEMORY)
+        return loss, right
 
-    def ahead(self, judged: Judged, pictures: torch.Tensor) -> torch.Tensor:
-        """By how much sequences (runs, RUN, 3, 80, 96) fit their own sound better than another: (runs,)."""
-        twice = torch.cat([pictures, pictures])
-        own, other = self.synchrony(grained(twice), torch.cat([judged.mel, judged.strange])).float().chunk(2)
-        return own - other
+    def fits(self, judged: Judged, pictures: torch.Tensor) -> torch.Tensor:
+        """How well sequences (runs, RUN, 3, 80, 96) fit their own sound and others: (runs, 1 + OTHERS)."""
+        return self.synchrony(grained(pictures), torch.cat([judged.mel[:, None], judged.strange], 1)).float()
 
     def wishes(self, judged: Judged, drawn: torch.Tensor) -> dict[str, torch.Tensor]:
         """Losses of the generator by adversary: to be taken for true, in features too; to fit the sound it speaks to.
@@ -195,13 +204,25 @@ class Adversaries(nn.Module):
         verdicts, seen = self.picture(drawn, judged.portrait, judged.cover, judged.code)
         with torch.no_grad():
             _, aim = self.picture(judged.true, judged.portrait, judged.cover, judged.code)
-        found = {"picture": -sum(v.float().mean() for v in verdicts)}
-        found["features"] = sum((a.float() - b.float()).abs().mean() for a, b in zip(seen, aim, strict=True))
+        apart = sum((a.float() - b.float()).abs().mean() for a, b in zip(seen, aim, strict=True))
+        found = {"picture": FEATURES_WEIGHT * apart - sum(v.float().mean() for v in verdicts)}
         if len(judged.mel):
             pictures = judged.runs(drawn)
             found["sequence"] = -self.sequence(grained(pictures), judged.runs(judged.code)).float().mean()
-            found["synchrony"] = F.softplus(-self.ahead(judged, pictures)).mean()
+            found["synchrony"] = -F.log_softmax(self.fits(judged, pictures), 1)[:, 0].mean()
         return found
+
+
+def hinge(verdict: torch.Tensor) -> torch.Tensor:
+    """Loss of a critic whose batch holds the true ones first, then as many drawn ones."""
+    true, false = verdict.float().chunk(2)
+    return F.relu(1 - true).mean() + F.relu(1 + false).mean()
+
+
+def share_right(verdict: torch.Tensor) -> float:
+    """Share of such verdicts that are right; .5 is chance."""
+    true, false = verdict.detach().chunk(2)
+    return ((true > 0).float().mean() + (false < 0).float().mean()).item() / 2
 
 
 def grained(pictures: torch.Tensor) -> torch.Tensor:

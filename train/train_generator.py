@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from engines.errors import InputError
 from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from train import checkpoint
-from train.adversaries import ADVERSARY_RATE, RUN, Adversaries, mouth_box
+from train.adversaries import ADVERSARY_RATE, NAMES, OTHERS, RUN, Adversaries, mouth_box
 from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose, ride
 from train.generator_data import PICTURE_HOPS, prepare
 from train.geometry import mirror_channels, smile_pairs
@@ -28,8 +28,8 @@ from train.geometry import mirror_channels, smile_pairs
 DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portraits of a kind, pictures of each
 SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
 CROP_TOP_ROWS = 20  # rows above the nostrils count little
-ALONE_STEPS, FADE_STEPS = 100, 300  # the adversaries learn before they are heard, then fade in
-SHARES = {"picture": 0.6, "features": 0.6, "sequence": 0.3, "synchrony": 0.3}  # of the adversaries' weight
+SHARES = {"picture": 1.0, "sequence": 0.4, "synchrony": 0.4}  # of the adversaries' weight, by skill
+UNKNOWN = 0.2  # share of what is known of a person that a batch does without: nobody is to be learned by heart
 AVERAGE = 0.998
 
 
@@ -37,7 +37,7 @@ AVERAGE = 0.998
 class Plan:
     """One run. The rate falls to 3 % over `steps`; adversaries take part from step `adversaries_from` on.
 
-    adversary_weight: norm of the adversaries' gradient in the picture against that of the distances; 0: there are none.
+    adversary_weight: norm of an unfailing critic's gradient in the picture against the distances'; 0: there are none.
     """
 
     steps: int
@@ -45,10 +45,6 @@ class Plan:
     adversaries_from: int = 0
     adversary_weight: float = 0.5
     seed: int = 0
-
-    def heard(self, step: int) -> float:
-        """How much the adversaries are listened to at a step, 0..1 of their weight."""
-        return min(1.0, max(0.0, (step - self.adversaries_from - ALONE_STEPS) / FADE_STEPS))
 
     def rate_at(self, step: int) -> float:
         falling = 0.5 * (1 + np.cos(np.pi * min(1.0, step / self.steps)))
@@ -114,7 +110,7 @@ class Samples:
 
         By portrait (p): crop (3, 96, 120) 0..1, shape, tones. By target (n): owner (its portrait), code, drawn and
         truth (3, 96, 120) 0..255, source, mouth, mask. Kinds with sound come first, each portrait's targets being one
-        run: mel and strange (runs, 20, 80), the run's log-mel and that of another time of its clip.
+        run: mel (runs, 20, 80), its log-mel, and strange (runs, OTHERS, 20, 80), those of other times of its clip.
         """
         random = np.random.default_rng((self.seed, step))
         still: dict[str, list[np.ndarray]] = {name: [] for name in ("crop", "shape", "tones")}
@@ -155,9 +151,11 @@ class Samples:
                     rows["owner"].append(np.array(owner))
                 for name, values in still.items():
                     values.append(row[name])
-        empty = np.zeros((0, RUN * PICTURE_HOPS, 80), np.float32)
         found = {name: np.stack(values) for name, values in (still | rows).items()}
-        found |= {name: np.stack(values) if values else empty for name, values in mels.items()}
+        if mels["mel"]:
+            found |= {name: np.stack(values) for name, values in mels.items()}
+        else:
+            found |= {"mel": np.zeros((0, RUN * PICTURE_HOPS, 80)), "strange": np.zeros((0, OTHERS, 1, 80))}
         batch = {
             name: torch.from_numpy(value if name == "owner" else value.astype(np.float32))
             for name, value in found.items()
@@ -179,11 +177,11 @@ def changed_light(random: np.random.Generator) -> np.ndarray:
 
 
 def sound_windows(mel: np.ndarray, begin: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Log-mel (20, 80) of the run that begins at picture `begin` of a clip, and of another time, apart from it."""
+    """Log-mel (20, 80) of the run that begins at picture `begin` of a clip, and of OTHERS times apart from it."""
     begins = np.arange(len(mel) // PICTURE_HOPS - RUN + 1)
-    other = random.choice(begins[np.abs(begins - begin) >= RUN])
-    first, second = (mel[PICTURE_HOPS * k : PICTURE_HOPS * (k + RUN)].astype(np.float32) for k in (begin, other))
-    return first, second
+    others = random.choice(begins[np.abs(begins - begin) >= RUN], OTHERS)
+    windows = [mel[PICTURE_HOPS * k : PICTURE_HOPS * (k + RUN)].astype(np.float32) for k in (begin, *others)]
+    return windows[0], np.stack(windows[1:])
 
 
 PARTNER = mirror_points()
@@ -249,6 +247,8 @@ def textures(
     """Skin gain and interior of a batch's targets, float32; the networks in bf16."""
     with torch.autocast("cpu", torch.bfloat16):
         features, vector = encoder(batch["crop"], batch["shape"], batch["tones"])
+        features = F.dropout2d(features, UNKNOWN / 2, encoder.training)
+        vector = F.dropout(vector, UNKNOWN, encoder.training)
         skin, inner = decoder.textures(batch["code"], features[batch["owner"]], vector[batch["owner"]])
     return skin.float(), inner.float()
 
@@ -297,7 +297,8 @@ class Learner:
     ) -> torch.Tensor:
         """Teach the adversaries; how the picture should change for them, against the distances' `slope`.
 
-        Each wish's gradient is scaled to its share of the slope's norm, whatever its own: neither side runs away.
+        Each wish's gradient is scaled to a share of the slope's norm, whatever its own, and by the adversary's skill:
+        who knows nothing is not listened to, and neither side runs away.
         """
         touched = self.touched(batch)
         shown = made.requires_grad_(True)
@@ -310,18 +311,17 @@ class Learner:
         torch.nn.utils.clip_grad_norm_(self.adversaries.parameters(), 10.0)
         self.against.step()
         told |= {f"{name} right": value for name, value in right.items()}
-        heard = self.plan.heard(self.step)
         total = torch.zeros_like(slope)
-        if not heard:
-            return total
         with torch.autocast("cpu", torch.bfloat16):
             wishes = self.adversaries.wishes(judged, drawn)
-        for name, wish in wishes.items():
-            (wanted,) = torch.autograd.grad(wish, shown, retain_graph=True)
+        for name, skill in zip(NAMES, self.adversaries.skill.tolist(), strict=True):
+            if name not in wishes:
+                continue
+            (wanted,) = torch.autograd.grad(wishes[name], shown, retain_graph=True)
             norm = wanted.norm()
-            told[f"{name} wish"], told[f"{name} slope"] = float(wish.detach()), float(norm / slope.norm())
-            total += SHARES[name] * wanted * (slope.norm() / (norm + 1e-12))
-        return self.plan.adversary_weight * heard * total
+            told[f"{name} wish"], told[f"{name} slope"] = wishes[name].item(), float(norm / slope.norm())
+            total += SHARES[name] * skill * wanted * (slope.norm() / (norm + 1e-12))
+        return self.plan.adversary_weight * total
 
     def touched(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Where fine light or the light between the lips falls on the target, (n, 1, 96, 120), 0..1."""
