@@ -64,6 +64,11 @@ def write_stage1(report: dict, out: Path) -> None:
         f"The words alone, as shares of the true phones in a clip, tell who speaks in {words['linear']:.3f} "
         f"({words['mlp']:.3f}) of the clips (chance {words['chance']:.3f}): each set has its own sentences.\n"
     )
+    levels = report["SNR from the levels of whole clips, R2"]
+    parts.append(
+        f"The SNR, read from the levels of the whole clip, its end included, by boosted trees: R2 {levels:.3f}. Much "
+        "of the noise comes and goes, and what has not been heard yet can't be told.\n"
+    )
     parts.append("How far the best factor is above the second best, as a share of what it is above chance:\n")
     parts.append(markdown_table(("label", "gap"), report["gaps"].items()))
     parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")

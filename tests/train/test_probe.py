@@ -84,6 +84,7 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
         "phones": probe.phones_report(encoder, val),
         "factors": table,
         "speaker from the true phones": probe.words_tell(val),
+        "SNR from the levels of whole clips, R2": probe.levels_tell(train, val),
         "gaps": probe.gaps(table),
         "swap": probe.swap_report(untaught, val, pairs=4),
         "SIL when nobody speaks, 0 and 80 ms": probe.silence_report(encoder, val),
@@ -91,6 +92,7 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
         "others": {},
     }
     report["others"]["cut short"] = {name: report[name] for name in ("steps", "phones", "factors", "swap")}
+    assert report["SNR from the levels of whole clips, R2"] > 0.5  # steady noise under even tones is easily told
     reports.write_stage1(report, tmp_path / "stage1")
     text = (tmp_path / "stage1" / "README.md").read_text()
     assert "phones" in text
