@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.errors import DeviceError
 from realtime.clock import NS, Clock, SystemClock
-from realtime.microphone import find_device, import_sounddevice
+from realtime.microphone import STREAMS, find_device, import_sounddevice
 from realtime.resampler import VariableResampler
 from realtime.sample_ring import SampleRing
 from realtime.sound import to_mono
@@ -28,7 +28,8 @@ RESETTLE_NS = 10_000_000  # a delay or a capture time that changes by so much at
 FADE_SAMPLES = 192  # a jump is a short cross-fade, not a click
 RING_S = 3.0
 LATENCY_S = 0.02  # "low" is 9 ms on PulseAudio, which underruns on a busy machine; sound waits longer than this anyway
-PACE_S, SLOW = 5.0, 0.9  # an output that takes less than this share of its rate for so long loses sound
+PACE_S, SLOW = 5.0, 0.9  # an output that takes less than this share of its rate, twice for so long, loses sound
+MOST_LOOKS = 64  # between two scans for a lost output: each is a short gap in the microphone's sound
 
 
 class DelayLine:
@@ -177,8 +178,14 @@ class AudioOut:
         self.pulls = 0
         self.samples = 0
         self.tell: Callable[[str], None] = lambda message: None
-        self._pulls_seen = -1
+        self.prepare: Callable[[], object] = lambda: None  # before it is opened; may raise DeviceError
+        self._pulls_seen = 0
+        self._opened_anew = False  # since `revive` last looked
+        self._lost = False
+        self._scans_seen = 0
+        self._looks_to_scan, self._looks_between = 1, 1
         self._pace_from: tuple[int, int] | None = None  # (time, samples taken)
+        self._slow_windows = 0
         self._told_slow = False
         self.latency_ns = 0
         self.ahead_ns = 0  # what the newest callback was told
@@ -200,15 +207,23 @@ class AudioOut:
         out[:] = mono[:, None]
 
     def __enter__(self) -> AudioOut:
-        self.resume()
+        STREAMS.add(self)
+        try:
+            with STREAMS.lock:
+                self.resume()
+        except BaseException:
+            STREAMS.remove(self)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        STREAMS.remove(self)  # from now on no scan opens it again
         self.suspend()
 
     def resume(self) -> None:
         """Open and start the output; DeviceError when that cannot be."""
         sd = self._sd
+        self.prepare()
         self._number, _ = find_device(self._wanted, "output")
         try:
             self._stream = sd.OutputStream(
@@ -220,9 +235,9 @@ class AudioOut:
                 latency=LATENCY_S,
                 callback=self._callback,
             )
-            self._pace_from = None
             self.latency_ns = round(float(self._stream.latency) * NS)
             self._stream.start()
+            self._opened_anew = True
         except (sd.PortAudioError, ValueError, OSError) as error:
             self.suspend()
             raise DeviceError(f"the sound output {self.name!r} cannot be opened ({error})", "voxcam devices") from error
@@ -230,21 +245,43 @@ class AudioOut:
     def suspend(self) -> None:
         """Close the output; `resume` opens it again."""
         stream, self._stream = self._stream, None
+        self._pace_from, self._slow_windows = None, 0
         if stream is not None:
             stream.abort(ignore_errors=True)
             stream.close(ignore_errors=True)
 
-    def revive(self, wanted: bool = False) -> None:
-        """Called about once a second: opens the output again when it has stopped asking for sound, or when `wanted`."""
-        self._watch_pace()
-        stalled, self._pulls_seen = self.pulls == self._pulls_seen, self.pulls
-        if not (stalled or wanted):
+    def revive(self) -> None:
+        """Called about once a second: opens the output again when it has stopped asking for sound."""
+        if self.pulls != self._pulls_seen:
+            self._pulls_seen = self.pulls
+            if self._lost:
+                self._lost, self._looks_to_scan, self._looks_between = False, 1, 1
+                self.tell(f"{self.name} is back")
+            self._watch_pace()
             return
-        self.suspend()
-        try:
-            self.resume()
-        except DeviceError:
-            return  # still away; the next try comes
+        with STREAMS.lock:
+            if self._opened_anew:  # it may need a moment
+                self._opened_anew = False
+                return
+            self.suspend()
+            try:
+                self.resume()
+            except DeviceError as error:
+                self._still_lost(error)
+
+    def _still_lost(self, error: DeviceError) -> None:
+        """Tell once; scan for it, ever less often, unless the microphone, which is lost too, does so anyway."""
+        if not self._lost:
+            self._lost = True
+            self.tell(f"{self.name} is lost, nobody hears you: it is tried again ({error.what})")
+        if STREAMS.scans != self._scans_seen:
+            self._scans_seen = STREAMS.scans
+            return
+        self._looks_to_scan -= 1
+        if self._looks_to_scan <= 0:
+            self._looks_to_scan = self._looks_between = min(2 * self._looks_between, MOST_LOOKS)
+            STREAMS.scan()
+            self._scans_seen = STREAMS.scans
 
     def _watch_pace(self) -> None:
         """Tell once of an output that takes sound too slowly, such as a null sink of PulseAudio with rewinds."""
@@ -257,7 +294,8 @@ class AudioOut:
             return
         share = (samples - before) / ((now_ns - begin_ns) / NS * self.rate_hz)
         self._pace_from = (now_ns, samples)
-        if share < SLOW and not self._told_slow:
+        self._slow_windows = self._slow_windows + 1 if share < SLOW else 0
+        if self._slow_windows == 2 and not self._told_slow:  # one alone may be a device that was lost
             self._told_slow = True
             self.tell(
                 f"{self.name} takes only {share:.0%} of the sound, the rest is lost: use --make-cable, or make the "

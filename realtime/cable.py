@@ -20,6 +20,7 @@ SINK, SOURCE = "voxcam_cable", "voxcam_microphone"
 # With rewinds a null sink of PulseAudio 16 takes sound at half its pace from programs that write in small pieces.
 PACE = "norewinds=1"
 OWNER = "voxcam.pid"
+PULSE_FIX = "check that pactl info works"
 OTHER_SYSTEMS = {
     "darwin": "install BlackHole (brew install blackhole-2ch), then --audio-out BlackHole",
     "win32": "install VB-Cable, then --audio-out 'CABLE Input'",
@@ -61,17 +62,17 @@ class Cable:
         self._environment.clear()
         self._remove()
 
-    def restore(self) -> bool:
-        """Make the cable again where the sound server has lost it (it was restarted); True when that was needed."""
+    def restore(self) -> None:
+        """Make the cable again where a sound server that was restarted has lost it; DeviceError where that fails.
+
+        Without it, what names it would play elsewhere: out of the loudspeakers.
+        """
         sinks = _pactl("list", "short", "sinks")
-        if sinks.returncode or self.sink in (line.split("\t")[1] for line in sinks.stdout.splitlines() if "\t" in line):
-            return False
-        self._modules.clear()
-        try:
+        if sinks.returncode:
+            raise DeviceError(f"the cable cannot be made ({_why(sinks)})", PULSE_FIX)
+        if self.sink not in (line.split("\t")[1] for line in sinks.stdout.splitlines() if "\t" in line):
+            self._modules.clear()
             self._make()
-        except DeviceError:
-            return False  # the server went away again; the next look comes
-        return True
 
     def _make(self) -> None:
         properties = f"device.description={self.sink} {OWNER}={os.getpid()}"
@@ -98,8 +99,7 @@ class Cable:
     def _load(self, *arguments: str) -> None:
         done = _pactl("load-module", *arguments)
         if done.returncode:
-            reason = done.stderr.strip() or "no sound server answers"
-            raise DeviceError(f"the cable cannot be made ({reason})", "check that pactl info works")
+            raise DeviceError(f"the cable cannot be made ({_why(done)})", PULSE_FIX)
         self._modules.append(done.stdout.strip())
 
 
@@ -131,6 +131,10 @@ def _lives(pid: int) -> bool:
 
 def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_{number}"
+
+
+def _why(failed: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(failed.stderr.split()) or "no sound server answers"
 
 
 def _pactl(*arguments: str) -> subprocess.CompletedProcess[str]:

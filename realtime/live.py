@@ -18,6 +18,7 @@ from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.interrupts import interrupts
+from realtime.microphone import STREAMS
 from realtime.pacer import checked_lookahead, checked_rate
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
@@ -71,7 +72,6 @@ class LiveSession:
         audio_out: Any,
         av_offset_ms: float,
         camera_name: str,
-        cable: Any = None,
     ) -> None:
         from realtime.engines_in_use import LighterEngines
         from realtime.governor import UNKNOWN, Governor
@@ -97,9 +97,9 @@ class LiveSession:
             "sound_out": self._cable_line if audio_out is not None else None,
         }
         self.has_view = False
-        self.cable = cable
+        self._said = 0  # how many of the notes
         self._lost_cameras: list[str] = []
-        self._was_lost = self._sound_came_back = False
+        self._was_lost = False
         pipeline.warn = self.tell
         if audio_out is not None:
             audio_out.tell = self.tell
@@ -108,10 +108,21 @@ class LiveSession:
                 engine.on_fallback = self.tell
 
     def tell(self, message: str) -> None:
-        """Into the view where there is one, else a line on stderr."""
+        """Into the view where there is one, else soon a line on stderr. Any thread may call it."""
         self.state["notes"].append(message)
-        if not self.has_view:
-            say(f"note: {message}")
+
+    def say_notes(self, wait: bool = False) -> None:
+        """Say what was told since. Not during a scan for sound devices, which leads stderr to nowhere."""
+        if not STREAMS.lock.acquire(blocking=wait):
+            return
+        try:
+            notes = self.state["notes"]
+            while self._said < len(notes):
+                self._said += 1
+                if not self.has_view:
+                    say(f"note: {notes[self._said - 1]}")
+        finally:
+            STREAMS.lock.release()
 
     def _cable_line(self) -> str:
         line = self.audio_out.line
@@ -171,7 +182,6 @@ class LiveSession:
         pipeline = self.pipeline
         if self.audio_out is not None:
             self.audio_out.line.delay_ns = pipeline.sound_delay_ns + round(self.av_offset_ms * 1e6)
-        self._sound_came_back |= self._was_lost and not pipeline.source.lost
         if pipeline.source.lost != self._was_lost:
             self._was_lost = pipeline.source.lost
             self.tell("the microphone is lost: the face idles until it is back" if self._was_lost else "sound is back")
@@ -188,9 +198,7 @@ class LiveSession:
             return
         self.next_second_ns += NS
         if self.audio_out is not None:
-            # A sound server that was restarted brings the microphone back, but not the cable.
-            self.audio_out.revive(wanted=self.cable is not None and self._sound_came_back and self.cable.restore())
-            self._sound_came_back = False
+            self.audio_out.revive()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
         self._govern()
@@ -382,12 +390,10 @@ def live(
 
             speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
             if cable is not None:
-                speaker.name = cable.source
+                speaker.name, speaker.prepare = cable.source, cable.restore
             sound.taps.append(speaker.tap)
-            if hasattr(sound, "partners"):
-                sound.partners.append(speaker)
         session = LiveSession(
-            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name, cable
+            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
         )
         stack.enter_context(session.lighter)
         stack.enter_context(sound)
@@ -398,6 +404,7 @@ def live(
         except KeyboardInterrupt:
             pipeline.stop()
         finally:
+            session.say_notes(wait=True)
             print(_closing_line(session), file=sys.stderr if raw else sys.stdout)
         if log is not None:
             print(json.dumps(session.entry()), file=log, flush=True)
@@ -433,6 +440,7 @@ def _run(session: LiveSession, raw: bool) -> None:
                 interrupts.heed()
                 return
             session.poll()
+            session.say_notes()
             if view is not None:
                 view.update(draw(pipeline, session.state))
             if not session.key(keys.pressed()):

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from realtime.microphone import STREAMS
 from realtime.pipeline import EMOTIONS, Pipeline
 
 KEYS = "m mute   e emotion   l lookahead   r reload portrait   b badge   s snapshot   q quit"
@@ -26,16 +27,18 @@ def nothing_between() -> Iterator[None]:
     Our own notes go into the view, and errors are told when it is gone.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    with STREAMS.lock:  # a scan leads stderr to nowhere as well, and puts back what it found
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
     try:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        with STREAMS.lock:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def bar(share: float, width: int = 24) -> Text:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import Any, Protocol
 
 import numpy as np
 
 from engines.errors import DeviceError
 from realtime.clock import Clock
-from realtime.sources import DeviceSource
+from realtime.sources import DeviceSource, Source
 
 MICROPHONE_FIX = "voxcam devices lists what there is"
 
@@ -57,12 +58,55 @@ def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str
     raise DeviceError(f"no {word} is called {text!r} (there are: {names})", MICROPHONE_FIX)
 
 
-class Partner(Protocol):
-    """Another PortAudio stream of this program."""
+class Stream(Protocol):
+    """A PortAudio stream of this program."""
 
-    def suspend(self) -> None: ...
+    def suspend(self) -> None:
+        """Close it."""
 
-    def resume(self) -> None: ...
+    def resume(self) -> None:
+        """Find its device and open it; DeviceError when that cannot be."""
+
+
+class Streams:
+    """The PortAudio streams of this program: `lock` is held by who opens or closes one.
+
+    PortAudio lists devices once. What has come back is found by a new scan only, and that ends all streams: they are
+    closed and opened again together.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.scans = 0
+        self._streams: list[Stream] = []
+
+    def add(self, stream: Stream) -> None:
+        with self.lock:
+            self._streams.append(stream)
+
+    def remove(self, stream: Stream) -> None:
+        with self.lock:
+            if stream in self._streams:
+                self._streams.remove(stream)
+
+    def scan(self) -> None:
+        """List the devices anew, unless another thread has just done so. Takes some 0.1 s, more on a busy machine."""
+        sd, before = import_sounddevice(), self.scans
+        with self.lock:
+            if self.scans != before or not self._streams:
+                return
+            for stream in self._streams:
+                stream.suspend()
+            for step in (sd._terminate, sd._initialize):
+                with contextlib.suppress(sd.PortAudioError):  # then nothing is found: the next scan comes
+                    step()
+            self.scans += 1
+            for stream in self._streams:
+                with contextlib.suppress(DeviceError):
+                    stream.resume()
+
+
+STREAMS = Streams()
 
 
 class Microphone(DeviceSource):
@@ -75,7 +119,7 @@ class Microphone(DeviceSource):
         self._stream: Any = None
         super().__init__(round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"]), clock)
         self.name = device["name"]
-        self.partners: list[Partner] = []  # other PortAudio streams, which a new scan would end
+        self._scanning: threading.Thread | None = None
 
     def _callback(self, block: np.ndarray, count: int, times: Any, status: Any) -> None:
         self._on_block(block, bool(status))
@@ -107,19 +151,26 @@ class Microphone(DeviceSource):
             except self._sd.PortAudioError:
                 return  # the device is gone already
 
-    def _try_again(self) -> None:
-        # PortAudio lists devices once: what comes back is only found by a new scan, and that ends all streams.
+    def __enter__(self) -> Source:
+        STREAMS.add(self)
+        with STREAMS.lock:
+            return super().__enter__()
+
+    def close(self) -> None:
+        STREAMS.remove(self)  # from now on no scan opens it again
+        super().close()
+
+    def suspend(self) -> None:
+        self._interrupted = True
         self._close_device()
-        for partner in self.partners:
-            partner.suspend()
-        self._sd._terminate()
-        self._sd._initialize()
-        try:
-            self._number, _ = find_device(self._wanted, "input")
-            super()._try_again()
-        except DeviceError:
-            return  # still away; the next try comes
-        finally:
-            for partner in self.partners:
-                with contextlib.suppress(DeviceError):
-                    partner.resume()
+
+    def resume(self) -> None:
+        self._number, _ = find_device(self._wanted, "input")
+        self._open_device()
+        self._give_time()
+
+    def _try_again(self) -> None:
+        """Scan in a thread of its own: the zero hops must not wait for it."""
+        if self._scanning is None or not self._scanning.is_alive():
+            self._scanning = threading.Thread(target=STREAMS.scan, name="scan", daemon=True)
+            self._scanning.start()

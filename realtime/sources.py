@@ -216,6 +216,7 @@ class DeviceSource(Source):
         self._index = 0
         self._shift = 0  # 16 kHz samples of this stream before the cutter's first one
         self._lost = False
+        self._interrupted = False  # the device was closed in between, so sound is missing however soon it is back
         self._last_block_ns = 0
         self._looks = 0  # in vain, since the last block
         self._next_try_ns = 0
@@ -242,8 +243,12 @@ class DeviceSource(Source):
 
     def __enter__(self) -> Source:
         self._open_device()
-        self._last_block_ns = self._clock.now_ns() + FIRST_BLOCK_NS  # a device may take its time to start
+        self._give_time()
         return self
+
+    def _give_time(self) -> None:
+        """A device that was opened may take its time to start."""
+        self._last_block_ns = self._next_try_ns = self._clock.now_ns() + FIRST_BLOCK_NS
 
     def close(self) -> None:
         self._close_device()
@@ -273,7 +278,8 @@ class DeviceSource(Source):
                 self._take_blocks()
                 continue
             now_ns = self._clock.now_ns()
-            if now_ns - self._last_block_ns > LOST_AFTER_NS and self._looks >= LOST_AFTER_LOOKS:
+            overdue = now_ns - self._last_block_ns > LOST_AFTER_NS and self._looks >= LOST_AFTER_LOOKS
+            if self._lost or self._interrupted or overdue:
                 hop = self._while_lost(now_ns, until_ns)
                 if hop is not None:
                     return hop
@@ -287,6 +293,8 @@ class DeviceSource(Source):
 
     def _take_blocks(self) -> None:
         self._looks = 0
+        if self._interrupted:
+            self._mark_lost(self._clock.now_ns())
         if self._lost:
             self._come_back()
         stamps = self.ring.stamps()
@@ -300,13 +308,18 @@ class DeviceSource(Source):
         )
         self._ready.extend(self._cutter.push(block))
 
-    def _while_lost(self, now_ns: int, until_ns: int) -> AudioHop | None:
+    def _mark_lost(self, now_ns: int) -> None:
         if not self._lost:
             self._lost = True
             self.losses += 1
-            self._next_try_ns = now_ns
+            if not self._interrupted:
+                self._next_try_ns = now_ns
             if not self._map.started:
                 self._map.observe(self._index * HOP, now_ns)
+        self._interrupted = False
+
+    def _while_lost(self, now_ns: int, until_ns: int) -> AudioHop | None:
+        self._mark_lost(now_ns)
         if self._retry and now_ns >= self._next_try_ns:
             self._next_try_ns = now_ns + RETRY_NS
             self._try_again()

@@ -1,0 +1,247 @@
+"""PortAudio lists devices once: what was lost is found by a new scan, which ends every stream of the program."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.errors import DeviceError
+from realtime.audio_out import AudioOut
+from realtime.clock import NS
+from realtime.live import LiveSession
+from realtime.messages import AudioHop
+from realtime.microphone import STREAMS, Microphone
+
+MICROPHONE, OUTPUT = "headset", "cable"
+
+
+class FakePortAudio:
+    """As far as sounddevice is used: `there` is what the computer has, `listed` what the last scan has seen of it."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.there = {MICROPHONE, OUTPUT}
+        self.default = SimpleNamespace(device=(0, 1))
+        self.next_scan_sees: list[set[str]] = []  # a sound server that is just starting shows a part of it
+        self.scans = -1
+        self.streams: list[FakeStream] = []
+        self.InputStream = self.OutputStream = self._open
+        self._initialize()
+
+    def _open(self, **options: Any) -> FakeStream:
+        return FakeStream(self, options["device"], options["callback"])
+
+    def _terminate(self) -> None:
+        self.listed: list[str] = []
+        for stream in self.streams:
+            stream.running = False
+
+    def _initialize(self) -> None:
+        self.scans += 1
+        seen = self.next_scan_sees.pop(0) if self.next_scan_sees else self.there
+        self.listed = sorted(seen & self.there, reverse=True)
+
+    def query_devices(self) -> list[dict[str, Any]]:
+        sides = {MICROPHONE: (2, 0), OUTPUT: (0, 2)}
+        return [
+            {
+                "name": name,
+                "default_samplerate": 48_000.0,
+                "max_input_channels": sides[name][0],
+                "max_output_channels": sides[name][1],
+            }
+            for name in self.listed
+        ]
+
+    def unplug(self, *names: str) -> None:
+        self.there -= set(names)
+        for stream in self.streams:
+            stream.running &= stream.name not in names
+
+
+class FakeStream:
+    latency = 0.01
+
+    def __init__(self, host: FakePortAudio, number: int, callback: Callable[..., None]) -> None:
+        self.host, self.callback, self.running = host, callback, False
+        self.name = host.listed[number]
+        if self.name not in host.there:
+            raise host.PortAudioError("gone")
+        host.streams.append(self)
+
+    def start(self) -> None:
+        self.running = True
+
+    def abort(self, ignore_errors: bool = True) -> None:
+        self.running = False
+
+    def close(self, ignore_errors: bool = True) -> None:
+        self.running = False
+
+    def turn(self) -> None:
+        """One block of 10 ms, where it runs."""
+        if self.running:
+            times = SimpleNamespace(outputBufferDacTime=0.02, currentTime=0.0)
+            self.callback(np.full((480, 2), 0.25, np.float32), 480, times, None)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    host = FakePortAudio()
+    for module in ("microphone", "audio_out"):
+        monkeypatch.setattr(f"realtime.{module}.import_sounddevice", lambda: host)
+    return host
+
+
+class Call:
+    """A microphone and an output at work, in real time but without devices."""
+
+    def __init__(self, host: FakePortAudio) -> None:
+        self.host = host
+        self.microphone, self.output = Microphone(MICROPHONE), AudioOut(OUTPUT, 48_000, 80_000_000)
+        self.told: list[str] = []
+        self.output.tell = self.told.append
+        self.hops: list[AudioHop] = []
+
+    def __enter__(self) -> Call:
+        self.microphone.__enter__()
+        self.output.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.output.__exit__()
+        self.microphone.close()
+
+    def turn(self) -> None:
+        """10 ms of both devices and of the voice thread."""
+        for stream in list(self.host.streams):
+            stream.turn()
+        if isinstance(hop := self.microphone.read_hop(NS // 100), AudioHop):
+            self.hops.append(hop)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Turn until it holds; `revive` looks at every tenth turn, as if a second had passed."""
+        for turn in range(3_000):
+            if condition():
+                return
+            self.turn()
+            if turn % 10 == 9:
+                self.output.revive()
+        raise AssertionError("it never came")
+
+    @property
+    def plays(self) -> bool:
+        return any(stream.running and stream.name == OUTPUT for stream in self.host.streams)
+
+    @property
+    def hears(self) -> bool:
+        return not self.microphone.lost and any(s.running and s.name == MICROPHONE for s in self.host.streams)
+
+
+def test_a_scan_that_sees_the_microphone_only_is_not_the_last_one(host: FakePortAudio) -> None:
+    """A sound server that starts shows its devices one after the other."""
+    with Call(host) as call:
+        call.until(lambda: len(call.hops) > 20)
+        host.unplug(MICROPHONE, OUTPUT)
+        call.until(lambda: call.microphone.lost and host.scans >= 1)
+        host.next_scan_sees = [{MICROPHONE}]
+        host.there = {MICROPHONE, OUTPUT}
+        call.until(lambda: call.plays and call.hears)
+        assert any("cable is lost, nobody hears you" in line for line in call.told)
+        call.until(lambda: "cable is back" in call.told)
+    assert [hop.index for hop in call.hops] == list(range(len(call.hops)))
+    assert not any(stream.running for stream in host.streams)
+
+
+def test_a_lost_output_costs_the_microphone_few_gaps(host: FakePortAudio) -> None:
+    with Call(host) as call:
+        call.until(lambda: len(call.hops) > 20)
+        host.unplug(OUTPUT)
+        for _ in range(40):
+            call.output.revive()
+        scans = host.scans
+        assert 3 <= scans <= 6  # after 1, 2, 4, 8, ... looks
+        call.until(lambda: call.hears)
+        assert call.microphone.losses <= scans
+        assert len([line for line in call.told if "lost" in line]) == 1
+        host.there.add(OUTPUT)
+        call.until(lambda: "cable is back" in call.told)
+        assert call.hears
+
+
+def test_an_output_whose_sink_is_not_made_stays_closed(host: FakePortAudio) -> None:
+    """Without its null sink the sound server would play it out of the loudspeakers."""
+    with Call(host) as call:
+        call.until(lambda: len(call.hops) > 20)
+        may = [False]
+
+        def prepare() -> None:
+            if not may[0]:
+                raise DeviceError("the cable cannot be made")
+
+        call.output.prepare = prepare
+        host.unplug(OUTPUT)
+        host.there.add(OUTPUT)
+        for _ in range(10):
+            call.output.revive()
+            call.turn()
+            assert not call.plays
+        may[0] = True
+        call.until(lambda: call.plays)
+
+
+def test_zero_hops_go_on_while_the_scan_takes_its_time(host: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Call(host) as call:
+        call.until(lambda: len(call.hops) > 20)
+        scanning, release = threading.Event(), threading.Event()
+
+        def slow() -> None:
+            scanning.set()
+            while not release.is_set():
+                time.sleep(0.005)
+
+        monkeypatch.setattr(host, "_terminate", slow)
+        host.unplug(MICROPHONE)
+        call.until(scanning.is_set)
+        before = len(call.hops)
+        for _ in range(30):
+            call.turn()
+        assert len(call.hops) - before >= 10
+        assert all(hop.gap for hop in call.hops[before:])
+        release.set()
+        host.there.add(MICROPHONE)
+        call.until(lambda: call.hears)
+
+
+def test_what_is_told_during_a_scan_is_said_after_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While PortAudio looks for devices, sounddevice leads all of stderr to nowhere."""
+    session = LiveSession.__new__(LiveSession)
+    session.state, session.has_view, session._said = {"notes": []}, False, 0
+    holds, release = threading.Event(), threading.Event()
+
+    def scan() -> None:
+        with STREAMS.lock:
+            holds.set()
+            release.wait(60)
+
+    scanning = threading.Thread(target=scan)
+    scanning.start()
+    holds.wait(60)
+    session.tell("the microphone is lost")
+    session.say_notes()
+    assert capsys.readouterr().err == ""
+    release.set()
+    scanning.join()
+    session.say_notes()
+    session.say_notes()
+    assert capsys.readouterr().err == "note: the microphone is lost\n"
