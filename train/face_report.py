@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -18,8 +18,9 @@ import numpy as np
 from engines.card import WEIGHTS
 from engines.encoder import Encoder, open_encoder
 from engines.errors import ConfigError, VoxcamError
-from engines.generator import BLINK, HEAD, Generator, open_generator
+from engines.generator import BLINK, HEAD, Generator, Learned, open_generator
 from engines.landmarker import Landmarker
+from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
 from engines.shaper import Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
@@ -58,6 +59,33 @@ DRAWING = ("generator", "layers", "portrait", "dentition", "geometry", "measure"
 HEARING = ("encoder", "shaper", "expression", "idle")
 
 
+class WithEncoder(Generator):
+    """A generator that reads portraits by the portrait encoder beside its card, and not by the shipped one."""
+
+    def __init__(self, card: Path) -> None:
+        super().__init__(open_session(card))
+        self.encoder = open_session(card.with_name("portrait_encoder.card.json"))
+        self.read: dict[int, tuple[Portrait, Portrait]] = {}  # by id: the portrait, and as this encoder describes it
+
+    def close(self) -> None:
+        super().close()
+        self.encoder.close()
+
+    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
+        if id(portrait) not in self.read:
+            crop = portrait.crop.transpose(2, 0, 1)[None] / np.float32(255)
+            outputs = self.encoder.run({"crop": crop, "shape": portrait.shape[None], "tones": portrait.tones[None]})
+            described = replace(portrait, **{name: value.copy() for name, value in outputs.items()})
+            self.read[id(portrait)] = (portrait, described)
+        return super()._learned(code, self.read[id(portrait)][1])
+
+
+def open_other(card: Path) -> Generator:
+    """The generator of a card, with its own portrait encoder where one lies beside it."""
+    own = card.with_name("portrait_encoder.card.json").is_file()
+    return WithEncoder(card) if own else open_generator(card)
+
+
 @dataclass
 class Work:
     """What the stages share; opened when first asked for, closed with `stack`."""
@@ -78,8 +106,8 @@ class Work:
         """Row name -> generator; the last one is the one that is judged."""
         found = {"closed form": Generator()}
         for name, card in self.others.items():
-            found[name] = self.stack.enter_context(open_generator(card))
-        judged = self.stack.enter_context(open_generator(self.card or "generator"))
+            found[name] = self.stack.enter_context(open_other(card))
+        judged = self.stack.enter_context(open_other(self.card) if self.card else open_generator())
         if judged.session is not None:
             found["with network"] = judged
         return found

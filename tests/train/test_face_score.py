@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,14 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.generator import Generator
+from engines.card import WEIGHTS
+from engines.generator import Generator, open_generator
 from engines.geometry import FACE_OVAL
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from tests.engines.test_generator import code, paint_face
 from train.face_markdown import markdown, shows
-from train.face_report import STAGES
+from train.face_report import STAGES, open_other
 from train.face_score import (
     EXACT_LIPS,
     HEAD,
@@ -305,3 +307,17 @@ def test_stages_are_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConfigError, match="no stage"):
         report(work(), only=["souond"])
     assert set(STAGES) >= {"true-motion", "sound", "identity"}
+
+
+def test_another_generator_reads_portraits_by_its_own_encoder(tmp_path: Path) -> None:
+    """Cards that are compared bring their portrait encoder: with the shipped one's features they would say nonsense."""
+    for name in ("generator", "portrait_encoder"):
+        for ending in ("onnx", "card.json", "golden.npz"):
+            shutil.copy(WEIGHTS / f"{name}.{ending}", tmp_path)
+    portrait = make_portrait(*paint_face())
+    elsewhere = replace(portrait, features=0 * portrait.features, vector=0 * portrait.vector)  # another's words
+    spoken = code(jawOpen=0.2, mouthLowerDown=0.1)
+    with open_generator() as shipped, open_other(tmp_path / "generator.card.json") as other:
+        expected = shipped.draw(spoken, portrait)
+        assert not np.array_equal(shipped.draw(spoken, elsewhere), expected)
+        assert np.array_equal(other.draw(spoken, elsewhere), expected)
