@@ -214,7 +214,8 @@ class AutoSession(Session):
                 self.failed.append(failed)
                 continue
             if failed is not None:
-                self.on_fallback(f"{self.card.name}: {failed} failed ({reason}); going on with {self._waiting[0]}")
+                after = "it, opened anew" if failed == self._waiting[0] else self._waiting[0]
+                self.on_fallback(f"{self.card.name}: {failed} failed ({reason}); going on with {after}")
             return session
         raise StreamError(f"no engine of {self.card.name} works any more ({reason})", "voxcam engines verify")
 

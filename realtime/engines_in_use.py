@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.card import card_path
 from engines.errors import VoxcamError
 from engines.session import Session
 from engines.spec import SPEC
+
+if TYPE_CHECKING:
+    from engines.auto import AutoSession
 
 
 class Engines(AbstractContextManager["Engines"]):
@@ -46,9 +50,8 @@ def open_engines(
 ) -> Engines:
     """The shipped encoder, a shaper with this seed and emotion, and the generator. EngineMismatch where damaged.
 
-    engine: a backend, or BACKEND:PRECISION, or auto: the fastest here, which the next one replaces when it fails.
+    engine: a backend, or BACKEND:PRECISION, or auto: the fastest here. One that fails while it runs is replaced.
     """
-    from engines.card import card_path
     from engines.encoder import Encoder
     from engines.generator import Generator
     from engines.shaper import Shaper
@@ -59,18 +62,31 @@ def open_engines(
     return Engines(Encoder(open_model("encoder", engine, threads)), shaper, Generator(session))
 
 
-def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Session:
-    """A shipped model on the engine the user chose; `engine` as in `open_engines`."""
-    from engines.auto import open_auto
+def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> AutoSession:
+    """A shipped model on the engine the user chose (`engine` as in `open_engines`), which has to open.
+
+    When it fails later, ONNX Runtime in fp32, opened anew, goes on from the state before the step that failed.
+    """
+    from engines.auto import LAST_RESORT, AutoSession, Candidate, open_auto
     from engines.opening import open_session
     from realtime.cli import say
 
     if engine == "auto":
         session = open_auto(name, threads=threads, notify=say)
-        session.on_fallback = say
-        return session
-    backend, _, precision = engine.partition(":")
-    return open_session(name, backend, precision=precision or "fp32", threads=threads)
+    else:
+        backend, _, precision = engine.partition(":")
+        first = open_session(name, backend, precision=precision or "fp32", threads=threads)
+        opened = [first]
+
+        def open_one(option: Candidate) -> Session:
+            if opened:
+                return opened.pop()
+            return open_session(name, option.backend, option.device, option.precision, threads)
+
+        chosen = Candidate(first.backend, first.device, first.precision)
+        session = AutoSession(card_path(name), [chosen, LAST_RESORT], open_one)
+    session.on_fallback = say
+    return session
 
 
 class LighterEngines(AbstractContextManager["LighterEngines"]):

@@ -101,6 +101,8 @@ class LiveSession:
         self._lost_cameras: list[str] = []
         self._was_lost = False
         pipeline.warn = self.tell
+        if getattr(engines.generator, "session", None) is not None:
+            pipeline.face.spare = type(engines.generator)  # the closed form alone
         if audio_out is not None:
             audio_out.tell = self.tell
         for _, engine in engines.sessions:
@@ -109,7 +111,7 @@ class LiveSession:
 
     def tell(self, message: str) -> None:
         """Into the view where there is one, else soon a line on stderr. Any thread may call it."""
-        self.state["notes"].append(message)
+        self.state["notes"].append(" ".join(message.split()))
 
     def say_notes(self, wait: bool = False) -> None:
         """Say what was told since. Not during a scan for sound devices, which leads stderr to nowhere."""

@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from engines.encoder import Code
 from engines.errors import StreamError
 from engines.spec import SPEC
 from realtime.clock import NS, Clock, SystemClock
@@ -82,6 +84,8 @@ class VoiceStage:
         self.muted = False
         self.on_code: list[Callable[[AudioCode], None]] = []
         self.on_hop: list[Callable[[np.ndarray], None]] = []
+        self.on_failure: Callable[[Exception], None] | None = None  # the encoder's: then the face idles; else it raises
+        self._failed = False
         self._clock = clock or SystemClock()
         self._encoder_state = encoder.init_state()
         self._shaper_state = shaper.init_state()
@@ -104,10 +108,7 @@ class VoiceStage:
         self.meters.stages["hop"].add(begin_ns - captured_ns)
         row = self.shaper.row = SPEC.lookahead_row(self.lookahead_ms)
         level = float(np.sqrt(np.dot(self._chunk, self._chunk) / len(self._chunk)))
-        code, self._encoder_state = self.encoder.step(self._chunk, self._encoder_state)
-        motion, self._shaper_state = self.shaper.step(code, self._shaper_state, level)
-        if not np.isfinite(motion).all():
-            raise StreamError("the encoder gave values that are not numbers", "voxcam engines verify")
+        code, motion = self._shaped(level)
         meters = self.meters
         meters.level = level
         meters.presence = float(np.ravel(code.presence)[row])
@@ -127,11 +128,53 @@ class VoiceStage:
         meters.codes += 1
         meters.stages["encode"].add(done_ns - begin_ns)
 
+    def _shaped(self, level: float) -> tuple[Any, np.ndarray]:
+        """The encoder's code of the present chunk and the motion that the shaper makes of it."""
+        if self._failed:
+            return self._idle()
+        try:
+            code, self._encoder_state = self.encoder.step(self._chunk, self._encoder_state)
+            motion, self._shaper_state = self.shaper.step(code, self._shaper_state, level)
+            if not np.isfinite(motion).all():
+                raise StreamError("the encoder gave values that are not numbers", "voxcam engines verify")
+        except Exception as error:
+            if self.on_failure is None:
+                raise
+            self._failed = True
+            self.on_failure(error)
+            return self._idle()
+        return code, motion
+
+    def _idle(self) -> tuple[Any, np.ndarray]:
+        """Nobody speaks, for all we know: blinks and small movements go on."""
+        motion, self._shaper_state = self.shaper.step(SILENT_CODE, self._shaper_state, 0.0)
+        return SILENT_CODE, motion
+
     def finish(self, end_samples: int) -> None:
         """Silence until the codes reach a sample: what the last pictures and the lookahead still need."""
         silence = np.zeros(SPEC.hop_samples, np.float32)
         while self.ring.end_sample < end_samples:
             self.hear(AudioHop(self._hops, silence, self._clock.now_ns()))
+
+
+def _silent_code() -> Code:
+    rows = len(SPEC.lookaheads_ms)
+    phones = np.zeros((rows, len(SPEC.phones)), np.float32)
+    phones[:, SPEC.phones.index("SIL")] = 20.0
+    return Code(
+        content=np.zeros((rows, SPEC.content_size), np.float32),
+        emotion=np.zeros(SPEC.emotion_size, np.float32),
+        noise=np.zeros(SPEC.noise_size, np.float32),
+        speaker=np.zeros(SPEC.speaker_size, np.float32),
+        motion=np.zeros((rows, len(SPEC.speech_channels)), np.float32),
+        phone_logits=phones,
+        presence=np.zeros((rows, 1), np.float32),
+        emotion_logits=np.zeros(len(EMOTIONS), np.float32),
+        snr=np.zeros(1, np.float32),
+    )
+
+
+SILENT_CODE = _silent_code()
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -160,6 +203,8 @@ class FaceStage:
         self._clock = clock or SystemClock()
         self._motion = np.zeros(len(SPEC.motion_channels), np.float32)
         self.opening = 0.0  # of the lips in the newest picture, eye distances
+        self.spare: Callable[[], GeneratorLike] | None = None  # makes the generator that replaces one that fails
+        self.on_failure: Callable[[Exception], None] = lambda error: None
         self._fading_from: Any = None
         self._fade_start_ns = 0
         self._fade_buffer: np.ndarray | None = None
@@ -176,7 +221,14 @@ class FaceStage:
         motion = self.ring.at(end, self._motion)
         self.opening = float(motion[JAW_OPEN])
         captured_ns = self.ring.captured_ns(end)
-        drawn = self.generator.draw(motion, self.portrait, out=out)
+        try:
+            drawn = self.generator.draw(motion, self.portrait, out=out)
+        except Exception as error:
+            if self.spare is None:
+                raise
+            self.on_failure(error)
+            self.generator, self.spare = self.spare(), None
+            drawn = self.generator.draw(motion, self.portrait, out=out)
         if drawn is not out:
             np.copyto(out, drawn)
         if self._fading_from is not None:
@@ -273,9 +325,14 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.first_picture_ns = 0
         self.warn: Callable[[str], None] = lambda message: None
         self._failed: list[SinkWorker] = []
+        self.failure: Exception | None = None  # of an engine: the stream goes on as well as it can
         self._ready_ns = 0
+        self._face_failed = False
         self.arrival = ArrivalLag()
         self.picture_lag_ns = 8e6  # from a picture's end sample to its hand-over; measured as it runs
+        if self.live:
+            self.voice.on_failure = partial(self._engine_failed, "the face idles, start live again")
+            self.face.on_failure = partial(self._engine_failed, "the face goes on without its network")
         if self.live and self.workers:
             self.workers[0].on_sent.append(self._sent)
         self.sound_samples = 0  # 16 kHz samples heard, without the silence after the end
@@ -325,8 +382,13 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         return self._stop.error if self._stop else None
 
     def raise_if_error(self) -> None:
-        if self.error is not None:
-            raise self.error
+        if (error := self.error or self.failure) is not None:
+            raise error
+
+    def _engine_failed(self, what_now: str, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+        self.warn(f"{what_now}: {error}")
 
     def _end(self, stop: Stop) -> None:
         with self._stop_lock:
@@ -446,7 +508,17 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         while self.controls.before_picture:
             self.controls.before_picture.popleft()()
         due_ns = self.source.captured_ns(self.pacer.end_sample(index)) if self.live else 0
-        picture = self.face.draw(index, buffer, due_ns)
+        try:
+            picture = self.face.draw(index, buffer, due_ns)
+        except Exception as error:
+            if not self.live:
+                raise
+            self.pool.release(buffer)
+            self.meters.late_pictures += 1
+            if not self._face_failed:
+                self._face_failed = True
+                self._engine_failed("the picture stands still, start live again", error)
+            return
         self._ready_ns = self.clock.now_ns()
         for worker in self.workers:
             worker.give(picture)

@@ -298,7 +298,7 @@ class DeviceSource(Source):
         if self._lost:
             self._come_back()
         stamps = self.ring.stamps()
-        block = self.ring.read()
+        block = _wholesome(self.ring.read())
         for written, at_ns in stamps:
             self._last_block_ns = at_ns
             self._map.observe(self._shift + written * SPEC.sample_rate_hz // self.rate_hz, at_ns)
@@ -353,6 +353,14 @@ class DeviceSource(Source):
         self._last_block_ns = self._clock.now_ns()
 
 
+def _wholesome(block: np.ndarray) -> np.ndarray:
+    """A driver's samples, in place: what is no number is silence, what is too loud is clipped."""
+    if len(block) and not float(np.abs(block).max()) <= 1.0:
+        np.nan_to_num(block, copy=False, nan=0.0)
+        np.clip(block, -1.0, 1.0, out=block)
+    return block
+
+
 class PipeSource(DeviceSource):
     """Raw samples on standard input, at whatever pace they come."""
 
@@ -382,10 +390,7 @@ class PipeSource(DeviceSource):
                 whole = len(data) // step * step
                 rest = data[whole:]
                 block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self.channels).astype(np.float32)
-                if self._scale != 1.0:
-                    block /= self._scale
-                else:
-                    np.nan_to_num(block, copy=False)
+                block /= self._scale
                 while len(block) and not self._closing:
                     taken = self.ring.write(block[: self.ring.capacity - len(self.ring)], self._clock.now_ns())
                     block = block[taken:]

@@ -158,6 +158,20 @@ def test_overflows_are_counted_and_nothing_blocks() -> None:
         assert device.ring.lost == 301 * 480 - device.ring.capacity
 
 
+def test_what_a_driver_makes_up_is_made_sound() -> None:
+    """Numbers that are none would stay in the encoder's state for good."""
+    device = FakeDevice(FakeClock(NS), 16_000, 1)
+    heard: list[np.ndarray] = []
+    device.taps.append(lambda block, _: heard.append(block))
+    with device:
+        block = np.full((480, 1), 0.5, np.float32)
+        block[[10, 20, 30, 40], 0] = np.nan, np.inf, -np.inf, 7.0
+        device._on_block(block, False)
+        hops = [hop.samples for hop in device.hops(3)]
+    for sound in (np.concatenate(hops), heard[0][:, 0]):
+        assert sound[[9, 10, 20, 30, 40]].tolist() == [0.5, 0.0, 1.0, -1.0, 1.0]
+
+
 @given(sizes=st.lists(st.integers(1, 700), min_size=1, max_size=20), rate=st.sampled_from([16_000, 44_100, 48_000]))
 def test_cutter_gives_all_sound_in_whole_hops(sizes: list[int], rate: int) -> None:
     cutter = HopCutter(rate)
