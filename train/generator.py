@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from engines.generator import INTERIOR_SIZE
 from engines.layers import INSIDE_TINT
 
 SPEECH = 14
@@ -112,20 +113,14 @@ class Decoder(nn.Module):
         )
         self.blocks = nn.ModuleList([Modulated(FEATURES, condition) for _ in range(2)])
         self.skin = nn.Sequential(convolution(FEATURES, 24), nn.SiLU(), faint(convolution(24, 12)), nn.PixelShuffle(2))
-        self.folds = nn.Sequential(nn.SiLU(), convolution(FEATURES, 64), nn.PixelShuffle(2), nn.SiLU())
-        self.fine = nn.Sequential(
-            convolution(16 + DETAIL, 24), nn.SiLU(), faint(convolution(24, 4)), nn.PixelShuffle(2)
-        )  # fmt: skip
+        self.folds = nn.Sequential(nn.SiLU(), convolution(FEATURES, 32), nn.PixelShuffle(2), nn.SiLU())
+        self.fine = nn.Sequential(convolution(8 + DETAIL, 16), nn.SiLU(), faint(convolution(16, 4)), nn.PixelShuffle(2))
         self.seed = nn.Linear(condition, 64 * 6 * 12)
-        self.inner = nn.Sequential(
-            nn.SiLU(), convolution(64, 128), nn.PixelShuffle(2), nn.SiLU(), convolution(32, 32), nn.SiLU(),
-            convolution(32, 48), nn.PixelShuffle(2), nn.SiLU(), faint(convolution(12, 1)),
-        )  # fmt: skip
+        self.shade = nn.Sequential(nn.SiLU(), convolution(64, 48), nn.SiLU(), faint(convolution(48, 1)))
         # The crop's border fades out, so that no seam shows.
         y = torch.minimum(torch.arange(96), 95 - torch.arange(96)).float()
         x = torch.minimum(torch.arange(120), 119 - torch.arange(120)).float()
         fade = (y / 12).clamp(0, 1)[:, None] * (x / 12).clamp(0, 1)[None]
-        self.inner_share = 1.0  # set when it is exported
         self.register_buffer("window", (fade * fade * (3 - 2 * fade))[None, None])
         self.register_buffer("around_mouth", mouth_region()[None, None], persistent=False)
 
@@ -145,9 +140,10 @@ class Decoder(nn.Module):
         grey = smooth.mean(1, keepdim=True)
         fine = torch.tanh(self.fine(torch.cat([self.folds(x), detail], 1))) * self.around_mouth
         skin = (SMOOTHEST * (grey + CHROMA * (smooth - grey)) + FINEST * fine) * self.window * gate
-        inner = self.inner(self.seed(condition).reshape(-1, 64, 6, 12))
-        inner = torch.tanh(inner)
-        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate * self.inner_share
+        # So is light between the lips: about a tooth wide, so that it cannot stain a row of teeth that it does not see.
+        inner = torch.tanh(self.shade(self.seed(condition).reshape(-1, 64, 6, 12)))
+        inner = F.interpolate(inner, size=INTERIOR_SIZE, mode="bilinear", align_corners=False)
+        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate
 
     def forward(
         self, code: torch.Tensor, features: torch.Tensor, vector: torch.Tensor

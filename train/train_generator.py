@@ -29,7 +29,7 @@ DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portr
 SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
 CROP_TOP_ROWS = 20  # rows above the nostrils count little
 SHARES = {"picture": 1.0, "sequence": 0.4, "synchrony": 0.4}  # of the adversaries' weight, by skill
-UNKNOWN = 0.2  # share of what is known of a person that a batch does without: nobody is to be learned by heart
+UNKNOWN = 0.3  # share of what is known of a person that a batch does without: nobody is to be learned by heart
 AVERAGE = 0.998
 
 
@@ -350,15 +350,17 @@ class Learner:
         self.step = facts["step"]
 
     def begin(self, path: Path) -> list[str]:
-        """Start from the averaged networks of another run; the names of what they lack, which starts anew.
+        """Start from the averaged networks of another run, of this form or an earlier one.
 
-        Its adversaries come along where it has some.
+        Layers of the same name and shape are taken over; the names of the others, which start anew, are returned. Its
+        adversaries come along where it has some.
         """
         tensors, _ = checkpoint.load(path)
-        weights = checkpoint.part("average", tensors)
-        missing, unexpected = self.both.load_state_dict(weights, strict=False)
-        if unexpected:
-            raise InputError(f"{path} is of another network ({unexpected[0]})", "give a checkpoint of this version")
+        given, own = checkpoint.part("average", tensors), self.both.state_dict()
+        fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+        if not fitting:
+            raise InputError(f"{path} is of another network", "give a checkpoint of voxcam train generator")
+        missing, _ = self.both.load_state_dict(fitting, strict=False)
         if against := checkpoint.part("adversaries", tensors):
             self.adversaries.load_state_dict(against)
         self.average = {name: value.clone() for name, value in self.both.state_dict().items()}
