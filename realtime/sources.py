@@ -57,10 +57,6 @@ class HopCutter:
             at += HOP
         self._rest = self._rest[at:]
 
-    def native_count(self, sample: int) -> int:
-        """Native samples that were captured when 16 kHz sample `sample` was."""
-        return sample * self.rate_hz // SPEC.sample_rate_hz
-
 
 class Source(AbstractContextManager["Source"]):
     """One interface for microphones, files and pipes.
@@ -295,18 +291,20 @@ class DeviceSource(Source):
         self._looks = 0
         if self._interrupted:
             self._mark_lost(self._clock.now_ns())
+            self.ring.read()  # from before and after: it does not join
         if self._lost:
             self._come_back()
         stamps = self.ring.stamps()
         block = _wholesome(self.ring.read())
         for written, at_ns in stamps:
             self._last_block_ns = at_ns
-            self._map.observe(self._shift + written * SPEC.sample_rate_hz // self.rate_hz, at_ns)
+            self._map.observe(self._shift + self._at_16k(written), at_ns)
         # Not when the block arrived: blocks come in bursts, and pictures go by the same line.
-        self._tap(
-            block, self._map.captured_ns(self._shift + self.ring.read_count * SPEC.sample_rate_hz // self.rate_hz)
-        )
+        self._tap(block, self._map.captured_ns(self._shift + self._at_16k(self.ring.read_count)))
         self._ready.extend(self._cutter.push(block))
+
+    def _at_16k(self, count: int) -> int:
+        return count * SPEC.sample_rate_hz // self.rate_hz
 
     def _mark_lost(self, now_ns: int) -> None:
         if not self._lost:
@@ -344,12 +342,11 @@ class DeviceSource(Source):
     def _come_back(self) -> None:
         """Blocks flow again: this stream's counter goes on where the zero hops left it."""
         self._lost = False
-        self.ring.read()
         self.ring.stamps()
         self._cutter = HopCutter(self.rate_hz)
-        self._shift = self._index * HOP - self.ring.written * SPEC.sample_rate_hz // self.rate_hz
+        self._shift = self._index * HOP - self._at_16k(self.ring.read_count)
         self._map.restart()
-        self._map.observe(self._index * HOP, self._clock.now_ns())
+        self._map.observe(self._shift + self._at_16k(self.ring.written), self._clock.now_ns())
         self._last_block_ns = self._clock.now_ns()
 
 

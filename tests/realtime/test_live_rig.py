@@ -290,6 +290,58 @@ def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
     assert "/dev/video0 cannot be opened" in refused.stderr
 
 
+@pytest.mark.parametrize(("rate_hz", "channels"), [(44_100, 2), (48_000, 6)])
+def test_a_microphone_of_another_kind_gives_the_same_sound(
+    sound_rig: SoundRig, env: dict[str, str], rate_hz: int, channels: int
+) -> None:
+    """A tone through a sound card of this kind, the sound server and PortAudio is the tone at 16 kHz."""
+    tone = (
+        "import time, numpy as np, sounddevice as sd\n"
+        "at = 0\n"
+        "def play(out, count, *_):\n"
+        "    global at\n"
+        "    out[:] = 0.4 * np.sin(2 * np.pi * 1000 / 48_000 * (at + np.arange(count)))[:, None]\n"
+        "    at += count\n"
+        "with sd.OutputStream(device='default', samplerate=48_000, channels=1, blocksize=480, latency='low', callback=play):\n"
+        "    time.sleep(120)\n"
+    )
+    listen = (
+        "import json\n"
+        "from realtime.microphone import Microphone\n"
+        "hops = []\n"
+        "with Microphone('default') as microphone:\n"
+        "    while len(hops) < 500:\n"
+        "        if (hop := microphone.read_hop(10**8)) is not None: hops.append(hop.samples.tolist())\n"
+        "print(json.dumps([microphone.losses, sum(hops[-300:], [])]))\n"
+    )
+    name = f"odd_{channels}"
+    kind = [f"sink_name={name}", f"rate={rate_hz}", f"channels={channels}", "norewinds=1"]
+    module = sound_rig.ask("load-module", "module-null-sink", *kind).stdout.strip()
+    environment = {**os.environ, **env, "PULSE_SINK": name, "PULSE_SOURCE": f"{name}.monitor"}
+    run = {"env": environment, "cwd": ROOT, "text": True}
+    try:
+        with subprocess.Popen([sys.executable, "-c", tone], **run) as player:  # type: ignore[call-overload]
+            listening = [sys.executable, "-c", listen]
+            done = subprocess.run(listening, **run, capture_output=True, timeout=60, check=False)  # type: ignore[call-overload]
+            player.terminate()
+    finally:
+        sound_rig.ask("unload-module", module)
+    assert done.returncode == 0, done.stderr
+    losses, samples = json.loads(done.stdout.splitlines()[-1])
+    assert losses == 0
+    # By the second: a busy machine may tear the tone somewhere, which is no fault of the sound's kind.
+    t = np.arange(8_000) / 16_000
+    waves = np.stack([np.sin(2 * np.pi * 1000 * t), np.cos(2 * np.pi * 1000 * t)], 1)
+    halves = np.array(samples)[: len(samples) // 8_000 * 8_000].reshape(-1, 8_000)
+    found = [np.linalg.lstsq(waves, half, rcond=None)[0] for half in halves]
+    rests = [np.sqrt(np.mean((half - waves @ part) ** 2)) for half, part in zip(halves, found, strict=True)]
+    best = int(np.argmin(rests))
+    level = float(np.hypot(*found[best]))
+    print(f"{rate_hz} Hz x {channels}: level {level:.4f}, rests {np.round(rests, 5)}")
+    assert rests[best] < 0.001 * level
+    assert level == pytest.approx(0.4, rel=0.005)
+
+
 def test_pyaudio_as_the_microphone(env: dict[str, str]) -> None:
     pytest.importorskip("pyaudio", reason="needs the pyaudio extra")
     options = ["--camera", "none", "--camera-size", "320x240", "--microphone", "pyaudio:default", "--seconds", "2"]
