@@ -302,7 +302,8 @@ def test_a_microphone_of_another_kind_gives_the_same_sound(
         "    global at\n"
         "    out[:] = 0.4 * np.sin(2 * np.pi * 1000 / 48_000 * (at + np.arange(count)))[:, None]\n"
         "    at += count\n"
-        "with sd.OutputStream(device='default', samplerate=48_000, channels=1, blocksize=480, latency='low', callback=play):\n"
+        "options = dict(samplerate=48_000, channels=1, blocksize=480, latency='low')\n"
+        "with sd.OutputStream(device='default', callback=play, **options):\n"
         "    time.sleep(120)\n"
     )
     listen = (
