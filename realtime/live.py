@@ -6,14 +6,16 @@ import json
 import os
 import sys
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from errno import ENOSPC
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
-from engines.errors import ConfigError, OutputError, VoxcamError
+from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
@@ -43,6 +45,8 @@ def open_source(microphone: str | None, source: str | None, rate: int, channels:
     if source is not None and microphone is not None:
         raise ConfigError("--microphone and --source exclude each other", "leave one out")
     if source == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise ConfigError("--source - reads a pipe, not a terminal", "ffmpeg -i SOUND -f s16le - | voxcam live ...")
         return PipeSource(None, rate, channels, sample_format)
     if source is not None:
         from realtime.sound import SoundFile
@@ -79,6 +83,7 @@ class LiveSession:
         self.pipeline, self.engines, self.portrait_path = pipeline, engines, portrait_path
         self.camera_size, self.emotion, self.badge = camera_size, emotion, badge
         self.log, self.audio_out, self.av_offset_ms = log, audio_out, av_offset_ms
+        self.log_error: OutputError | None = None
         self.clock = SystemClock()
         self.governor = Governor()
         self.lighter = LighterEngines(engines, self.tell)
@@ -206,12 +211,18 @@ class LiveSession:
         self._govern()
         if message:
             self.tell(message)
-        if self.log is not None:
-            try:
-                print(json.dumps(self.entry()), file=self.log, flush=True)
-            except OSError as error:
-                self.log = None
-                self.tell(f"the log stopped: {error}")
+        self.write_log()
+
+    def write_log(self) -> None:
+        """One line, where there is a log; one that cannot be written stops, is told now and raised at the end."""
+        if self.log is None:
+            return
+        try:
+            print(json.dumps(self.entry()), file=self.log, flush=True)
+        except OSError as error:
+            self.log, fix = None, "free some space" if error.errno == ENOSPC else "name another file"
+            self.log_error = OutputError(f"the log stopped ({error.strerror})", fix)
+            self.tell(str(self.log_error))
 
     def _govern(self) -> None:
         """Do what the governor wants: a lighter engine made ready, in use or not, and the share of pictures."""
@@ -324,6 +335,8 @@ def live(
         os.nice(nice)
     if make_cable and audio_out is not None:
         raise ConfigError("--make-cable and --audio-out exclude each other", "leave one out")
+    if raw and sys.stdout.isatty():
+        raise ConfigError("--raw would fill the terminal with pictures", "send it on: | ffplay -f rawvideo ... -")
 
     with ExitStack() as stack:
         cable = None
@@ -408,11 +421,12 @@ def live(
         finally:
             session.say_notes(wait=True)
             print(_closing_line(session), file=sys.stderr if raw else sys.stdout)
-        if log is not None:
-            print(json.dumps(session.entry()), file=log, flush=True)
+        session.write_log()
         for note in sound.warnings():
             say(f"note: {note}")
     pipeline.raise_if_error()
+    if session.log_error is not None:
+        raise session.log_error
 
 
 def _run(session: LiveSession, raw: bool) -> None:
@@ -459,8 +473,16 @@ def _closing_line(session: LiveSession) -> str:
     )
 
 
-def _open_log(path: Path) -> TextIO:
+@contextmanager
+def _open_log(path: Path) -> Iterator[TextIO]:
     try:
-        return path.open("w")
+        file = path.open("w")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise WrongTarget(f"there can be no log {path} ({error.strerror})", "name a file in a folder") from error
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from error
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # a line that could not be written is tried once more
+            file.close()

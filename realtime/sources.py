@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from engines.errors import ConfigError, DeviceError, StreamError
+from engines.errors import ConfigError, DeviceError, InputError, StreamError
 from engines.spec import SPEC
 from realtime.clock import JUMP_NS, NS, CaptureClock, Clock, SystemClock
 from realtime.messages import AudioHop, Stop
@@ -401,11 +401,13 @@ class PipeSource(DeviceSource):
     _pump_ended = False
 
     def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
-        if self._pump_ended and not len(self.ring) and not self._ended:
-            self._ready.extend(self._cutter.finish())
-            self._ended = True
         if self._callback_error is not None:
             raise StreamError(f"standard input broke ({self._callback_error})", "start the program before it again")
+        if self._pump_ended and not len(self.ring) and not self._ended:
+            if not self.ring.written:
+                raise InputError("standard input ended without any sound", "look at the program before it")
+            self._ready.extend(self._cutter.finish())
+            self._ended = True
         return super().read_hop(timeout_ns)
 
     def _close_device(self) -> None:

@@ -193,6 +193,52 @@ def test_raw_pictures_from_raw_samples() -> None:
     assert max(out) == 20 + round(400 * 0.2)
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--source", "-"), 1, "standard input ended without any sound"),
+        (("--json-log", "no/log.jsonl"), 2, "there can be no log no/log.jsonl"),
+        (("--json-log", "."), 2, "there can be no log ."),
+    ],
+)
+def test_mistakes_are_one_line(
+    long_sound: Path, tmp_path: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    source = () if "--source" in options else ("--source", str(long_sound))
+    live = [*LOUD, "--camera", "none", "--camera-size", "320x240", *source, *options]
+    done = subprocess.run(
+        live,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = [line for line in done.stderr.splitlines() if not line.startswith("live: ")]
+    assert done.returncode == code, done.stderr
+    assert len(told) == 1
+    assert words in told[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(("--raw",), "fill the terminal"), (("--source", "-"), "not a terminal")]
+)
+def test_neither_pictures_nor_sound_are_for_a_terminal(options: tuple[str, ...], words: str, long_sound: Path) -> None:
+    source = () if "--source" in options else ("--source", str(long_sound))
+    master, slave = pty.openpty()
+    live = [*LOUD, "--camera", "none", "--camera-size", "320x240", *source, *options]
+    done = subprocess.run(
+        live, cwd=ROOT, stdin=slave, stdout=slave, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(master)
+    os.close(slave)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
 def test_a_pipe_reader_that_leaves_is_one_line(long_sound: Path) -> None:
     options = ["--source", str(long_sound), "--camera", "none", "--raw", "--camera-size", "320x240"]
     process = subprocess.Popen([*LOUD, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
