@@ -203,11 +203,13 @@ class LiveSession:
         now_ns = self.clock.now_ns()
         if now_ns < self.next_second_ns:
             return
-        self.next_second_ns += NS
+        slept = now_ns - self.next_second_ns > NS
+        self.next_second_ns = now_ns + NS if slept else self.next_second_ns + NS
         if self.audio_out is not None:
             self.audio_out.revive()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
-        message = self.governor.look(now_ns / NS, pipeline.meters.pictures, pipeline.meters.late_pictures, busy_ns)
+        late = pipeline.meters.late_pictures - pipeline.slept_pictures
+        message = self.governor.look(now_ns / NS, pipeline.meters.pictures, late, busy_ns)
         self._govern()
         if message:
             self.tell(message)

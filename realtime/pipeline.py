@@ -22,7 +22,7 @@ import numpy as np
 from engines.encoder import Code
 from engines.errors import StreamError
 from engines.spec import SPEC
-from realtime.clock import NS, Clock, SystemClock
+from realtime.clock import JUMP_NS, NS, Clock, SystemClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioCode, AudioHop, Picture, Stop
 from realtime.meters import Meters
@@ -328,6 +328,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.failure: Exception | None = None  # of an engine: the stream goes on as well as it can
         self._ready_ns = 0
         self._face_failed = False
+        self.slept_pictures = 0  # of the late ones, those of a second and more in which nothing ran
+        self._arrival_counts_from = 0  # a picture: what had waited comes in a burst, and says nothing
         self.arrival = ArrivalLag()
         self.picture_lag_ns = 8e6  # from a picture's end sample to its hand-over; measured as it runs
         if self.live:
@@ -476,10 +478,18 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         newest = self.pacer.index_at(self.source.sample_at(self.clock.now_ns() - self.arrival.lag_ns))
         if newest > index:
             self.meters.late_pictures += newest - index
+            if newest - index > self.picture_rate:
+                self.slept_pictures += newest - index
+                self._arrival_counts_from = newest + self.picture_rate
             index = newest
         due_ns = self._due_ns(index)
         # A lookahead that grew, or a clock that jumped, must not freeze the loop for long: look again often.
         while (now_ns := self.clock.now_ns()) < due_ns and not self._halt.is_set():
+            if due_ns - now_ns > JUMP_NS:  # this program was stopped, and the sound of that time is lost: go back to it
+                index = self.pacer.index_at(self.source.sample_at(now_ns - self.arrival.lag_ns))
+                self._arrival_counts_from = index + self.picture_rate
+                due_ns = self._due_ns(index)
+                continue
             self.clock.sleep_until(min(due_ns, now_ns + NS // 4))
             due_ns = self._due_ns(index)
         grace_ns = due_ns + self.pacer.period_ns
@@ -497,7 +507,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         """Learn from the sound of a picture some time ago how late sound arrives."""
         end = self.pacer.end_sample(index - 4)
         arrived_ns = self.ring.arrived_ns(end)
-        if arrived_ns and not self.source.lost:
+        if arrived_ns and not self.source.lost and index >= self._arrival_counts_from:
             self.arrival.add(arrived_ns - self.ring.captured_ns(end))
 
     def _draw(self, index: int) -> None:

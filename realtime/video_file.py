@@ -50,6 +50,7 @@ class VideoFile(Sink):
         self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
         self._container: Any = None
         self._sound_samples = 0
+        self._newest = -1
         self._failed = False
 
     def open(self, height: int, width: int, picture_rate: int) -> None:
@@ -100,6 +101,9 @@ class VideoFile(Sink):
         self._reformatter = VideoReformatter()
 
     def send(self, picture: Picture) -> None:
+        if picture.index <= self._newest:  # the stream went back to sound that was lost
+            return
+        self._newest = picture.index
         raw = self._av.VideoFrame.from_ndarray(picture.pixels[: self._height, : self._width], format="rgb24")
         raw.pts = picture.index
         raw.time_base = self._time_base

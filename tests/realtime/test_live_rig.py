@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -156,6 +157,41 @@ def test_a_sound_server_that_dies_and_comes_back(sound_rig: SoundRig, env: dict[
     assert pulls[-1] > pulls[-2] > pulls[-3]  # the cable plays again
     pictures = [entry["pictures"] for entry in entries]
     assert all(later > earlier for earlier, later in pairwise(pictures))
+
+
+def test_a_program_that_was_stopped_goes_on_as_before(env: dict[str, str], tmp_path: Path) -> None:
+    """As after a computer's sleep: the sound of that time is lost in part, and what had waited comes in a burst."""
+    log = tmp_path / "log.jsonl"
+    options = ["--camera", "none", "--camera-size", "320x240", "--json-log", str(log), "--audio-out", "vox_cable"]
+    options += ["--out", str(tmp_path / "call.mkv")]
+
+    def entries(least: int) -> list[dict[str, Any]]:
+        for _ in range(300):
+            found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+            if len(found) >= least:
+                return found
+            time.sleep(0.1)
+        raise AssertionError("the log stands still")
+
+    with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
+        wait_for_line(live, "live:")
+        before = len(entries(4))
+        live.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        live.send_signal(signal.SIGCONT)
+        after = entries(before + 6)[before:]
+    assert live.returncode == 0
+    assert all(entry["picture_rate"] == 25 for entry in after)  # it was not this machine's speed
+    assert all(later["elapsed_s"] - earlier["elapsed_s"] > 0.5 for earlier, later in pairwise(after[1:]))
+    first, last = after[1], after[4]
+    seconds = last["elapsed_s"] - first["elapsed_s"]
+    seen = sum(last[key] - first[key] for key in ("pictures", "late_pictures"))
+    assert seen == pytest.approx(25 * seconds, abs=8)  # it goes by the clock, and stands nowhere
+    assert last["pictures"] - first["pictures"] > 10 * seconds
+    with av.open(str(tmp_path / "call.mkv")) as container:
+        times = [picture.pts for picture in container.decode(video=0)]
+    assert len(times) > 100
+    assert times == sorted(set(times))
 
 
 def test_the_made_cable_comes_back_with_its_sound_server(sound_rig: SoundRig, env: dict[str, str]) -> None:
