@@ -35,6 +35,12 @@ class Teeth:
 
     texture: np.ndarray  # (77, 230, 4)
     place: np.ndarray  # (3,) canonical place of the incisors' edge at the midline
+    slant: np.ndarray  # (2,) from where they were seen: what one eye distance of depth shifts there (`slant_of`)
+
+
+def slant_of(rotation: np.ndarray) -> np.ndarray:
+    """How far a point one eye distance behind the plane of the face seems shifted in it, x and y; (3, 3) -> (2,)."""
+    return np.linalg.solve(rotation[:2, :2], rotation[:2, 2])
 
 
 def texture_places() -> tuple[np.ndarray, np.ndarray]:
@@ -227,4 +233,4 @@ def lift_teeth(
     texture[..., :3] += share * (soft[..., :3] * (1 - 1.5 * above[..., None]).clip(0.55, 1) - texture[..., :3])
     texture[..., :3] *= texture[..., 3:]
     smooth = cv2.GaussianBlur(texture, (0, 0), 1.2).astype(np.float32)
-    return Teeth(complete_row(smooth), np.array([middle_x, edge_y, depth]))
+    return Teeth(complete_row(smooth), np.array([middle_x, edge_y, depth]), slant_of(rotation))

@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from engines.card import WEIGHTS
+from engines.dentition import slant_of
 from engines.errors import ConfigError, EngineMismatch
 from engines.geometry import (
     EYES,
@@ -27,7 +28,7 @@ from engines.geometry import (
     head_rotation,
     push_chin,
 )
-from engines.layers import LINE, paint_eye, paint_mouth, shade_skin, trace
+from engines.layers import LASH_REACH, LASHES_FALL, LINE, paint_eye, paint_mouth, shade_skin, trace
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
 from engines.session import Session
@@ -75,6 +76,9 @@ class Scratch:
     gains: np.ndarray  # (finer h, finer w, 3) float32: the network's gain of skin
     cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
+    source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
+    source_of: Portrait | None  # whose it is
+    faded: np.ndarray  # (3,) how far, of the left lid, the right lid, the lips
     lines: np.ndarray  # (2, LINE): lips or lids of now
     photo_lines: np.ndarray  # (2, LINE): the same on the photo
 
@@ -153,6 +157,7 @@ class Generator:
         scratch = self._buffers(portrait)
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
+        fade_marks(portrait, moved, code, scratch)
         warp(portrait, moved, scratch, out)
         for side, eye in enumerate(EYES):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
@@ -195,6 +200,9 @@ class Generator:
                 gains=np.zeros((finer * rows, finer * columns, 3), np.float32),
                 cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
+                source=np.empty_like(portrait.photo),
+                source_of=None,
+                faded=np.zeros(3),
                 lines=np.zeros((2, LINE)),
                 photo_lines=np.zeros((2, LINE)),
             )
@@ -230,6 +238,31 @@ def uncross(moved: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], d
     moved[list(lower)] = lower_points - over
 
 
+def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch: Scratch) -> None:
+    """Bring `scratch.source` to this code: lashes leave the skin of a closing lid, specks of light parting lips."""
+    if scratch.source_of is not portrait:
+        np.copyto(scratch.source, portrait.photo)
+        scratch.source_of, scratch.faded[:] = portrait, 0.0
+    upper, lower = UPPER_SEAM[5], LOWER_SEAM[5]
+    parted = float(
+        np.hypot(*(moved[lower] - moved[upper])) - np.hypot(*(portrait.source[lower] - portrait.source[upper]))
+    )
+    wanted = (
+        (code[BLINK] - 0.03) / 0.42,
+        (code[BLINK + 1] - 0.03) / 0.42,
+        parted / float(portrait.scale[0]) / 0.03,
+    )
+    for k, share in enumerate(wanted):
+        share = min(1.0, max(0.0, float(share)))
+        if share == scratch.faded[k]:
+            continue
+        scratch.faded[k] = share
+        x0, y0, x1, y1 = portrait.bare.boxes[k]
+        if x1 > x0:
+            box = slice(y0, y1), slice(x0, x1)
+            cv2.addWeighted(portrait.photo[box], 1 - share, portrait.bare.photo[box], share, 0, scratch.source[box])
+
+
 def warp(portrait: Portrait, moved: np.ndarray, scratch: Scratch, out: np.ndarray) -> None:
     """Fetch the photo's pixels through the moved mesh, in the smallest box that holds all that moves."""
     x0, y0 = int(portrait.box[0]), int(portrait.box[1])
@@ -244,7 +277,7 @@ def warp(portrait: Portrait, moved: np.ndarray, scratch: Scratch, out: np.ndarra
     whole, parts = scratch.whole[top:bottom, left:right], scratch.parts[top:bottom, left:right]
     refine_map(scratch.shift, x0, y0, top, left, scratch.row, whole, parts)
     cv2.remap(
-        portrait.photo,
+        scratch.source,
         whole,
         parts,
         cv2.INTER_CUBIC,
@@ -406,12 +439,13 @@ def draw_mouth(
         scratch.lines[0],
         scratch.lines[1],
         soft,
-        portrait.photo,
+        scratch.source,
         photo_frame,
         scratch.photo_lines,
         BAND_PX / scale,
         invert(plane_to_px(portrait, skull, portrait.teeth_place[0])),
         invert(plane_to_px(portrait, skull, jaw)),
+        slant_of(portrait.rotation @ skull[:, :3]) - portrait.teeth_slant,
         portrait.upper_teeth,
         portrait.lower_teeth,
         float(portrait.teeth_px[0]),
@@ -451,10 +485,11 @@ def draw_eye(
     # px of now -> px of the photo (the skull's motion undone) -> px of the eyeball's crop
     to_photo = compose(plane_to_px(portrait, still, place), invert(plane_to_px(portrait, skull, place)))
     to_photo[:, 2] -= portrait.eyeball_corner[side]
+    margin = max(BAND_PX, LASH_REACH * scale) if code[BLINK + side] > LASHES_FALL else BAND_PX
     turn = portrait.rotation[:2, :2] @ (np.sin(code[LOOK]), -np.sin(code[LOOK + 1]))
     paint_eye(
         out,
-        pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape),
+        pixel_box(np.concatenate([upper_points, lower_points]), margin, out.shape),
         origin,
         along,
         across,
@@ -462,10 +497,12 @@ def draw_eye(
         scratch.lines[0],
         scratch.lines[1],
         (0.6 + 0.5 * float(portrait.blur_px[0])) / scale,
-        portrait.photo,
+        scratch.source,
         photo_frame,
         scratch.photo_lines,
         BAND_PX / scale,
+        portrait.photo,
+        portrait.bare.photo if code[BLINK + side] > LASHES_FALL else portrait.photo,
         portrait.eyeballs[side],
         to_photo,
         portrait.irises[side],

@@ -13,6 +13,11 @@ TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
 TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
 INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
+LASHES_FALL = 0.45  # share of a blink from which the lashes point down
+LASH_REACH = 0.10  # how far, eye distances
+# Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
+# by 28 mm at the first molars, 26 mm from it.
+ARCH = 2.0  # depth over squared distance from the midline, both in eye distances of 63 mm
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -70,6 +75,19 @@ def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
                 weight = (fx if di else 1.0 - fx) * (fy if dj else 1.0 - fy)
                 for c in range(4):
                     out[c] += weight * texture[row, column, c]
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def along_arch(a: float, slant: float) -> float:
+    """Distance from the midline, as seen from the front, of the tooth that is seen at `a`; 9 behind the bend.
+
+    slant: shift that one eye distance of depth brings, in the plane of the front teeth. Solves a = x + slant ARCH x^2.
+    """
+    bend = slant * ARCH
+    inside = 1.0 + 4.0 * bend * a
+    if inside <= 0.04:
+        return 9.0
+    return 2.0 * a / (1.0 + np.sqrt(inside))
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -234,6 +252,7 @@ def paint_mouth(
     band: float,
     skull: np.ndarray,
     jaw: np.ndarray,
+    slants: np.ndarray,
     upper_teeth: np.ndarray,
     lower_teeth: np.ndarray,
     teeth_px: float,
@@ -248,7 +267,9 @@ def paint_mouth(
     box: x0, y0, x1, y1 px. origin, along, across: the mouth's frame, px -> eye distances. ends: u of both corners.
     upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips
     on the photo (origin, one eye distance along in px, corners' u; lip lines); `band`: how far they are taken from it.
-    skull, jaw (2, 3): px -> place on the teeth textures in eye distances. cavity, tongue (3,): colours 0..255.
+    skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower teeth, by
+    how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
+    colours 0..255.
     gap: opening at the centre, eye distances. interior (h, w) float32: the network's light on it, as a gain,
     stretched between the lips; may be empty. cover (of the picture's size): takes how much of a pixel is inside the
     mouth, 0..255.
@@ -308,18 +329,25 @@ def paint_mouth(
             light *= (1.0 - 0.45 * ramp(side, 0.05, 0.70)) * (0.90 + 0.10 * ramp(side, 0.0, 0.07))
             for c in range(3):
                 colour[c] += flesh * (tongue[c] * light - colour[c])
-            # Lower teeth, then upper teeth before them.
+            # Lower teeth, then upper teeth before them, each on its arch. What is far back lies in the cheeks' shade.
+            corner = 1.0 - 0.80 * ramp(side, 0.35, 1.0)
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
-            tap(lower_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = (0.35 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(a), 0.10, 0.28))
+            tooth = along_arch(a, slants[1, 0])
+            b -= slants[1, 1] * ARCH * tooth * tooth
+            tap(lower_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            shade = (0.35 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(tooth), 0.10, 0.28)) * corner
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
             b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
-            tap(upper_teeth, (a - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = (0.55 + 0.45 * ramp(below_lip, -0.005, 0.045)) * (1.0 - 0.35 * ramp(side, 0.55, 1.0))
-            shade *= 0.62 + 0.38 * ramp(bottom - top, 0.02, 0.16)  # light enters through the gap
+            tooth = along_arch(a, slants[0, 0])
+            b -= slants[0, 1] * ARCH * tooth * tooth + 0.015 * ramp(abs(tooth), 0.12, 0.40)
+            tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
+            shade *= 0.70 + 0.30 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
+            # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.
+            shade *= 0.45 + 0.55 / np.sqrt(1.0 + (2.0 * ARCH * tooth) ** 2)
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             if interior.shape[0] > 0:
@@ -348,6 +376,8 @@ def paint_eye(
     photo_frame: np.ndarray,
     photo_lines: np.ndarray,
     band: float,
+    lashed: np.ndarray,
+    bare: np.ndarray,
     eyeball: np.ndarray,
     back: np.ndarray,
     iris: np.ndarray,
@@ -356,13 +386,15 @@ def paint_eye(
 ) -> None:
     """Paint the eyeball between the lids of now.
 
-    As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the
-    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0
-    open .. 1 shut, the depth of the upper lid's shadow.
+    As in `paint_mouth`; lashed, bare: the photo, and it without the lashes (the same: none fall). eyeball (h, w, 3)
+    uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of eyeball. iris: its
+    centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the depth of the upper
+    lid's shadow.
     """
     samples = upper.shape[0]
     wx, wy = np.empty(4), np.empty(4)
-    lid, colour = np.empty(3, np.float32), np.empty(3, np.float32)
+    lid, colour, skin = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    fallen = ramp(closing, LASHES_FALL, 1.0)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -378,7 +410,8 @@ def paint_eye(
             top = upper[k] * (1 - f) + upper[k2] * f
             bottom = lower[k] * (1 - f) + lower[k2] * f
             inside = min(v - top, bottom - v)
-            if inside < -band:
+            under = v - 0.5 * (top + bottom)  # below the line of a shut eye
+            if inside < -band and (fallen == 0.0 or under < 0.0 or under > LASH_REACH):
                 continue
             # The lids' edges come straight from the photo, for the coarse map would squeeze the eye between them.
             top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
@@ -393,6 +426,20 @@ def paint_eye(
             crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))
             for c in range(3):
                 lid[c] *= crease
+            # The lashes that stood above the open eye hang below the shut one, a little shorter.
+            if fallen > 0.0 and 0.0 < under < LASH_REACH:
+                height = top0 - 1.3 * under
+                px = photo_frame[0] + (photo_frame[4] + place * (photo_frame[5] - photo_frame[4])) * photo_frame[2]
+                px -= height * photo_frame[3]
+                py = photo_frame[1] + (photo_frame[4] + place * (photo_frame[5] - photo_frame[4])) * photo_frame[3]
+                py += height * photo_frame[2]
+                fetch(lashed, px, py, wx, wy, colour)
+                fetch(bare, px, py, wx, wy, skin)
+                dark = (
+                    fallen * ramp(LASH_REACH - under, 0.0, 0.05) * ramp(place, 0.0, 0.1) * ramp(1.0 - place, 0.0, 0.1)
+                )
+                for c in range(3):
+                    lid[c] *= 1.0 - dark * min(1.0, max(0.0, 1.0 - colour[c] / max(skin[c], 1.0)))
             alpha = ramp(inside, 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
             if alpha > 0.002:
                 px = back[0, 0] * x + back[0, 1] * y + back[0, 2]

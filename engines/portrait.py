@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -29,12 +30,20 @@ from engines.geometry import (
     mesh_triangles,
 )
 from engines.layers import TEETH_PX
-from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, eye_distance, mouth_measures, remove_pose
+from engines.measure import (
+    INNER_LIPS,
+    OUTER_LIPS,
+    canonical_face,
+    eye_distance,
+    head_angles,
+    mouth_measures,
+    remove_pose,
+)
 from engines.opening import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 
-VERSION = 2
+VERSION = 3
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -48,7 +57,11 @@ EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
 CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
+LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
+LID_SHADE = 0.82  # of the lid's median light, the least of its bare skin
+SPECK, SPECK_REACH = 0.06, 0.025  # specks of light on shut lips: their length, how far beside the seam
 TEETH_OF_EYES = 1.25  # brightness of teeth in full light against the eye's white
+TEETH_TINT = np.array([1.0, 0.94, 0.93])  # of the red in what tints the learned row
 INCISOR_DROP = 0.065  # upper incisors' edge below the closed lips' line, eye distances: 0.067 +- 0.028 in 25 people
 
 
@@ -72,6 +85,7 @@ class Portrait:
     lower_teeth: np.ndarray
     teeth_px: np.ndarray  # (1,) px of the teeth textures for one eye distance
     teeth_place: np.ndarray  # (2, 3) canonical place of the upper and lower incisors' edge
+    teeth_slant: np.ndarray  # (2, 2) from where the upper and lower texture is seen, engines/dentition.slant_of
     cavity: np.ndarray  # (3,) colours, 0..255
     tongue: np.ndarray
     blur_px: np.ndarray  # (1,) sigma of the photo's own blur
@@ -89,6 +103,11 @@ class Portrait:
     def size(self) -> tuple[int, int]:
         """Height and width, px."""
         return self.photo.shape[0], self.photo.shape[1]
+
+    @cached_property
+    def bare(self) -> Bare:
+        """The photo as it is under what must not travel with the skin."""
+        return lift_marks(self.photo, self.landmarks, self.rotation, float(self.scale[0]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""
@@ -215,7 +234,7 @@ def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, sm
     texture = teeth.texture.copy()
     texture[..., :3] = np.minimum(texture[..., :3] * light, 250 * texture[..., 3:])
     # The place is the second photo's; the first one's nose and eyes say where the skull is.
-    return Teeth(texture, teeth.place)
+    return Teeth(texture, teeth.place, teeth.slant)
 
 
 def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -268,7 +287,8 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
     scale = float(scales)
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
-    shift = rest_shift(aligned) * lower_face  # a smile's way back; eyes stay as they are
+    pitch, yaw, _ = head_angles(rotation[None])[0]
+    shift = rest_shift(aligned, float(np.hypot(pitch, yaw))) * lower_face  # a smile's way back; eyes stay as they are
     landmarks = refine_seam(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translations)
@@ -308,13 +328,14 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.03, line[2] + 0.12]])
-    if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16:  # else something else was taken for teeth
+    slant = np.zeros((2, 2))
+    if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16 or is_flesh(teeth, tones["skin"]):
         own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already
         more_px = max(0.0, blur_teeth_px**2 - own_blur_px**2) ** 0.5
         upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, more_px)
     else:
         upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
-        place[0] = teeth.place
+        place[0], slant[0] = teeth.place, teeth.slant
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(
@@ -342,6 +363,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         lower_teeth=lower_teeth,
         teeth_px=np.array([teeth_px]),
         teeth_place=place,
+        teeth_slant=slant,
         cavity=tones["cavity"],
         tongue=tones["tongue"],
         blur_px=np.array([blur_px]),
@@ -355,6 +377,13 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         features=np.zeros(0, np.float32),
         vector=np.zeros(0, np.float32),
     )
+
+
+def is_flesh(teeth: Teeth, skin: np.ndarray) -> bool:
+    """Whether lips or gums were taken for teeth: what is redder than skin is no tooth. skin (3,) 0..255."""
+    seen = teeth.texture[teeth.texture[..., 3] > 0.95][:, :3]
+    red, green = np.median(seen, 0)[:2] if len(seen) else (1.0, 0.0)
+    return bool(red * skin[1] > green * skin[0])
 
 
 TONES = (("skin", 255), ("lip", 255), ("white", 1), ("cavity", 255))
@@ -464,6 +493,65 @@ def resting_shift(aligned: np.ndarray) -> np.ndarray:
     return shift.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Bare:
+    """A photo without the open eyes' lashes on the lids' skin and without bright specks where shut lips meet."""
+
+    photo: np.ndarray  # (H, W, 3) uint8
+    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is the photo itself
+
+
+def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
+    """Take lashes and specks off: what is thinner along the lid (lips) than a line of skin is closed (opened) away.
+
+    A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
+    """
+    bare = photo.copy()
+    boxes = np.zeros((3, 4), np.int64)
+    along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
+    up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
+
+    def lift(region: np.ndarray, which: int, operation: int, length: float) -> None:
+        """Within a polygon (n, 2) px, its rim softened."""
+        reach = max(1, round(length * scale))
+        soft = max(0.6, 0.008 * scale)
+        margin = reach + int(3 * soft) + 2
+        low = np.maximum(np.floor(region.min(0)).astype(int) - margin, 0)
+        high = np.minimum(np.ceil(region.max(0)).astype(int) + margin, photo.shape[1::-1])
+        if (high <= low).any():
+            return
+        boxes[which] = [*low, *high]
+        part = photo[low[1] : high[1], low[0] : high[0]]
+        line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+        ends = [tuple(int(v) for v in np.round(reach + sign * reach / 2 * along)) for sign in (-1, 1)]
+        cv2.line(line, ends[0], ends[1], 1)
+        clean = cv2.morphologyEx(part, operation, line)
+        weights = line.astype(np.float32) / line.sum()
+        smooth = cv2.filter2D(clean, -1, weights, borderType=cv2.BORDER_REPLICATE)
+        clean = np.maximum(part, smooth) if operation == cv2.MORPH_CLOSE else np.minimum(part, smooth)
+        mask = np.zeros(part.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [np.round((region - low) * 16).astype(np.int32)], 255, shift=4)
+        share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
+        if operation == cv2.MORPH_CLOSE and mask.any():
+            # Dense lashes leave no skin between them: no part of a lid is much darker than most of it.
+            clean = np.maximum(clean, LID_SHADE * np.median(clean[mask > 0], 0))
+        bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
+
+    for k, eye in enumerate(EYES):
+        lid = landmarks[list(eye.upper), :2]
+        skin, fold = landmarks[list(eye.skin), :2], landmarks[list(eye.fold), :2]
+        outward = 0.10 * scale * along * (1 if k == 0 else -1)
+        top = skin + 0.5 * (fold - skin)
+        root = lid + LASH_ROOT * up
+        region = np.concatenate([[root[0] + outward], root, top[::-1], [top[0] + outward]])
+        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP)
+    seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
+    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
+        middle = np.array(seam)
+        lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
+    return Bare(bare, boxes)
+
+
 def blink(aligned: np.ndarray, eye) -> np.ndarray:
     """Displacement that shuts one eye: the upper lid onto the lower lid's line, the lid's skin along; (478, 3)."""
     motion = np.zeros_like(aligned)
@@ -473,7 +561,7 @@ def blink(aligned: np.ndarray, eye) -> np.ndarray:
     motion[list(eye.lower)] = -0.12 * gap
     motion[[eye.upper[0], eye.upper[-1]]] = 0
     motion[list(eye.skin)] = 0.55 * 0.88 * gap[1:-1]
-    motion[list(eye.fold)] = 0.16 * 0.88 * gap[1:-1]
+    motion[list(eye.fold)] = 0.06 * 0.88 * gap[1:-1]  # the brow stays where it is
     return motion
 
 
@@ -523,12 +611,15 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
     # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade.
     white *= max(1.0, 0.6 * float(skin @ (0.3, 0.59, 0.11)) / float(white @ (0.3, 0.59, 0.11)))
+    # Teeth are redder than green, and greener than blue, in 25 of 25 smiles: of what an eye's white has more than their
+    # median, half is taken for the photo's light.
+    white -= 0.5 * np.maximum(white - TEETH_TINT * white[0], 0)
     exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
     flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)
     return {
         "skin": skin.astype(np.float32),
         "lip": lip.astype(np.float32),
-        "white": (np.minimum(TEETH_OF_EYES * white, 250) / 240).astype(np.float32),
+        "white": (min(TEETH_OF_EYES, 250 / float(white.max())) * white / 240).astype(np.float32),
         "cavity": (np.array([50.0, 20, 18]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
         "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
     }

@@ -17,6 +17,9 @@ LIPS = list(dict.fromkeys(OUTER_LIPS + INNER_LIPS))
 # Mean shift of the lips, eye distances. Three in four faces at rest are given less than 0.018, three in four smiles
 # more than 0.034: between the two it fades in.
 NO_SHIFT, FULL_SHIFT = 0.015, 0.030
+# A turned head's landmarks err by what looks like a smile (up to .048 in shut rendered mouths turned by .26 rad): both
+# grow by so much for each rad beyond the first tenth.
+TURNED_SLACK, TURNED_FREE_RAD = 0.20, 0.10
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,13 @@ class RestModel:
     components: np.ndarray  # (K, 3 P)
     map: np.ndarray  # (K + 1, 478 * 3), the last row is the constant
 
-    def shift(self, aligned: np.ndarray) -> np.ndarray:
+    def shift(self, aligned: np.ndarray, turned_rad: float = 0.0) -> np.ndarray:
         """Displacement that brings a face to rest, (478, 3) -> (478, 3) float32; 0 for a face at rest."""
         scores = (aligned[self.points].reshape(-1) - self.mean) @ self.components.T
         shift = (scores @ self.map[:-1] + self.map[-1]).reshape(aligned.shape)
         size = float(np.linalg.norm(shift[LIPS, :2], axis=1).mean())
-        share = np.clip((size - NO_SHIFT) / (FULL_SHIFT - NO_SHIFT), 0, 1)
+        slack = TURNED_SLACK * max(0.0, turned_rad - TURNED_FREE_RAD)
+        share = np.clip((size - slack - NO_SHIFT) / (FULL_SHIFT - NO_SHIFT), 0, 1)
         return (shift * (share * share * (3 - 2 * share))).astype(np.float32)
 
 
@@ -50,10 +54,10 @@ def rest_model() -> RestModel:
     return RestModel(points, mean, components, map_)
 
 
-def rest_shift(aligned: np.ndarray) -> np.ndarray:
+def rest_shift(aligned: np.ndarray, turned_rad: float = 0.0) -> np.ndarray:
     """Displacement of all points, eye distances, that brings a face to rest; 0 for one that is at rest.
 
-    aligned (478, 3): landmarks with head pose removed (engines.measure.remove_pose). Lips may still stand a hair apart
-    afterwards: it is the mean way, not this person's seam.
+    aligned (478, 3): landmarks with head pose removed (engines.measure.remove_pose). turned_rad: how far the head looks
+    away from the camera. Lips may still stand a hair apart afterwards: it is the mean way, not this person's seam.
     """
-    return rest_model().shift(aligned)
+    return rest_model().shift(aligned, turned_rad)

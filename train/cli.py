@@ -147,14 +147,16 @@ def generator(
 
 @app.command()
 def geometry(
+    data_root: DataRoot,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
     out: Path = Path("engines/weights/geometry.npz"),
+    held_out: Annotated[list[str] | None, typer.Option(help="GRID talker to leave out; may be repeated.")] = None,
 ) -> None:
     """Fit the face's linear motion basis and its mesh."""
     from train.geometry import command
 
-    command(landmarks or cache / "landmarks", out)
+    command(data_root, landmarks or cache / "landmarks", out, tuple(held_out or ()), typer.echo)
 
 
 @app.command()

@@ -2,27 +2,53 @@
 
     basis (25, 478, 3): displacement of each FaceMesh point for one unit of each motion channel, canonical pose,
     eye distances. Mouth channels are a ridge regression over real talking faces (GRID) and real smiles (the London
-    set); brows, squint and sneer are smooth fields of our own, solved so that one unit of a channel measures as one.
-    Blinks, gaze and head pose depend on the person or are rigid: their rows stay zero here (engines/portrait.py).
+    set): first on where the landmarks go, then on where the pixels go that are drawn with that and filmed in truth,
+    for FaceMesh's chin and cheeks hardly follow the flesh. Brows, squint and sneer are smooth fields of our own,
+    solved so that one unit of a channel measures as one. Blinks, gaze and head pose depend on the person or are
+    rigid: their rows stay zero here (engines/portrait.py).
 
 Writes engines/weights/geometry.npz.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
-from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, UPPER_SEAM
-from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
+from engines.generator import Generator
+from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, RING, RINGS, UPPER_SEAM
+from engines.measure import (
+    LIP_ROWS,
+    canonical_face,
+    eye_distance,
+    mirror_points,
+    mouth_measures,
+    remove_pose,
+    rest_measures,
+)
+from engines.photo import read_photo
+from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from train.face_score import bring_to_pose, drive
+from train.face_stills import still_codes
 
 MOUTH = SPEECH_CHANNELS[: SPEECH_CHANNELS.index("browInnerUp")]
 BROWS = SPEECH_CHANNELS[len(MOUTH) :]
+HEAD = [MOTION_CHANNELS.index(name) for name in ("headPitch", "headYaw", "headRoll")]
+CLIPS, EVERY = 14, 4  # a talker's clips whose pixels are followed, and every how many-th picture
+PAIR_EYES_PX = 100  # pixels between the eyes at which smiles are followed
+PAIR_WEIGHT = 1.0
+OFF_LIPS = 0.15  # eye distances from the lips, whose landmarks are what codes are read from, to where pixels rule
+FLOW_SIGMA = 0.06  # a flow counts as the mean over this, eye distances
+CHIN = [152, 148, 377, 176, 400, 175, 199, 200, 172, 136, 150, 149, 397, 365, 379, 378]
+PIXEL_RIDGE = 3e-5  # for each picture, squared eye distances
 
 
 def mirror_motion(displacement: np.ndarray, partner: np.ndarray) -> np.ndarray:
@@ -85,10 +111,131 @@ def mouth_basis(
             target += weight * code.T @ moved.reshape(len(moved), -1)
             total += weight * len(code)
     solved = np.linalg.solve(normal + ridge * total * np.eye(size) * 0.02, target)
-    basis = solved.reshape(size, *canonical.shape)
-    # The mouth leaves brows, forehead and lids alone; a smile still lifts cheeks and lower lids a little.
-    height = np.clip((canonical[:, 1] - 0.08) / 0.35, 0, 1)
-    return (basis * (height * height * (3 - 2 * height))[None, :, None]).astype(np.float32)
+    return (solved.reshape(size, *canonical.shape) * lower_face(canonical)).astype(np.float32)
+
+
+def lower_face(canonical: np.ndarray) -> np.ndarray:
+    """How far a point follows the mouth, (478, 1): brows, forehead and lids don't, cheeks under the eyes partly."""
+    height = np.clip((canonical[:, 1:2] - 0.08) / 0.35, 0, 1)
+    return height * height * (3 - 2 * height)
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """How far filmed pixels are from where they are drawn, at each landmark of the surface."""
+
+    codes: np.ndarray  # (N, 25) that drew them
+    apart: np.ndarray  # (N, 468, 2) eye distances, canonical frame
+    weight: float  # of one picture
+
+
+def with_mouth(portrait: Portrait, mouth: np.ndarray) -> Portrait:
+    """The portrait with another basis (11, 478, 3) for its mouth channels."""
+    basis = portrait.basis.copy()
+    basis[: len(MOUTH), :468] = mouth[:, :468]
+    for k, (_, _, own) in enumerate(RINGS):
+        ring = slice(468 + RING * k, 468 + RING * (k + 1))
+        basis[: len(MOUTH), ring] = own * basis[: len(MOUTH), list(FACE_OVAL)]
+    return replace(portrait, basis=basis)
+
+
+def misplaced(generator: Generator, portrait: Portrait, code: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Draw one code and follow its pixels into the true picture (H, W, 3); (468, 2) eye distances."""
+    scale = float(portrait.scale[0])
+    drawn = generator.draw(code, portrait)
+    points = generator._buffers(portrait).moved[:468].copy()
+    low = np.floor(np.maximum(points.min(0) - 8, 0)).astype(int)
+    high = np.ceil(np.minimum(points.max(0) + 9, portrait.size[::-1])).astype(int)
+    zoom = max(1.0, PAIR_EYES_PX / scale)
+    pair = [
+        cv2.resize(
+            cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[low[1] : high[1], low[0] : high[0]],
+            None,
+            fx=zoom,
+            fy=zoom,
+            interpolation=cv2.INTER_CUBIC,
+        )
+        for picture in (drawn, truth)
+    ]
+    follow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = follow.calc(pair[0], pair[1], np.zeros((*pair[0].shape, 2), np.float32)) / zoom
+    flow = cv2.GaussianBlur(flow, (0, 0), FLOW_SIGMA * scale * zoom)
+    at = ((points - low) * zoom).astype(np.float32)
+    apart = cv2.remap(flow, at[None, :, 0], at[None, :, 1], cv2.INTER_LINEAR)[0]
+    return apart @ np.linalg.inv(portrait.rotation[:2, :2]).T / scale
+
+
+def talkers_misplaced(
+    grid: Path, landmarks: Path, mouth: np.ndarray, say: Callable[[str], None]
+) -> Iterator[tuple[str, Misplaced]]:
+    """GRID's training talkers under their own motion, drawn with the basis `mouth` (11, 478, 3)."""
+    generator, chance = Generator(), np.random.default_rng(1)
+    for talker in sorted(path for path in grid.iterdir() if path.is_dir()):
+        codes, apart = [], []
+        clips = sorted(talker.glob("*.mkv"))
+        for clip in (clips[k] for k in chance.permutation(len(clips))[:CLIPS]):
+            points = landmarks / talker.name / f"{clip.stem}.npy"
+            driven = drive(clip, points) if points.is_file() else None
+            if driven is None:
+                continue
+            portrait = with_mouth(driven.portrait, mouth)
+            for k in range(0, len(driven.codes), EVERY):
+                if k != driven.first:
+                    codes.append(driven.codes[k])
+                    apart.append(misplaced(generator, portrait, driven.codes[k], driven.truth[k]))
+        if codes:
+            say(f"{talker.name}: {len(codes)} pictures")
+            yield talker.name, Misplaced(np.stack(codes), np.stack(apart), len(codes) ** -0.5)
+
+
+def smiles_misplaced(faces: Path, landmarks: Path, mouth: np.ndarray) -> Misplaced:
+    """Closed mouth -> own smile of the London set's people."""
+    generator = Generator()
+    codes, apart = [], []
+    for smile in sorted(landmarks.glob("*_smile.npy")):
+        names = (smile.stem.replace("smile", "neutral"), smile.stem)
+        points = np.stack([np.load(landmarks / f"{name}.npy") for name in names]).astype(np.float32)
+        if not np.isfinite(points).all():
+            continue
+        shrink = min(1.0, PAIR_EYES_PX / float(eye_distance(points[0])))
+        pictures = [
+            cv2.resize(
+                read_photo(faces / "london" / f"{name}.jpg"), None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA
+            )
+            for name in names
+        ]
+        points *= np.float32(shrink)
+        portrait = make_portrait(pictures[0], points[0])
+        code = still_codes(points)
+        truth, _ = bring_to_pose(np.stack(pictures), points, code, portrait, 0, smooth=False)
+        codes.append(code[1])
+        apart.append(misplaced(generator, with_mouth(portrait, mouth), code[1], truth[1]))
+    return Misplaced(np.stack(codes), np.stack(apart), PAIR_WEIGHT)
+
+
+def pixel_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
+    """What to add to the mouth's basis so that drawn pixels go where filmed ones are, (11, 478, 3).
+
+    Ridge regression on mouth channels and head angles, mirrored data added; what goes with the angles is how FaceMesh
+    errs in a turned head, and is left out.
+    """
+    size = len(MOUTH) + len(HEAD)
+    partner = mirror_points()[:468]
+    normal, target, total = np.zeros((size, size)), np.zeros((size, 468 * 2)), 0.0
+    for part in seen:
+        mirrored = part.codes * np.where(np.arange(len(MOTION_CHANNELS)) >= HEAD[1], -1, 1)
+        mirrored[:, : len(SPEECH_CHANNELS)] = mirror_channels(mirrored[:, : len(SPEECH_CHANNELS)])
+        for codes, apart in ((part.codes, part.apart), (mirrored, part.apart[:, partner] * (-1, 1))):
+            inputs = codes[:, [*range(len(MOUTH)), *HEAD]].astype(np.float64)
+            normal += part.weight * inputs.T @ inputs
+            target += part.weight * inputs.T @ apart.reshape(len(apart), -1)
+            total += part.weight * len(inputs)
+    solved = np.linalg.solve(normal + PIXEL_RIDGE * total * np.eye(size), target)
+    added = np.zeros((len(MOUTH), *canonical.shape), np.float32)
+    added[:, :468, :2] = solved[: len(MOUTH)].reshape(len(MOUTH), 468, 2)
+    lips = canonical[sorted({point for row in LIP_ROWS for point in row}), :2]
+    away = np.linalg.norm(canonical[:, None, :2] - lips, axis=-1).min(1)[:, None]
+    return (added * lower_face(canonical) * np.clip(away / OFF_LIPS, 0, 1)).astype(np.float32)
 
 
 def bump(canonical: np.ndarray, points: tuple[int, ...], sigma_x: float, sigma_up: float, sigma_down: float):
@@ -168,11 +315,18 @@ def inside(polygon: np.ndarray, x: float, y: float) -> bool:
     return odd
 
 
-def fit(landmarks: Path) -> dict[str, np.ndarray]:
-    """The whole of geometry.npz from a folder of landmarks (grid/train/*/*.npy, faces/*.npy)."""
+def fit(
+    data: Path, landmarks: Path, held_out: tuple[str, ...] = (), say: Callable[[str], None] = print
+) -> dict[str, np.ndarray]:
+    """The whole of geometry.npz from DATA/grid, DATA/faces and their landmarks (grid/train/*/*.npy, faces/*.npy).
+
+    held_out: talkers that teach nothing, to measure on.
+    """
     canonical = canonical_face()
     motions = []
     for talker in sorted((landmarks / "grid" / "train").iterdir()):
+        if talker.name in held_out:
+            continue
         found = [clip_motion(np.load(path), canonical) for path in sorted(talker.glob("*.npy"))]
         clips = [clip for clip in found if clip is not None]
         # A talker with hundreds of clips must not outvote the others: his weight grows with the root of their number.
@@ -181,18 +335,26 @@ def fit(landmarks: Path) -> dict[str, np.ndarray]:
     smiles = smile_pairs(landmarks / "faces", canonical)
     motions.append((*smiles, 6.0))
     mouth = mouth_basis(motions, canonical)
+    seen = dict(talkers_misplaced(data / "grid" / "train", landmarks / "grid" / "train", mouth, say))
+    taught = [part for talker, part in seen.items() if talker not in held_out]
+    added = pixel_basis([*taught, smiles_misplaced(data / "faces", landmarks / "faces", mouth)], canonical)
+    for talker in held_out:
+        part = seen[talker]
+        left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :468, :2])
+        before, after = (np.sqrt((apart[:, CHIN] ** 2).mean()) for apart in (part.apart, left))
+        say(f"{talker}, held out: chin and jaw {before:.4f} -> {after:.4f} eye distances from the filmed ones")
     basis = np.zeros((len(MOTION_CHANNELS), *canonical.shape), np.float32)
-    basis[: len(MOUTH)] = mouth
+    basis[: len(MOUTH)] = mouth + added
     basis[len(MOUTH) : len(SPEECH_CHANNELS)] = brow_basis(canonical)
     for name, field in upper_face_basis(canonical).items():
         basis[MOTION_CHANNELS.index(name)] = field
     return {"basis": basis, "triangles": triangulate(canonical)}
 
 
-def command(landmarks: Path, out: Path) -> None:
+def command(data: Path, landmarks: Path, out: Path, held_out: tuple[str, ...], say: Callable[[str], None]) -> None:
     """Fit and write geometry.npz."""
-    fitted = fit(landmarks)
+    fitted = fit(data, landmarks, held_out, say)
     partial = out.with_suffix(".partial.npz")
     np.savez_compressed(partial, basis=fitted["basis"].astype(np.float16), triangles=fitted["triangles"])
     partial.replace(out)
-    print(f"{out}: basis {fitted['basis'].shape}, {len(fitted['triangles'])} triangles")
+    say(f"{out}: basis {fitted['basis'].shape}, {len(fitted['triangles'])} triangles")

@@ -12,11 +12,13 @@ from engines.dentition import (
     complete_row,
     learned_teeth,
     plain_teeth,
+    slant_of,
     texture_places,
     upper_ends,
 )
 from engines.errors import EngineMismatch
-from engines.layers import TEETH_PX
+from engines.geometry import head_rotation
+from engines.layers import ARCH, TEETH_PX, along_arch
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,14 @@ def test_a_row_cut_at_both_ends_is_continued(row):
     seen = row[..., 3] > 0.9
     assert np.abs(whole[..., :3] - own[..., :3])[seen].mean() < 4
     np.testing.assert_array_equal(whole[:, 90:140], cut[:, 90:140])
+
+
+def test_the_row_bends_back_when_the_head_turns():
+    assert slant_of(head_rotation(0, 0, 0.2)) == pytest.approx((0, 0), abs=1e-9)  # seen from the front
+    slant = float(slant_of(head_rotation(0, 0.3, 0))[0])
+    for tooth in (-0.3, -0.1, 0.0, 0.1, 0.2):
+        assert along_arch(tooth + slant * ARCH * tooth**2, slant) == pytest.approx(tooth, abs=1e-6)
+        assert along_arch(tooth, 0.0) == pytest.approx(tooth)
+    far, near = (abs(along_arch(sign * 0.08, slant)) for sign in (-np.sign(slant), np.sign(slant)))
+    assert far > 0.08 > near  # the far side is drawn together
+    assert along_arch(-np.sign(slant) * 0.6, slant) > 1  # behind the bend there is nothing

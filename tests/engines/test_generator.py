@@ -320,3 +320,84 @@ def test_dim_light_dims_teeth() -> None:
     for name in ("upper_teeth", "lower_teeth"):
         ratio = getattr(dim, name)[..., :3].mean() / getattr(bright, name)[..., :3].mean()
         assert ratio == pytest.approx(0.4, abs=0.04)
+
+
+def test_teeth_are_never_bluer_than_the_eyes_white() -> None:
+    photo, landmarks = paint_face()
+    for white in ((225, 222, 218), (190, 205, 235), (235, 180, 190)):
+        tinted = photo.copy()
+        tinted[(np.abs(photo.astype(int) - (225, 222, 218)) < 12).all(-1)] = white
+        portrait = make_portrait(tinted, landmarks)
+        red, green, blue = portrait.upper_teeth[portrait.upper_teeth[..., 3] > 0.95][:, :3].mean(0)
+        assert blue / red <= white[2] / white[0] + 0.01
+        assert green / red <= white[1] / white[0] * 1.05
+
+
+def test_teeth_lie_in_the_shade_towards_the_corners(generator: Generator, portrait: Portrait) -> None:
+    motion = code(jawOpen=0.2, mouthOpenSide=0.16, mouthUpperUp=0.03, mouthLowerDown=0.12, mouthStretch=0.05)
+    picture = generator.draw(motion, portrait).astype(int)
+    mesh = moved_mesh(generator, portrait, motion)
+    x, y = mesh[13]
+    y += 0.04 * EYES_PX
+
+    def light(away: float) -> float:
+        """Brightest of a small patch beside the midline: a tooth, not the line between two."""
+        at = round(x + away * EYES_PX)
+        return float(picture[int(y) - 2 : int(y) + 3, at - 2 : at + 3].sum(-1).max())
+
+    middle = max(light(-0.06), light(0.06))
+    for side in (-1, 1):
+        assert light(side * 0.20) < 0.9 * middle
+        assert light(side * 0.27) < light(side * 0.20)
+
+
+def test_lips_are_not_taken_for_teeth() -> None:
+    photo, landmarks = paint_face(opened=0.12)
+    teeth = (np.abs(photo.astype(int) - (235, 230, 215)) < 12).all(-1)
+    teeth[: int(landmarks[4, 1])] = False  # the eyes' white
+    red = photo.copy()
+    red[teeth] = (214, 128, 118)
+    for picture, least in ((photo, 0.9), (red, 0.8)):
+        upper = make_portrait(picture, landmarks).upper_teeth
+        colour = upper[upper[..., 3] > 0.95][:, :3].mean(0)
+        assert colour[1] / colour[0] > least
+
+
+def lashed_face() -> tuple[np.ndarray, np.ndarray]:
+    """A face with long lashes above both open eyes."""
+    photo, landmarks = paint_face()
+    for eye in (LEFT, RIGHT):
+        for x, y in landmarks[list(eye.upper[1:-1]), :2]:
+            ends = [tuple(round((v - 0.5) * 16) for v in end) for end in ((x, y), (x, y - 0.10 * EYES_PX))]
+            cv2.line(photo, *ends, (30, 20, 15), 1, cv2.LINE_AA, 4)
+    return photo, landmarks
+
+
+def test_lashes_do_not_stand_on_a_shut_lid(generator: Generator) -> None:
+    photo, landmarks = lashed_face()
+    portrait, plain = make_portrait(photo, landmarks), make_portrait(*paint_face())
+    assert np.array_equal(generator.draw(code(), portrait), photo)
+    blink = code(eyeBlinkLeft=1, eyeBlinkRight=1)
+    with_lashes, without = (generator.draw(blink, p).astype(int).sum(-1) for p in (portrait, plain))
+    line = moved_mesh(generator, portrait, blink)
+    for eye in (LEFT, RIGHT):
+        x, y = line[list(eye.upper[2:-2])].mean(0)
+        columns = slice(int(x) - 6, int(x) + 7)
+        lid = slice(int(y - 0.11 * EYES_PX), int(y - 0.03 * EYES_PX))
+        open_lid = slice(int(landmarks[eye.upper[4], 1] - 0.09 * EYES_PX), int(landmarks[eye.upper[4], 1]) - 2)
+        stood = (plain.photo.astype(int) - photo)[open_lid, columns].sum(-1).mean()
+        assert (without - with_lashes)[lid, columns].mean() < 0.25 * stood
+        below = slice(int(y) + 2, int(y + 0.06 * EYES_PX))
+        assert (without - with_lashes)[below, columns].mean() > 0.15 * stood  # they hang now
+
+
+def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:
+    photo, landmarks = paint_face()
+    for x, y in landmarks[list(UPPER_SEAM[3:-3:2]), :2] - 0.5:
+        cv2.circle(photo, (round(float(x)), round(float(y)) + 1), 1, (255, 240, 240), -1)
+    portrait = make_portrait(photo, landmarks)
+    assert np.array_equal(generator.draw(code(), portrait), photo)
+    motion = code(jawOpen=0.1, mouthLowerDown=0.08, mouthOpenSide=0.08)
+    lower = moved_mesh(generator, portrait, motion)[list(LOWER_SEAM[2:-2])]
+    picture = generator.draw(motion, portrait)
+    assert max(int(picture[int(y) : int(y) + 4, int(x) - 2 : int(x) + 3].min(-1).max()) for x, y in lower) < 200

@@ -64,3 +64,15 @@ def test_damaged_model_is_refused(tmp_path, monkeypatch):
             rest_shift(canonical_face())
     finally:
         rest_model.cache_clear()
+
+
+def test_a_turned_head_is_not_taken_for_a_smile():
+    slight = next(
+        f
+        for f in (face_with(**{k: v * share for k, v in SMILE.items()}) for share in np.linspace(0.1, 1, 30))
+        if rest_shift(f).any()
+    )
+    assert not rest_shift(slight, 0.28).any()
+    broad = face_with(**SMILE)
+    np.testing.assert_array_equal(rest_shift(broad, 0.10), rest_shift(broad))
+    assert np.abs(rest_shift(broad, 0.28)).max() > 0.5 * np.abs(rest_shift(broad)).max()
