@@ -198,6 +198,8 @@ class DeviceSource(Source):
     stream goes on with zero hops marked `gap` at the clock's pace, and the device is opened again until that works.
     """
 
+    drops_backlog = True  # what waited in a device that stalled is of a time that zero hops have filled
+
     def __init__(self, rate_hz: int, channels: int, clock: Clock | None = None, retry: bool = True) -> None:
         super().__init__()
         self.rate_hz, self.channels = rate_hz, channels
@@ -291,8 +293,9 @@ class DeviceSource(Source):
         self._looks = 0
         if self._interrupted:
             self._mark_lost(self._clock.now_ns())
-            self.ring.read()  # from before and after: it does not join
         if self._lost:
+            if self.drops_backlog:
+                self.ring.read()
             self._come_back()
         stamps = self.ring.stamps()
         block = _wholesome(self.ring.read())
@@ -360,6 +363,8 @@ def _wholesome(block: np.ndarray) -> np.ndarray:
 
 class PipeSource(DeviceSource):
     """Raw samples on standard input, at whatever pace they come."""
+
+    drops_backlog = False  # all of it is heard, however late it is
 
     def __init__(
         self, pipe: BinaryIO | None, rate_hz: int, channels: int, sample_format: str, clock: Clock | None = None
