@@ -436,7 +436,7 @@ def _run(session: LiveSession, raw: bool) -> None:
     from realtime.keys import Keys
 
     pipeline = session.pipeline
-    interactive = sys.stdout.isatty() and not raw
+    interactive = sys.stdout.isatty() and not raw and os.environ.get("TERM") not in ("dumb", "unknown")
     with ExitStack() as stack:
         stack.enter_context(pipeline)
         keys = stack.enter_context(Keys())

@@ -303,6 +303,28 @@ def test_q_in_a_terminal_ends_it_and_puts_the_terminal_back(long_sound: Path) ->
     os.close(slave)
 
 
+def test_a_terminal_that_can_only_print_gets_lines(long_sound: Path) -> None:
+    master, slave = pty.openpty()
+    options = ["--source", str(long_sound), "--camera", "none", "--camera-size", "320x240", "--seconds", "1"]
+    done = subprocess.run(
+        [*LOUD, *options],
+        cwd=ROOT,
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TERM": "dumb"},
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    shown = os.read(master, 65_536).decode()
+    os.close(master)
+    os.close(slave)
+    assert (done.returncode, done.stderr) == (0, "live: long.wav -> null (Ctrl-C ends it)\n")
+    assert "pictures in 1." in shown
+    assert "\x1b" not in shown
+
+
 def test_motion_goes_out_over_osc(long_sound: Path) -> None:
     pytest.importorskip("pythonosc", reason="needs the osc extra")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:

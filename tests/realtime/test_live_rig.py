@@ -414,6 +414,7 @@ def test_devices_and_doctor_see_the_rig(env: dict[str, str]) -> None:
     assert states["cable"] == "ok"
     assert states["microphone"] in ("ok", "warn")  # the rig is silent
     assert report["works"] == ("fail" not in states.values())
+    assert doctor.returncode == (0 if report["works"] else 1)
 
 
 PAGE = b"""<!doctype html><link rel=icon href=data:,><body style="margin:0;background:#222">
