@@ -357,7 +357,9 @@ def live(
         if out is not None:
             from realtime.video_file import VideoFile
 
-            sinks.append(VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast"))
+            sinks.append(
+                VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast", keep=True)
+            )
         if preview:
             from realtime.preview import PreviewSink
 

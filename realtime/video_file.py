@@ -6,6 +6,7 @@ Written beside the target and renamed when it is whole; a stream that is interru
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from realtime.sinks import Sink
 from realtime.targets import checked_target
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
+CUT_SHORT = (".mkv", ".webm")  # play up to where they end; an mp4 without its end does not
 SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 OPUS_RATE_HZ = 48_000
 
@@ -39,10 +41,12 @@ class VideoFile(Sink):
         preset: str = "veryfast",
         portrait_name: str = "",
         signer: ContentSigner | None = None,
+        keep: bool = False,
     ) -> None:
-        """signer: puts a C2PA manifest into the finished mp4."""
+        """signer: puts a C2PA manifest into the finished mp4; keep: what a full disk cuts short, where that plays."""
         self.path = checked_target(Path(path), overwrite, tuple(CODECS))
         self._signer = signer
+        self._keep = keep and self.path.suffix.lower() in CUT_SHORT
         self.name = str(path)
         self.pictures = 0
         self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
@@ -135,7 +139,12 @@ class VideoFile(Sink):
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
             fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
-            raise OutputError(f"{self.path} cannot be written ({error.strerror or error})", fix) from error
+            what = f"ends after {self.pictures} pictures" if self._keeps else "cannot be written"
+            raise OutputError(f"{self.path} {what} ({error.strerror or error})", fix) from error
+
+    @property
+    def _keeps(self) -> bool:
+        return self._keep and self.pictures > 0
 
     def close(self) -> None:
         container, self._container = self._container, None
@@ -164,7 +173,7 @@ class VideoFile(Sink):
                 self._signer.sign(self._temporary, f"voxcam {self._portrait_name}".strip())
             os.replace(self._temporary, self.path)
         except (self._av.FFmpegError, OSError) as error:
-            self._temporary.unlink(missing_ok=True)
+            self._leave()
             reason = error.strerror or error
             raise OutputError(f"{self.path} cannot be finished ({reason})", "free some space and try again") from error
         except OutputError:
@@ -172,14 +181,19 @@ class VideoFile(Sink):
             raise
 
     def _close_and_remove(self, container: Any) -> None:
-        try:
+        with suppress(self._av.FFmpegError, OSError):  # the disk is full
             container.close()
-        except (self._av.FFmpegError, OSError):
-            pass  # the disk is full: the file goes anyway
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._leave()
+
+    def _leave(self) -> None:
+        """What became of a file that could not be finished: kept as it is where it plays, else removed."""
+        with suppress(OSError):
+            if self._keeps:
+                os.replace(self._temporary, self.path)
+            else:
+                self._temporary.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Close without leaving a file."""
-        self._failed = True
+        self._failed, self._keep = True, False
         self.close()

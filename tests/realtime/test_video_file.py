@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -13,6 +15,8 @@ from engines.errors import OutputError
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, XMP_UUID
 from realtime.video_file import VideoFile
+
+ROOT = Path(__file__).parents[2]
 
 
 def write(path: Path, pictures: int = 25, seconds: float = 1.0, rate: int = 48_000, channels: int = 2) -> VideoFile:
@@ -90,9 +94,10 @@ def test_no_picture_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "out.mp4"
-    file = VideoFile(path, 16_000, 1)
+@pytest.mark.parametrize(("name", "keep"), [("out.mp4", False), ("out.mp4", True), ("out.mkv", False)])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str, keep: bool) -> None:
+    path = tmp_path / name
+    file = VideoFile(path, 16_000, 1, keep=keep)
     file.open(120, 160, 25)
 
     class FullDisk:
@@ -115,6 +120,38 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         fill()
     file.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: str) -> None:
+    """The file may grow to 60 kB (RLIMIT_FSIZE): nothing can be finished either."""
+    script = (
+        "import resource, signal, sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from engines.errors import OutputError\n"
+        "from realtime.messages import Picture\n"
+        "from realtime.video_file import VideoFile\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "file = VideoFile(Path(sys.argv[1]), 16_000, 1, keep=True)\n"
+        "file.open(120, 160, 25)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "try:\n"
+        "    for i in range(2_000):\n"
+        "        noise = np.random.default_rng(i).integers(0, 255, (120, 160, 3), np.uint8)\n"
+        "        file.send(Picture(i, noise, 0, 0, 0))\n"
+        "        file.hear(np.zeros((640, 1), np.float32))\n"
+        "except OutputError as error:\n"
+        "    print(error)\n"
+        "file.close()\n"
+    )
+    path = tmp_path / f"call{suffix}"
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"call{suffix} ends after" in done.stdout
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 2
 
 
 def test_colours_of_large_pictures_are_bt709(tmp_path: Path) -> None:
