@@ -121,6 +121,7 @@ class Decoder(nn.Module):
         y = torch.minimum(torch.arange(96), 95 - torch.arange(96)).float()
         x = torch.minimum(torch.arange(120), 119 - torch.arange(120)).float()
         fade = (y / 12).clamp(0, 1)[:, None] * (x / 12).clamp(0, 1)[None]
+        self.inner_share = 1.0  # set when it is exported
         self.register_buffer("window", (fade * fade * (3 - 2 * fade))[None, None])
         self.register_buffer("around_mouth", mouth_region()[None, None], persistent=False)
 
@@ -143,7 +144,7 @@ class Decoder(nn.Module):
         # So is light between the lips: about a tooth wide, so that it cannot stain a row of teeth that it does not see.
         inner = torch.tanh(self.shade(self.seed(condition).reshape(-1, 64, 6, 12)))
         inner = F.interpolate(inner, size=INTERIOR_SIZE, mode="bilinear", align_corners=False)
-        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate
+        return skin, torch.where(inner < 0, DARKEST * inner, BRIGHTEST * inner) * gate * self.inner_share
 
     def forward(
         self, code: torch.Tensor, features: torch.Tensor, vector: torch.Tensor

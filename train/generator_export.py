@@ -19,6 +19,7 @@ DATA_LICENCES = {
     "Face Research Lab London Set": "CC BY 4.0, L. DeBruine, B. Jones, 2017, doi 10.6084/m9.figshare.5047666.v5",
     "rendered heads": "ICT-FaceKit (MIT), MakeHuman skins, hair and clothes (CC0), environment maps (CC0)",
 }
+INNER_SHARE = 0.75  # of the light between the lips: GRID's mouths are dimmer than those of sharp portraits may be
 ENCODER_OUTPUTS, DECODER_OUTPUTS = ("features", "vector"), ("skin", "interior")
 
 
@@ -71,6 +72,7 @@ def golden_inputs(folder: Path, encoder: PortraitEncoder, steps: int = 6) -> tup
 def export(run: Path, out: Path, metrics: dict | None = None) -> None:
     """Write both graphs of a training run into `out`."""
     encoder, decoder, facts = trained(run)
+    decoder.inner_share = INNER_SHARE
     encoder_steps, decoder_steps = golden_inputs(run / "samples", encoder)
     figures = (metrics or {}) | {"steps": facts["step"]}
     write("portrait_encoder", encoder, encoder_steps, ENCODER_OUTPUTS, out, figures)

@@ -34,7 +34,7 @@ from train.generator import (
     mouth_region,
 )
 from train.generator_data import PICTURE_HOPS, choose_runs, pair_sample, write_portrait
-from train.generator_export import export
+from train.generator_export import INNER_SHARE, export
 from train.train_generator import (
     DRAWS,
     Learner,
@@ -368,6 +368,7 @@ def test_training_runs_resumes_and_exports(folder: Path, scales: Scales, tmp_pat
     (tmp_path / "samples").symlink_to(folder)
     export(tmp_path, tmp_path / "weights")
     encoder, decoder, _ = trained(tmp_path)
+    decoder.inner_share = INNER_SHARE
     for name, outputs in (("portrait_encoder", ("features", "vector")), ("generator", ("skin", "interior"))):
         card = read_card(tmp_path / "weights" / f"{name}.card.json")
         golden = read_golden(tmp_path / "weights" / f"{name}.golden.npz", card)
