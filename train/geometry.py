@@ -22,6 +22,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
+from engines.errors import ConfigError
 from engines.generator import Generator
 from engines.geometry import EYES, FACE_OVAL, LOWER_SEAM, RING, RINGS, UPPER_SEAM
 from engines.measure import (
@@ -158,8 +159,8 @@ def misplaced(generator: Generator, portrait: Portrait, code: np.ndarray, truth:
         for picture in (drawn, truth)
     ]
     follow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = follow.calc(pair[0], pair[1], np.zeros((*pair[0].shape, 2), np.float32)) / zoom
-    flow = cv2.GaussianBlur(flow, (0, 0), FLOW_SIGMA * scale * zoom)
+    flow = (follow.calc(pair[0], pair[1], np.zeros((*pair[0].shape, 2), np.float32)) / zoom).astype(np.float32)
+    flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), FLOW_SIGMA * scale * zoom))
     at = ((points - low) * zoom).astype(np.float32)
     apart = cv2.remap(flow, at[None, :, 0], at[None, :, 1], cv2.INTER_LINEAR)[0]
     return apart @ np.linalg.inv(portrait.rotation[:2, :2]).T / scale
@@ -323,8 +324,12 @@ def fit(
     held_out: talkers that teach nothing, to measure on.
     """
     canonical = canonical_face()
+    talkers = sorted((landmarks / "grid" / "train").iterdir())
+    unknown = sorted(set(held_out) - {talker.name for talker in talkers})
+    if unknown:
+        raise ConfigError(f"no talker is called {', '.join(unknown)}", "one of " + ", ".join(t.name for t in talkers))
     motions = []
-    for talker in sorted((landmarks / "grid" / "train").iterdir()):
+    for talker in talkers:
         if talker.name in held_out:
             continue
         found = [clip_motion(np.load(path), canonical) for path in sorted(talker.glob("*.npy"))]
@@ -338,11 +343,11 @@ def fit(
     seen = dict(talkers_misplaced(data / "grid" / "train", landmarks / "grid" / "train", mouth, say))
     taught = [part for talker, part in seen.items() if talker not in held_out]
     added = pixel_basis([*taught, smiles_misplaced(data / "faces", landmarks / "faces", mouth)], canonical)
-    for talker in held_out:
-        part = seen[talker]
+    for name in held_out:
+        part = seen[name]
         left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :468, :2])
         before, after = (np.sqrt((apart[:, CHIN] ** 2).mean()) for apart in (part.apart, left))
-        say(f"{talker}, held out: chin and jaw {before:.4f} -> {after:.4f} eye distances from the filmed ones")
+        say(f"{name}, held out: chin and jaw {before:.4f} -> {after:.4f} eye distances from the filmed ones")
     basis = np.zeros((len(MOTION_CHANNELS), *canonical.shape), np.float32)
     basis[: len(MOUTH)] = mouth + added
     basis[len(MOUTH) : len(SPEECH_CHANNELS)] = brow_basis(canonical)
