@@ -262,6 +262,7 @@ class LiveSession:
             "lookahead_ms": pipeline.controls.lookahead_ms,
             "picture_rate": pipeline.picture_rate / pipeline.controls.rate_divisor,
             "engines": self.engines.names,
+            "failure": None if pipeline.failure is None else str(pipeline.failure),
             "muted": pipeline.controls.mute,
             "microphone_lost": pipeline.source.lost,
             "overflows": pipeline.source.overflows,

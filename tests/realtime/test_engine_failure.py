@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from engines.card import card_path, read_card
 from engines.encoder import Encoder
 from engines.errors import StreamError
 from engines.spec import SPEC
-from realtime.engines_in_use import open_model
+from realtime.engines_in_use import Engines, open_model
+from realtime.live import LiveSession
 from realtime.messages import Picture
 from realtime.pipeline import Pipeline, run
 from realtime.sinks import Sink
@@ -96,6 +98,19 @@ def test_without_any_encoder_the_face_idles_and_the_end_says_why() -> None:
     assert {sink.greys[i] for i in sink.greys if i < 19} <= {0, 100}
     assert {sink.greys[i] for i in sink.greys if i > 22} == {0}
     assert told == ["the face idles, start live again: the fake encoder fails"]
+
+
+def test_machines_are_told_of_a_failure() -> None:
+    encoder = FakeEncoder()
+    encoder.fail_at = 5
+    pipeline, _, _ = live(0.5, encoder, FakeGenerator())
+    engines = Engines(encoder, FakeShaper(), FakeGenerator())
+    session = LiveSession(pipeline, engines, Path("me.jpg"), (48, 32), "auto", None, None, None, 0.0, "null")
+    assert session.entry()["failure"] is None
+    with pytest.raises(RuntimeError):
+        run(pipeline, every_s=0.02)
+    assert session.entry()["failure"] == "the fake encoder fails"
+    assert session.state["notes"] == ["the face idles, start live again: the fake encoder fails"]
 
 
 def test_a_lost_network_leaves_the_closed_form() -> None:

@@ -41,6 +41,8 @@ def test_at_any_moment_of_the_start(
         assert "choose voxcam_microphone" in live.stderr.readline()
         time.sleep(wait_s)
         live.send_signal(number)
+        time.sleep(0.05)
+        live.send_signal(number)  # an impatient second one
         _, err = live.communicate(timeout=20)  # one that was swallowed by a library would run for ever
         assert live.returncode in (0, 130), err
         assert "Traceback" not in err
