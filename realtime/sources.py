@@ -392,7 +392,8 @@ class PipeSource(DeviceSource):
                 whole = len(data) // step * step
                 rest = data[whole:]
                 block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self.channels).astype(np.float32)
-                block /= self._scale
+                if self._scale != 1.0:
+                    block /= self._scale
                 while len(block) and not self._closing:
                     taken = self.ring.write(block[: self.ring.capacity - len(self.ring)], self._clock.now_ns())
                     block = block[taken:]

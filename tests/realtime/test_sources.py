@@ -222,6 +222,19 @@ def test_raw_samples_from_a_pipe(sample_format: str, dtype: str, scale: float) -
     assert hops[50].samples == pytest.approx(np.full(HOP, 0.5), abs=1e-4)
 
 
+def test_any_bytes_are_some_sound_or_other() -> None:
+    """Not a word from numpy either: warnings are errors here."""
+    raw = np.random.default_rng(1).bytes(64_000)
+    with PipeSource(io.BytesIO(raw), 48_000, 1, "f32le") as source:
+        hops = []
+        while not isinstance(message := source.read_hop(NS // 10), Stop):
+            if message is not None and not message.gap:
+                hops.append(message.samples)
+    assert len(hops) == 34
+    assert np.isfinite(hops).all()
+    assert np.abs(hops).max() < 4  # clipped at 1 before it is resampled
+
+
 def test_an_unknown_sample_format_is_named() -> None:
     with pytest.raises(ConfigError, match="no sample format 'mp3'"):
         PipeSource(io.BytesIO(b""), 16_000, 1, "mp3")
