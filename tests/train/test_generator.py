@@ -399,8 +399,8 @@ def test_fine_light_has_no_colour_and_stays_around_the_mouth(scales: Scales) -> 
     with torch.no_grad():
         features, vector = encoder(torch.rand(1, 3, 96, 120), torch.randn(1, 478, 3) * 0.05, torch.rand(1, 12))
         skin, _ = decoder.textures(spoken_code, features, vector)
-        decoder.fine[2].weight.zero_()
-        decoder.fine[2].bias.zero_()
+        for parameter in decoder.fine[2].parameters():
+            parameter.zero_()
         smooth, _ = decoder.textures(spoken_code, features, vector)
     fine = skin - smooth
     assert float(fine.abs().max()) > 1e-3
