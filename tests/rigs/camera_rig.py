@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ class CameraRig:
         return ""
 
     def start(self) -> None:
+        import fcntl
+
         self.folder.mkdir(parents=True, exist_ok=True)
         source = Path(__file__).with_name("camera_shim.c")
         build = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(self._library), str(source), "-lpthread"]
@@ -38,12 +41,15 @@ class CameraRig:
         placeholder = Path(self.device)
         if placeholder.exists() and (not placeholder.is_file() or placeholder.stat().st_size):
             raise RuntimeError(f"{self.device} exists")
-        placeholder.touch()  # Chromium lists /dev
+        self._placeholder = placeholder.open("ab")  # Chromium lists /dev
+        fcntl.flock(self._placeholder, fcntl.LOCK_SH)  # other runs on this computer use the same name
         with (self.folder / f"video{self.number}").open("wb") as ring:
             ring.truncate(RING_BYTES)
 
     def stop(self) -> None:
-        placeholder = Path(self.device)
-        if placeholder.is_file() and not placeholder.stat().st_size:
-            placeholder.unlink()
+        import fcntl
+
+        with self._placeholder as placeholder, contextlib.suppress(BlockingIOError):
+            fcntl.flock(placeholder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(self.device).unlink(missing_ok=True)  # nobody else needs it
         shutil.rmtree(self.folder, ignore_errors=True)
