@@ -429,6 +429,8 @@ def draw_mouth(
     lip_drop = float((lower_points[5] - portrait.source[LOWER_SEAM[5]]) @ across) - float(code[HEAD + 4])
     jaw = portrait.teeth_place[1] + (0.0, max(float(code[JAW_DROP]), 0.85 * lip_drop, 0.0), 0.0)
     box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
+    slant = slant_of(portrait.rotation.dot(skull[:, :3]))
+    slants = np.array([slant - seen for seen in portrait.teeth_slant])  # row by row: broadcasting would allocate
     paint_mouth(
         out,
         box,
@@ -445,7 +447,7 @@ def draw_mouth(
         BAND_PX / scale,
         invert(plane_to_px(portrait, skull, portrait.teeth_place[0])),
         invert(plane_to_px(portrait, skull, jaw)),
-        slant_of(portrait.rotation @ skull[:, :3]) - portrait.teeth_slant,
+        slants,
         portrait.upper_teeth,
         portrait.lower_teeth,
         float(portrait.teeth_px[0]),
