@@ -43,6 +43,7 @@ class LossConfig:
     presence: float = 0.5
     reconstruction: float = 0.15
     kl_content: float = 0.002
+    content_mean: float = 0.05
     kl_slow: float = 0.005
     free_bits: float = 0.5  # nats a dimension
     emotion: float = 0.3
@@ -167,6 +168,8 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     decoded = heads.decoder(content_drawn, *(drawn[name] for name in FACTORS))
     losses["reconstruction"] = ((decoded - mel) ** 2 * ends).mean()
     losses["kl_content"] = divergence(out["content"], out["content_log_variance"], config.free_bits) / SPEC.content_size
+    if "content_mean" in out:  # what takes no harm from a mean grows one, to 90 deviations, with which streams begin
+        losses["content_mean"] = (out["content_mean"] ** 2).mean()
     losses["kl_slow"] = sum(divergence(out[n], out[f"{n}_log_variance"], config.free_bits) for n in FACTORS) / 48
 
     # Slow factors: once they have heard half a second of speech; noise from half a second on

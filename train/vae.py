@@ -239,8 +239,8 @@ class Encoder(nn.Module):
 
         content, content_log_variance (batch, codes, 3, 48); emotion... (batch, codes, 16) and their log-variances;
         motion (batch, codes, 3, 14) in units of the typical deviation, before `finish_motion`; presence_logits
-        (batch, codes, 3); mel (batch, 2 codes, 80). For losses only: hidden (batch, codes, gru) behind content, and
-        emotion_hidden... behind the slow factors.
+        (batch, codes, 3); mel (batch, 2 codes, 80). For losses only: content_mean, which was taken off; hidden (batch,
+        codes, gru) behind content, and emotion_hidden... behind the slow factors.
         """
         batch, codes = len(samples), samples.shape[1] // SPEC.chunk_samples
         state = self.init_state(batch) if state is None else state
@@ -277,7 +277,9 @@ class Encoder(nn.Module):
             news = self._spoken_content(out["content"], spoken).transpose(1, 2).flatten(0, 1)
             averages = running_average(news, state["slow_content"], self.config.content_memory)
             after["slow_content"] = averages[:, -1]
-            out["content"] = self._centred(out["content"], averages.unflatten(0, (batch, ROWS)).transpose(1, 2))
+            averages = averages.unflatten(0, (batch, ROWS)).transpose(1, 2)
+            before, out["content"] = out["content"], self._centred(out["content"], averages)
+            out["content_mean"] = before - out["content"]
         self._read(out)
 
         heard = torch.cat([out["content"], out["emotion"][:, :, None].expand(-1, -1, ROWS, -1)], -1)
