@@ -26,7 +26,7 @@ fuzz: $(VENV)/.test
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/realtime tests/engines
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy engines realtime bench && $(BIN)/lint-imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy engines realtime bench train && $(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

@@ -80,7 +80,7 @@ class Augment:
         """Clean speech as some microphone would hear it."""
         config = self.config
         codes = len(clean) // SPEC.chunk_samples
-        samples = clean.astype(np.float32)
+        samples: np.ndarray = clean.astype(np.float32)
         muted = np.zeros(codes, bool)
         if draw.random() < config.mute:
             start, length = int(draw.integers(0, codes)), int(draw.integers(12, 50))
@@ -101,7 +101,8 @@ class Augment:
     def alone(self, count: int, draw: np.random.Generator) -> Heard:
         """Sound with nobody speaking to us: silence, noise, or babble, mostly at the level that speech has."""
         codes = count // SPEC.chunk_samples
-        name, samples = "", np.zeros(count, np.float32)
+        name = ""
+        samples: np.ndarray = np.zeros(count, np.float32)
         if draw.random() >= self.config.silence:
             name, noise = self.noise(count, draw, babble=0.33)
             level_db = draw.uniform(-34, -16) if draw.random() < 0.7 else draw.uniform(-60, -34)

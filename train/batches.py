@@ -139,8 +139,8 @@ class Batches(torch.utils.data.IterableDataset):
         items = self.corpus.items[name]
         choice = draw.choice(len(items), p=self.chance[name])
         if name == "emodb" and seed[2] % 2:  # every second row has the mood of the row before it: for ranking
-            before = np.random.default_rng((*seed[:2], seed[2] - 1))
-            mood = items[int(before.choice(len(items), p=self.chance[name]))].clip.emotion
+            row_before = np.random.default_rng((*seed[:2], seed[2] - 1))
+            mood = items[int(row_before.choice(len(items), p=self.chance[name]))].clip.emotion
             alike = np.array([item.clip.emotion == mood for item in items]) * self.chance[name]
             choice = draw.choice(len(items), p=alike / alike.sum())
         item = items[int(choice)]

@@ -91,14 +91,11 @@ def macs(encoder: Encoder) -> int:
         for m in (
             encoder.content,
             encoder.presence,
-            *(layer for f in encoder.slow.values() for layer in f.live_layers()),
+            *(layer for f in encoder.slow_factors().values() for layer in f.live_layers()),
         )
     )
-    total += 3 * (
-        encoder.phones.weight.numel()
-        + encoder.motion_gru.weight_ih_l0.numel()
-        + encoder.motion_gru.weight_hh_l0.numel()
-    )
+    from_x, from_hidden, *_ = encoder.motion_gru.all_weights[0]
+    total += 3 * (encoder.phones.weight.numel() + from_x.numel() + from_hidden.numel())
     return total + 3 * sum(m.weight.numel() for m in encoder.motion_out if isinstance(m, nn.Linear))
 
 

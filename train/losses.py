@@ -170,7 +170,8 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     losses["kl_content"] = divergence(out["content"], out["content_log_variance"], config.free_bits) / SPEC.content_size
     if "content_mean" in out:  # what takes no harm from a mean grows one, to 90 deviations, with which streams begin
         losses["content_mean"] = (out["content_mean"] ** 2).mean()
-    losses["kl_slow"] = sum(divergence(out[n], out[f"{n}_log_variance"], config.free_bits) for n in FACTORS) / 48
+    slow = [divergence(out[n], out[f"{n}_log_variance"], config.free_bits) for n in FACTORS]
+    losses["kl_slow"] = torch.stack(slow).sum() / 48
 
     # Slow factors: once they have heard half a second of speech; noise from half a second on
     codes = batch["presence"].shape[1]
@@ -234,7 +235,7 @@ def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, war
     return losses
 
 
-def frozen(net: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+def frozen(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The net's answer, whose gradient goes to x and not to the net."""
     parameters = {name: value.detach() for name, value in net.named_parameters()}
     return torch.func.functional_call(net, parameters, (x,))

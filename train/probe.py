@@ -372,7 +372,8 @@ def silence_report(encoder: Encoder, val: Corpus) -> dict[str, list[float]]:
     """Share of codes where SIL is likeliest when nobody speaks, at 0 ms and 80 ms."""
     draw = np.random.default_rng(11)
     count = 6 * SPEC.sample_rate_hz
-    cases = {"silence": [np.zeros(count, np.float32), (draw.standard_normal(count) * 1e-4).astype(np.float32)]}
+    cases: dict[str, list[np.ndarray]] = {}
+    cases["silence"] = [np.zeros(count, np.float32), (draw.standard_normal(count) * 1e-4).astype(np.float32)]
     noises = [r for name, found in val.noises.items() if name != "babble" for r in found]
     cases["noise alone, speech level"] = [np.clip(cut(r, count, draw) * (0.07 / rms(r)), -1, 1) for r in noises]
     cases["babble alone, speech level"] = [

@@ -13,6 +13,7 @@ Everything is causal and starts at zero state. Row L of content speaks of code k
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -84,8 +85,9 @@ class LogMel(nn.Module):
 
 def gru_cell(x: torch.Tensor, hidden: torch.Tensor, gru: nn.GRU) -> torch.Tensor:
     """One step of a one-layer nn.GRU, in plain operations that every engine has."""
-    reset_x, update_x, new_x = (x @ gru.weight_ih_l0.T + gru.bias_ih_l0).chunk(3, -1)
-    reset_h, update_h, new_h = (hidden @ gru.weight_hh_l0.T + gru.bias_hh_l0).chunk(3, -1)
+    [[from_x, from_hidden, bias_x, bias_hidden]] = gru.all_weights
+    reset_x, update_x, new_x = (x @ from_x.T + bias_x).chunk(3, -1)
+    reset_h, update_h, new_h = (hidden @ from_hidden.T + bias_hidden).chunk(3, -1)
     reset, update = torch.sigmoid(reset_x + reset_h), torch.sigmoid(update_x + update_h)
     return (hidden - (new := torch.tanh(new_x + reset * new_h))) * update + new
 
@@ -227,6 +229,10 @@ class Encoder(nn.Module):
             "motion": (ROWS, config.motion_gru),
         }
 
+    def slow_factors(self) -> dict[str, SlowFactor]:
+        """`slow`, whose values nn.ModuleDict knows as modules only."""
+        return cast("dict[str, SlowFactor]", dict(self.slow.items()))
+
     def init_state(self, batch: int = 1) -> Tensors:
         device = self.typical.device
         return {
@@ -268,7 +274,7 @@ class Encoder(nn.Module):
         out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
         out["hidden"] = hidden
         heard = torch.cat([x, h1, *self._levels(mel.unflatten(1, (codes, -1)))], -1)
-        for name, factor in self.slow.items():
+        for name, factor in self.slow_factors().items():
             averages, after[f"slow_{name}"] = factor.whole(heard, state[f"slow_{name}"])
             out[name], out[f"{name}_log_variance"], out[f"{name}_hidden"] = factor.read(averages)
         out["presence_logits"] = self.presence(torch.cat([hidden, out["noise"]], -1))
@@ -343,7 +349,7 @@ class Encoder(nn.Module):
 
         out: Tensors = {"content": self.content(hidden).view(ROWS, SPEC.content_size)}
         heard = torch.cat([x, after["gru1"], *self._levels(mel)], -1)
-        for name, factor in self.slow.items():
+        for name, factor in self.slow_factors().items():
             after[f"slow_{name}"] = factor.step(heard, state[f"slow_{name}"])
             out[name], *_ = factor.read(after[f"slow_{name}"])
         presence_logits = self.presence(torch.cat([hidden, out["noise"]], -1)).view(ROWS, 1)
