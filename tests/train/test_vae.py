@@ -156,3 +156,17 @@ def test_exported_graph_equals_steps(encoder: Encoder) -> None:
 
 def test_shipped_size_is_within_the_budget() -> None:
     assert 2 * macs(Encoder(EncoderConfig())) < 5e6
+
+
+def test_content_stands_about_its_running_mean(encoder: Encoder) -> None:
+    encoder.presence.bias.data.fill_(4.0)  # somebody speaks all the time
+    samples = torch.from_numpy(sound(600))[None]
+    with torch.no_grad():
+        before, _ = encoder(samples)
+        encoder.content.bias += 3.0
+        after, _ = encoder(samples)
+    moved = (after["content"] - before["content"]).abs().amax((0, 2, 3))
+    assert moved[0] > 2.0  # a stream begins with it, so that training has to hold it near zero
+    assert moved[-1] < 0.4
+    taken_off = (after["content_mean"] - before["content_mean"]).abs().amax((0, 2, 3))
+    assert taken_off[-1] > 2.6
