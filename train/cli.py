@@ -151,12 +151,15 @@ def geometry(
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
     out: Path = Path("engines/weights/geometry.npz"),
+    filmed: Annotated[
+        bool, typer.Option("--filmed", help="Chin, jaw and cheeks by filmed pixels instead of landmarks.")
+    ] = False,
     held_out: Annotated[list[str] | None, typer.Option(help="GRID talker to leave out; may be repeated.")] = None,
 ) -> None:
     """Fit the face's linear motion basis and its mesh."""
     from train.geometry import command
 
-    command(data_root, landmarks or cache / "landmarks", out, tuple(held_out or ()), typer.echo)
+    command(data_root, landmarks or cache / "landmarks", out, filmed, tuple(held_out or ()), typer.echo)
 
 
 @app.command()

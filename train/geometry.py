@@ -317,11 +317,16 @@ def inside(polygon: np.ndarray, x: float, y: float) -> bool:
 
 
 def fit(
-    data: Path, landmarks: Path, held_out: tuple[str, ...] = (), say: Callable[[str], None] = print
+    data: Path,
+    landmarks: Path,
+    filmed: bool = False,
+    held_out: tuple[str, ...] = (),
+    say: Callable[[str], None] = print,
 ) -> dict[str, np.ndarray]:
     """The whole of geometry.npz from DATA/grid, DATA/faces and their landmarks (grid/train/*/*.npy, faces/*.npy).
 
-    held_out: talkers that teach nothing, to measure on.
+    filmed: chin, jaw and cheeks go where filmed pixels go, not landmarks (docs/decisions.md). held_out: talkers
+    that teach nothing, to measure on.
     """
     canonical = canonical_face()
     talkers = sorted((landmarks / "grid" / "train").iterdir())
@@ -340,6 +345,25 @@ def fit(
     smiles = smile_pairs(landmarks / "faces", canonical)
     motions.append((*smiles, 6.0))
     mouth = mouth_basis(motions, canonical)
+    if filmed:
+        mouth = mouth + follow_film(data, landmarks, mouth, canonical, held_out, say)
+    basis = np.zeros((len(MOTION_CHANNELS), *canonical.shape), np.float32)
+    basis[: len(MOUTH)] = mouth
+    basis[len(MOUTH) : len(SPEECH_CHANNELS)] = brow_basis(canonical)
+    for name, field in upper_face_basis(canonical).items():
+        basis[MOTION_CHANNELS.index(name)] = field
+    return {"basis": basis, "triangles": triangulate(canonical)}
+
+
+def follow_film(
+    data: Path,
+    landmarks: Path,
+    mouth: np.ndarray,
+    canonical: np.ndarray,
+    held_out: tuple[str, ...],
+    say: Callable[[str], None],
+) -> np.ndarray:
+    """What the mouth's basis lacks to move drawn pixels to where they were filmed; says how near it brings held_out."""
     seen = dict(talkers_misplaced(data / "grid" / "train", landmarks / "grid" / "train", mouth, say))
     taught = [part for talker, part in seen.items() if talker not in held_out]
     added = pixel_basis([*taught, smiles_misplaced(data / "faces", landmarks / "faces", mouth)], canonical)
@@ -348,17 +372,14 @@ def fit(
         left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :468, :2])
         before, after = (np.sqrt((apart[:, CHIN] ** 2).mean()) for apart in (part.apart, left))
         say(f"{name}, held out: chin and jaw {before:.4f} -> {after:.4f} eye distances from the filmed ones")
-    basis = np.zeros((len(MOTION_CHANNELS), *canonical.shape), np.float32)
-    basis[: len(MOUTH)] = mouth + added
-    basis[len(MOUTH) : len(SPEECH_CHANNELS)] = brow_basis(canonical)
-    for name, field in upper_face_basis(canonical).items():
-        basis[MOTION_CHANNELS.index(name)] = field
-    return {"basis": basis, "triangles": triangulate(canonical)}
+    return added
 
 
-def command(data: Path, landmarks: Path, out: Path, held_out: tuple[str, ...], say: Callable[[str], None]) -> None:
+def command(
+    data: Path, landmarks: Path, out: Path, filmed: bool, held_out: tuple[str, ...], say: Callable[[str], None]
+) -> None:
     """Fit and write geometry.npz."""
-    fitted = fit(data, landmarks, held_out, say)
+    fitted = fit(data, landmarks, filmed, held_out, say)
     partial = out.with_suffix(".partial.npz")
     np.savez_compressed(partial, basis=fitted["basis"].astype(np.float16), triangles=fitted["triangles"])
     partial.replace(out)
