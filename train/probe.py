@@ -154,8 +154,8 @@ def speech_to_mix(corpus: Corpus, counts: tuple[int, int, int]) -> list[Item]:
 def levels_tell(train: Corpus, val: Corpus) -> float:
     """R2 of the SNR read from a whole clip's levels, first to last, by boosted trees: about what can be known of it.
 
-    Percentiles over time of 16 bands and of loudness, of the same clips and noises as in the table's row. A barking dog
-    counts with its power over the clip, and a recording has a noise of its own: neither is in the label.
+    Percentiles over time of 16 bands and of loudness, of the same clips and noises as in the table's row. The label
+    counts a barking dog with its power over the clip, and not the noise that a recording has of its own.
     """
     log_mel = LogMel()
 
@@ -176,7 +176,7 @@ def levels_tell(train: Corpus, val: Corpus) -> float:
 
 def phones_report(encoder: Encoder, val: Corpus) -> dict:
     """Phone accuracy and drift of content against SNR, on voices and noises that are strangers."""
-    noises = [(name, recording) for name, found in val.noises.items() if name != "babble" for recording in found]
+    noises = real_noises(val)
     report: dict = {}
     for name in ("tts", "grid", "librispeech"):
         items = some([item for item in val.items[name] if (item.phones >= 0).all()], CLIPS, 1)
@@ -374,7 +374,7 @@ def silence_report(encoder: Encoder, val: Corpus) -> dict[str, list[float]]:
     count = 6 * SPEC.sample_rate_hz
     cases: dict[str, list[np.ndarray]] = {}
     cases["silence"] = [np.zeros(count, np.float32), (draw.standard_normal(count) * 1e-4).astype(np.float32)]
-    noises = [r for name, found in val.noises.items() if name != "babble" for r in found]
+    noises = [recording for _, recording in real_noises(val)]
     cases["noise alone, speech level"] = [np.clip(cut(r, count, draw) * (0.07 / rms(r)), -1, 1) for r in noises]
     cases["babble alone, speech level"] = [
         cut(r, count, draw) * (0.07 / rms(r)) for r in val.noises["babble"] for _ in range(4)
