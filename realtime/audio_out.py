@@ -55,6 +55,9 @@ class DelayLine:
         self._mark: tuple[int, int] | None = None  # (output count, when its input was captured)
         self._drift = 0.0  # the part of the correction that stays: the clocks' difference
         self._steered_windows = 0
+        self._steered_delay_ns = delay_ns
+        self._moved_ns = 0  # capture times against the nominal rate, since it was steered
+        self._earlier = 0.0  # share by which sound falls due ever earlier
         self._captured_ns = 0
         self._unsettled = False
         # The callback's own:
@@ -74,6 +77,8 @@ class DelayLine:
         due_ns = self._captured_ns + len(block) * NS // self.in_rate_hz
         if self._captured_ns and abs(captured_ns - due_ns) > RESETTLE_NS:
             self._unsettled = True  # the microphone was away
+        elif self._captured_ns:
+            self._moved_ns += captured_ns - due_ns
         self._captured_ns = captured_ns
         if self._steered_windows != self._windows:
             self._steered_windows = self._windows
@@ -93,11 +98,21 @@ class DelayLine:
         self._position -= drop
 
     def _steer(self) -> None:
+        """How much faster the input is read: as due times move, and by a part of the error, and for the clocks' drift.
+
+        Capture times and the delay creep when a machine becomes busy or quiet, mostly against each other; an error of
+        theirs alone would have to be 10 ms before it moved the sound as fast.
+        """
         error_s = self.error_ns / NS
+        moved_ns = self._moved_ns + self.delay_ns - self._steered_delay_ns
+        self._moved_ns, self._steered_delay_ns = 0, self.delay_ns
+        earlier = float(np.clip(-moved_ns / NS / WINDOW_S, -MOST_CORRECTION, MOST_CORRECTION))
+        self._earlier += (earlier - self._earlier) / 4
         if self._windows > SETTLED_WINDOWS and abs(error_s) < 0.01:  # else it would wind up
             drift = self._drift + DRIFT_GAIN * error_s * WINDOW_S
             self._drift = float(np.clip(drift, -MOST_CORRECTION, MOST_CORRECTION))
-        self.correction = float(np.clip(GAIN * error_s + self._drift, -MOST_CORRECTION, MOST_CORRECTION))
+        wanted = self._earlier + GAIN * error_s + self._drift
+        self.correction = float(np.clip(wanted, -MOST_CORRECTION, MOST_CORRECTION))
 
     def pull(self, out: np.ndarray, leaves_ns: int) -> None:
         """Fill (samples,) float32; its first sample leaves the computer at that time. Runs in the device's thread."""

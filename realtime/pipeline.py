@@ -35,9 +35,11 @@ AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
-# Picture and sound scatter by some 10 ms about each other. Sound that comes 45 ms early is noticed, 125 ms late (ITU-R
-# BT.1359-1): so sound is aimed at a little behind the picture, not at it.
-SOUND_BEHIND_NS = 10_000_000
+LAG_FALLS = 1.5e-3  # seconds a second
+# Sound that comes 45 ms early is noticed, 125 ms late (ITU-R BT.1359-1), and picture and sound scatter by 10 to 20 ms
+# about each other. So sound is aimed behind the picture, not at it, and by so much that it is not early either for who
+# reads a cable before the sound system says that its sound is played (docs/decisions.md).
+SOUND_BEHIND_NS = 25_000_000
 JAW_OPEN = SPEC.motion_channels.index("jawOpen")
 
 
@@ -255,17 +257,19 @@ class ArrivalLag:
     """How long after its capture sound is usually there: drivers and sound servers hand it over in bursts.
 
     Pictures wait that long after their deadline, so that they are evenly spaced and never drawn without their sound.
-    The 90th percentile of the last 50 pictures; up at once, down by 0.2 ms a picture.
+    The 90th percentile of the last 50 pictures; up at once, down by 1.5 ms a second: the delayed microphone follows
+    that inaudibly (0.15 % of its pitch).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, period_ns: int) -> None:
         self.lag_ns = 0
+        self._step_ns = round(period_ns * LAG_FALLS)
         self._lags: deque[int] = deque(maxlen=50)
 
     def add(self, lag_ns: int) -> None:
         self._lags.append(min(max(lag_ns, 0), MOST_LAG_NS))
         wanted_ns = sorted(self._lags)[len(self._lags) * 9 // 10]
-        self.lag_ns = max(wanted_ns, self.lag_ns - 200_000)
+        self.lag_ns = max(wanted_ns, self.lag_ns - self._step_ns)
 
 
 @dataclass
@@ -330,7 +334,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self._face_failed = False
         self.slept_pictures = 0  # of the late ones, those of a second and more in which nothing ran
         self._arrival_counts_from = 0  # a picture: what had waited comes in a burst, and says nothing
-        self.arrival = ArrivalLag()
+        self.arrival = ArrivalLag(self.pacer.period_ns)
         self.picture_lag_ns = 8e6  # from a picture's end sample to its hand-over; measured as it runs
         if self.live:
             self.voice.on_failure = partial(self._engine_failed, "the face idles, start live again")

@@ -131,6 +131,27 @@ def test_a_settled_line_does_not_jump_for_what_creeps() -> None:
     assert abs(line.error_ns) < 10_000_000
 
 
+@pytest.mark.parametrize("moves", ["delay", "both"])
+def test_due_times_that_creep_are_followed_as_they_move(moves: str) -> None:
+    """By its error alone the sound would be 10 ms late; where delay and capture make up for each other, it stays."""
+    line = DelayLine(RATE, RATE, 120_000_000)
+    simulation = Simulation(line)
+    simulation.run(12)
+    jumps, push, later_ns = line.jumps, line.push, 0
+
+    def creep(block: np.ndarray, captured_ns: int) -> None:
+        nonlocal later_ns
+        line.delay_ns -= 15_000  # 1.5 ms a second: a machine that has become less busy
+        later_ns += 15_000 if moves == "both" else 0
+        push(block, captured_ns + later_ns)
+
+    line.push = creep  # type: ignore[method-assign]
+    simulation.run(30, start_s=12)
+    assert np.abs(simulation.errors_ms[-2_000:]).max() < 3
+    assert line.correction == pytest.approx(1.5e-3 if moves == "delay" else 0.0, abs=2e-4)
+    assert line.jumps == jumps
+
+
 def test_too_short_a_delay_plays_as_early_as_can_be_and_never_tears() -> None:
     line = DelayLine(RATE, RATE, 5_000_000)  # less than the output's own latency
     simulation = Simulation(line)

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.rigs.av_recorder import offsets_ms
+from tests.rigs.av_recorder import offsets_ms, zero_ms
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.sound_rig import SoundRig
 
@@ -79,18 +79,25 @@ def env(sound_rig: SoundRig, camera_rig: CameraRig) -> dict[str, str]:
     return {**sound_rig.env, **camera_rig.env}
 
 
-def zero_ms(env: dict[str, str]) -> float:
+def rigs_zero_ms(env: dict[str, str]) -> float:
     """What the recorder sees when picture and sound are handed over at the same moment: the rig's own buffers."""
-    with program("tests.rigs.av_recorder", "produce", env=env) as producer:
-        assert producer.stdout is not None
-        assert producer.stdout.readline().strip() == "ready"
-        offsets = offsets_ms(record(env, 6))
-    assert len(offsets) >= 5
-    return float(np.median(offsets))
+    found = []
+    for _ in range(2):  # it differs by 10 ms from start to start
+        with program("tests.rigs.av_recorder", "produce", env=env) as producer:
+            assert producer.stdout is not None
+            assert producer.stdout.readline().strip() == "ready"
+            recorded = record(env, 5)
+            producer.terminate()
+            handed_over = producer.communicate(timeout=20)[0].splitlines()
+        assert len(recorded["flashes"]) >= 4
+        assert len(recorded["beeps"]) >= 4
+        found.append(zero_ms(handed_over, recorded))
+    return float(np.mean(found))
 
 
-# What the issue asks for, and what the rig resolves; the grain of pictures is in the spread, not in the median.
-MOST_OFFSET_MS, RIG_RESOLVES_MS = 25.0, 20.0
+# What a call is to have, and one block of the rig's: where in it a stream begins is chance. The grain of pictures is in
+# the spread, not in the median.
+MOST_OFFSET_MS, RIG_RESOLVES_MS = 25.0, 10.0
 
 
 @pytest.mark.parametrize("lookahead_ms", [0, 40, 80])
@@ -98,7 +105,7 @@ def test_microphone_to_camera_and_cable_in_step(env: dict[str, str], lookahead_m
     log = tmp_path / "log.jsonl"
     options = ["--camera", "/dev/video0", "--camera-size", "640x480", "--audio-out", "vox_cable", "--no-badge"]
     options += ["--lookahead-ms", str(lookahead_ms), "--json-log", str(log)]
-    zero = zero_ms(env)  # a machine that gets busier moves it: measured each time
+    zero = rigs_zero_ms(env)  # a machine that gets busier moves it: measured each time
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
         wait_for_line(live, "live:")
         time.sleep(3)

@@ -3,9 +3,9 @@
     python -m tests.rigs.av_recorder record SECONDS [feed]   print {"flashes": [...], "beeps": [...], "fed": [...]} in s
     python -m tests.rigs.av_recorder produce                  flash the camera and beep into the cable together
 
-With `produce` the offset is the rig's own zero: what its buffers add when both are handed over at the same moment. With
-`feed`, `record` plays beeps into the microphone, and the product must be running between microphone and camera. All in
-the environment of both rigs.
+`produce` prints when it handed over each flash and each beep: how much later the recorder has them is the rig's own.
+With `feed`, `record` plays beeps into the microphone, and the product must be running between microphone and camera.
+All in the environment of both rigs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ RATE_HZ = 48_000
 BEEP_S, EVERY_S = 0.15, 0.613  # drifts through all phases of 25 and 30 pictures a second
 WIDTH, HEIGHT, PICTURE_RATE = 640, 480, 30
 IN_STEP_S = 18 / PICTURE_RATE  # the producer's own: a beep begins with a picture
+WHITE = 100  # the loud face is 20 in silence, 190 in a beep: just under the half, which is a picture between two codes
 
 
 class Beeper:
@@ -58,11 +59,17 @@ def produce() -> None:
         pyvirtualcam.Camera(WIDTH, HEIGHT, PICTURE_RATE, device=DEVICE) as camera,
     ):
         print("ready", flush=True)
-        n = 0
+        n, told, was = 0, 0, True
         while True:
             time.sleep(max(0.0, beeper.start + (n - PICTURE_RATE) / PICTURE_RATE + 1e-4 - time.monotonic()))
-            camera.send(white if beeper.on(time.monotonic()) else dark)
-            n += 1
+            now = time.monotonic()
+            on = beeper.on(now)
+            camera.send(white if on else dark)
+            if on and not was:
+                print("flash", now, flush=True)
+            for begun in beeper.begun[told:]:
+                print("beep", begun, flush=True)
+            n, told, was = n + 1, len(beeper.begun), on
 
 
 def record(seconds: float, feed: bool) -> dict[str, list[float]]:
@@ -91,7 +98,7 @@ def record(seconds: float, feed: bool) -> dict[str, list[float]]:
                 break
             pictures += 1
             shapes.add(picture.shape)
-            white = picture[::16, ::16].mean() > 90
+            white = picture[::16, ::16].mean() > WHITE
             if white and not was:
                 flashes.append(time.monotonic())
             was = white
@@ -116,6 +123,19 @@ def record(seconds: float, feed: bool) -> dict[str, list[float]]:
         "pictures": [pictures],
         "shape": [float(side) for shape in shapes for side in shape],
     }
+
+
+def zero_ms(handed_over: list[str], recorded: dict[str, list[float]]) -> float:
+    """By how much longer the rig takes for sound than for pictures, from `produce`'s lines and what was recorded.
+
+    Event by event, since a beep begins with a callback and a flash with a picture: their grids lie anywhere.
+    """
+
+    def later_ms(word: str, seen: list[float]) -> float:
+        given = np.array([float(line.split()[1]) for line in handed_over if line.startswith(word)])
+        return float(np.median([1000 * (at - given[given < at].max()) for at in seen if (given < at).any()]))
+
+    return later_ms("beep", recorded["beeps"]) - later_ms("flash", recorded["flashes"])
 
 
 def offsets_ms(recorded: dict[str, list[float]]) -> np.ndarray:
