@@ -19,7 +19,7 @@ from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
 from engines.measure import INNER_LIPS
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
-WHITE = np.array([234.0, 241, 235], np.float32)  # 25 people's teeth where an eye's white is 245
+WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/portrait.measure_tones says how
 LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
 DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6

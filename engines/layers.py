@@ -330,7 +330,7 @@ def paint_mouth(
             for c in range(3):
                 colour[c] += flesh * (tongue[c] * light - colour[c])
             # Lower teeth, then upper teeth before them, each on its arch. What is far back lies in the cheeks' shade.
-            corner = 1.0 - 0.80 * ramp(side, 0.35, 1.0)
+            corner = 1.0 - 0.80 * ramp(side, 0.45, 1.05)
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
             tooth = along_arch(a, slants[1, 0])
@@ -342,12 +342,12 @@ def paint_mouth(
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
             b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
             tooth = along_arch(a, slants[0, 0])
-            b -= slants[0, 1] * ARCH * tooth * tooth + 0.015 * ramp(abs(tooth), 0.12, 0.40)
+            b -= slants[0, 1] * ARCH * tooth * tooth + 0.010 * ramp(abs(tooth), 0.12, 0.40)
             tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
             shade *= 0.70 + 0.30 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
             # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.
-            shade *= 0.45 + 0.55 / np.sqrt(1.0 + (2.0 * ARCH * tooth) ** 2)
+            shade *= 0.55 + 0.45 / np.sqrt(1.0 + (2.0 * ARCH * tooth) ** 2)
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             if interior.shape[0] > 0:

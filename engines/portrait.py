@@ -60,8 +60,13 @@ CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distance
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_SHADE = 0.82  # of the lid's median light, the least of its bare skin
 SPECK, SPECK_REACH = 0.06, 0.025  # specks of light on shut lips: their length, how far beside the seam
-TEETH_OF_EYES = 1.25  # brightness of teeth in full light against the eye's white
-TEETH_TINT = np.array([1.0, 0.94, 0.93])  # of the red in what tints the learned row
+TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
+BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
+# Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
+# 1.03; less of both here, for lips throw red light back); and what they are at most in white light: green over red,
+# blue over green (25 people: 0.96 and 0.97).
+TEETH_GREEN, TEETH_BLUE = 1.02, 0.98
+MOST_GREEN, MOST_BLUE = 0.975, 0.97
 INCISOR_DROP = 0.065  # upper incisors' edge below the closed lips' line, eye distances: 0.067 +- 0.028 in 25 people
 
 
@@ -611,18 +616,29 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
     # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade.
     white *= max(1.0, 0.6 * float(skin @ (0.3, 0.59, 0.11)) / float(white @ (0.3, 0.59, 0.11)))
-    # Teeth are redder than green, and greener than blue, in 25 of 25 smiles: of what an eye's white has more than their
-    # median, half is taken for the photo's light.
-    white -= 0.5 * np.maximum(white - TEETH_TINT * white[0], 0)
+    white *= tooth_hue(white, skin)
     exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
     flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)
     return {
         "skin": skin.astype(np.float32),
         "lip": lip.astype(np.float32),
-        "white": (min(TEETH_OF_EYES, 250 / float(white.max())) * white / 240).astype(np.float32),
+        "white": (min(TEETH_OF_EYES, BRIGHTEST_TEETH / float(white.max())) * white / 240).astype(np.float32),
         "cavity": (np.array([50.0, 20, 18]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
         "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
     }
+
+
+def tooth_hue(white: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """What turns the colour of an eye's white into that of teeth in the same light, of the same brightness; (3,).
+
+    white, skin (3,) RGB. Teeth are yellower than the white of an eye: never bluer than it, and in warm light never
+    bluer than they are green. Where skin itself looks cool, the light is, and teeth may be as cool as skin.
+    """
+    red, green, blue = white / white[0] * (1.0, TEETH_GREEN, TEETH_BLUE)
+    green = min(green, max(MOST_GREEN, float(skin[1] / max(skin[0], 1.0)) + 0.03))
+    blue = min(blue, MOST_BLUE * green)
+    turned = white[0] * np.array([red, green, blue])
+    return turned * float(white @ (0.3, 0.59, 0.11)) / float(turned @ (0.3, 0.59, 0.11)) / white
 
 
 def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

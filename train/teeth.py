@@ -42,6 +42,12 @@ TYPICAL_PX, VARIATION_PX = np.array([33.0, 25, 24, 19, 16]), np.array([4.0, 3.5,
 SHARPEN = 1.3  # brings the mean's gradients to one row's
 NOTCH_PX = 3.5  # how far the edge rises between two teeth
 BOW_PX = 3.0
+# How far a tooth's edge rises at its corners, px, nearer to the midline and away from it, and the power of that rise
+# over half its width: incisors are squarer towards the midline, laterals rounder, canines pointed. A mean of many edges
+# is a staircase; one row has open corners.
+CORNERS = ((3.5, 7.0, 4.5), (5.0, 8.0, 3.0), (8.0, 10.0, 1.8), (6.0, 7.0, 2.0), (5.0, 6.0, 2.0))
+# No row is a ruler: levels of the five, px, on the left and right side of the picture.
+UNEVEN_PX = ((0.2, -1.2, 0.8, -0.5, 0.0), (-0.4, 0.9, -0.9, 0.5, 0.0))
 RIM = 0.97
 REACH = 0.45
 COMPONENTS = 4
@@ -353,9 +359,9 @@ def finish(mean: np.ndarray, bounds: np.ndarray, edges: np.ndarray) -> tuple[np.
     Colours at the edge are continued from above, so that the blur of the mean does not darken the rim.
     """
     sharp = mean + SHARPEN * (mean - cv2.GaussianBlur(mean, (0, 0), 1.6))
-    edge = edge_line(sharp, bounds, edges)
+    edge = tooth_edges(edge_line(sharp, bounds, edges), bounds)
     # The central incisors' edge is the frame's y = 0.
-    central = np.abs((np.arange(WIDTH_PX) + 0.5) + LEFT * PX) < 0.8 * bounds[1]
+    central = np.abs(np.abs((np.arange(WIDTH_PX) + 0.5) + LEFT * PX) - bounds[1] / 2) < 0.25 * bounds[1]
     shift = float(np.median(edge[central])) + TOP * PX
     matrix = np.array([[1, 0, 0], [0, 1, -shift]])
     relief = cv2.warpAffine(
@@ -369,7 +375,22 @@ def finish(mean: np.ndarray, bounds: np.ndarray, edges: np.ndarray) -> tuple[np.
     cover = np.clip(edge[None] - rows, 0, 1)
     far = np.abs((np.arange(WIDTH_PX) + 0.5) / PX + LEFT)
     cover = cover * np.clip((REACH - far) / 0.06, 0, 1)[None]
-    return np.clip(relief, 0, 1.25).astype(np.float32), cv2.GaussianBlur(cover, (0, 0), 0.7).astype(np.float32)
+    cover = cv2.GaussianBlur(cover, (0, 0), 0.7).astype(np.float32)
+    return np.clip(relief, 0, 1.25).astype(np.float32), np.where(cover < 0.01, 0, cover)
+
+
+def tooth_edges(line: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """y px of the edge by column (230,): every tooth at the line's level there, with round corners of its own."""
+    x = (np.arange(WIDTH_PX) + 0.5) + LEFT * PX
+    side = (x > 0).astype(int)
+    tooth = np.clip(np.searchsorted(bounds, np.abs(x)) - 1, 0, TEETH - 1)
+    centres, halves = (bounds[:-1] + bounds[1:]) / 2, np.diff(bounds) / 2
+    across = np.clip((np.abs(x) - centres[tooth]) / halves[tooth], -1, 1)
+    levels = np.array([np.median(line[np.abs(np.abs(x) - c) < 0.4 * h]) for c, h in zip(centres, halves, strict=True)])
+    inward, outward, power = np.array(CORNERS).T
+    rise = np.where(across < 0, inward[tooth], outward[tooth]) * np.abs(across) ** power[tooth]
+    edge = levels[tooth] + np.array(UNEVEN_PX)[side, tooth] - rise
+    return cv2.GaussianBlur(edge[None], (0, 0), 0.8)[0]
 
 
 def edge_line(relief: np.ndarray, bounds: np.ndarray, edges: np.ndarray) -> np.ndarray:

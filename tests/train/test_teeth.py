@@ -21,6 +21,7 @@ from train.teeth import (
     find_row,
     lay,
     mean_places,
+    tooth_edges,
 )
 
 WIDTHS = (0.135, 0.105, 0.095, 0.075, 0.06)
@@ -80,3 +81,15 @@ def test_edge_line_follows_a_step():
 def test_width_is_the_centrals():
     bounds = np.array([[150, 118, 90, 70, 50, 40], [150, 184, 210, 230, 250, 260.0]])
     assert Row(bounds, np.zeros((2, 5)), np.zeros((1, 1), bool), 1.0).width_px == 33
+
+
+def test_edges_have_open_corners_between_teeth():
+    bounds = np.array([0, 36, 61, 84, 103, 120.0])
+    edge = tooth_edges(np.full(WIDTH_PX, 60.0), bounds)
+    middle = WIDTH_PX // 2
+    for side in (-1, 1):
+        bodies = [edge[middle + side * k] for k in (18, 48, 72)]
+        np.testing.assert_allclose(bodies, 60, atol=1.5)
+        for line, tooth in ((36, bodies[0]), (61, bodies[1])):
+            assert edge[middle + side * line] < tooth - 2.5
+    assert np.abs(edge - edge[::-1]).max() > 0.5  # nobody's row is a mirror image
