@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from engines.errors import InputError, OutputError
+from engines.errors import InputError, OutputError, WrongInput
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
@@ -28,9 +28,9 @@ def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and facts of a checkpoint; InputError where it is missing or damaged."""
+    """The tensors and facts of a checkpoint; WrongInput where there is none, InputError where it is damaged."""
     if not path.is_file():
-        raise InputError(f"{path} is no checkpoint", "give the .safetensors of a training run")
+        raise WrongInput(f"{path} is no checkpoint", "give the .safetensors of a training run")
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["facts"])

@@ -30,11 +30,13 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @corpus_app.command("check")
 def corpus_check(name: str, path: Path) -> None:
-    """Print a table of what was found of corpus NAME under PATH."""
+    """Print a table of what was found of corpus NAME under PATH, and the sounds that cannot be read."""
     from train.corpora import load_corpus
-    from train.corpus_check import table
+    from train.corpus_check import check_sounds, table
 
-    typer.echo(table(name, load_corpus(name, path)))
+    clips = load_corpus(name, path)
+    typer.echo(table(name, clips))
+    check_sounds(clips)
 
 
 @app.command()

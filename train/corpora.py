@@ -7,8 +7,11 @@ are by speaker; nothing here reads sound, only lists it (`sound_of` reads).
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +20,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from engines.errors import ConfigError, InputError
+from engines.errors import ConfigError, InputError, WrongInput
 from engines.spec import PHONES, SPEC
 
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of `emotion_logits`
 HELD_OUT_EMODB = ("15", "16")  # one man, one woman: for the report, never trained on
 HELD_OUT_NOISE_CLASSES = ("dishes", "exercise_bike", "wind")
+SOUND_FILES = (".wav", ".flac", ".ogg", ".opus")  # others are videos
+COPY_AGAIN = "copy it again from the corpus"
 Interval = tuple[float, float, str]  # start_s, end_s, label
 
 
@@ -46,10 +51,31 @@ class Clip:
     source: str | None = None  # the recording a noise was cut from
 
 
+def check_sound(path: Path) -> None:
+    """InputError where the head of a sound or video says that no sound can be read; the rest is not looked at."""
+    with _reading(path):
+        if path.suffix in SOUND_FILES:
+            samples = soundfile.info(path).frames
+        else:
+            with av.open(str(path)) as container:
+                samples = len(container.streams.audio)
+    if not samples:
+        raise InputError(f"{path} is empty", COPY_AGAIN)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What the sound readers raise becomes an InputError."""
+    try:
+        yield
+    except (OSError, ValueError, IndexError, soundfile.SoundFileError, av.FFmpegError) as error:
+        raise InputError(f"{path} holds no readable sound ({error})", COPY_AGAIN) from error
+
+
 def sound_of(path: Path) -> np.ndarray:
     """Read a sound file, or the sound of a video, as 16 kHz mono float32 in -1..1."""
-    try:
-        if path.suffix in (".wav", ".flac", ".ogg", ".opus"):
+    with _reading(path):
+        if path.suffix in SOUND_FILES:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
             samples = samples.mean(1)
         else:
@@ -61,10 +87,8 @@ def sound_of(path: Path) -> np.ndarray:
                     out.to_ndarray()[0] for block in container.decode(stream) for out in resampler.resample(block)
                 ]
             samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    except (OSError, ValueError, IndexError, soundfile.SoundFileError, av.FFmpegError) as error:
-        raise InputError(f"{path} holds no readable sound ({error})", "copy it again from the corpus") from error
     if not len(samples):
-        raise InputError(f"{path} is empty", "copy it again from the corpus")
+        raise InputError(f"{path} is empty", COPY_AGAIN)
     if not np.isfinite(samples).all():
         raise InputError(f"{path} holds NaN or infinite samples", "leave it out or copy it again")
     if rate != SPEC.sample_rate_hz:
@@ -72,19 +96,52 @@ def sound_of(path: Path) -> np.ndarray:
     return np.ascontiguousarray(samples, np.float32)
 
 
-def _table(path: Path) -> list[dict[str, str]]:
+def _table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a .csv or .tsv; InputError where it lacks one of `columns`, a cell of a row, or all rows."""
     if not path.is_file():
         raise InputError(f"{path} is missing", "this folder doesn't have the corpus' layout, or was copied in part")
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
+            rows, known = [], set(reader.fieldnames or ())
+            for row in reader:
+                if None in row or None in row.values():
+                    raise InputError(f"{path}: line {reader.line_num} has another number of cells", "mend the table")
+                rows.append(row)
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no table ({error})", "copy it again, as UTF-8 text") from error
+    if lacking := set(columns) - known:
+        raise InputError(f"{path} has no column {', '.join(sorted(lacking))}", "add it")
+    if not rows:
+        raise InputError(f"{path} lists nothing", "it was copied in part, or is yet to be filled")
+    return rows
+
+
+def _number(text: str, path: Path) -> float:
+    """A cell or word as a finite number; InputError that names the file."""
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise InputError(f"{path}: {text!r} is no number", "mend it, or copy the file again") from error
+    if not math.isfinite(number):
+        raise InputError(f"{path}: {text!r} is no finite number", "mend it, or copy the file again")
+    return number
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The lines of a text beside a clip, as words."""
+    try:
+        return [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no text ({error})", COPY_AGAIN) from error
 
 
 def _intervals(path: Path, key: str) -> dict[str, tuple[Interval, ...]]:
     """Read a table of (key, start_s, end_s, label) rows, grouped by key."""
     found: dict[str, list[Interval]] = {}
-    for row in _table(path):
+    for row in _table(path, key, "start_s", "end_s"):
         label = row.get("phone") or row.get("word") or ""
-        start, end = float(row["start_s"]), float(row["end_s"])
+        start, end = _number(row["start_s"], path), _number(row["end_s"], path)
         if end < start or start < 0:
             raise InputError(f"{path}: {row[key]} has a label from {start} to {end} s", "mend the table")
         if "phone" in row and label not in PHONES:
@@ -96,27 +153,33 @@ def _intervals(path: Path, key: str) -> dict[str, tuple[Interval, ...]]:
 def _need(root: Path, *patterns: str) -> None:
     """InputError unless `root` is a folder in which every pattern matches something."""
     if not root.is_dir():
-        raise InputError(f"{root} is no folder", "give the folder that holds the corpus")
+        raise WrongInput(f"{root} is no folder", "give the folder that holds the corpus")
     for pattern in patterns:
         if next(root.glob(pattern), None) is None:
             raise InputError(f"{root} has no {pattern}", "this is another layout, or the corpus was copied in part")
 
 
 def _sounds(clips: Iterable[Clip]) -> list[Clip]:
-    """The clips, in order of their keys; InputError when one's sound is not there."""
+    """The clips, in order of their keys; InputError when one's sound is missing or empty, or it is listed twice."""
     clips = sorted(clips, key=lambda clip: clip.key)
-    missing = [clip.sound for clip in clips if not clip.sound.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]} and {len(missing) - 1} more files are missing", "copy the whole corpus")
+    for clip, other in itertools.pairwise(clips):
+        if clip.key == other.key:
+            raise InputError(f"{clip.key} is listed twice", "leave one line out: it may be in one split alone")
+    sizes = [(clip.sound, clip.sound.stat().st_size if clip.sound.is_file() else None) for clip in clips]
+    for what, size_bytes in (("missing", None), ("empty", 0)):
+        if files := [sound for sound, size in sizes if size == size_bytes]:
+            more = f" and {len(files) - 1} more are" if len(files) > 1 else " is"
+            raise InputError(f"{files[0]}{more} {what}", "copy the whole corpus")
     return clips
 
 
 def align_words(path: Path) -> tuple[Interval, ...]:
     """GRID's word times: `start end word`, 25,000 units a second."""
     rows = []
-    for line in path.read_text().splitlines():
-        start, end, word = line.split()
-        rows.append((int(start) / 25_000, int(end) / 25_000, word))
+    for words in _lines(path):
+        if len(words) != 3:
+            raise InputError(f"{path}: {' '.join(words)!r} is not START END WORD", COPY_AGAIN)
+        rows.append((_number(words[0], path) / 25_000, _number(words[1], path) / 25_000, words[2]))
     return tuple(rows)
 
 
@@ -192,7 +255,8 @@ def crema_d(root: Path) -> list[Clip]:
     if not found:
         raise InputError(f"{root} has no AudioWAV/ACTOR_SENTENCE_EMOTION_LEVEL.wav", "give the folder of CREMA-D")
     demographics = root / "VideoDemographics.csv"
-    genders = {row["ActorID"]: row["Sex"][0].lower() for row in _table(demographics)} if demographics.is_file() else {}
+    people = _table(demographics, "ActorID", "Sex") if demographics.is_file() else []
+    genders = {row["ActorID"]: row["Sex"][:1].lower() for row in people}
     clips = []
     for stem, files in found.items():
         actor, _, emotion, _ = stem.split("_", 3)
@@ -226,9 +290,11 @@ def lrs3(root: Path) -> list[Clip]:
             text = video.with_suffix(".txt")
             if not text.is_file():
                 raise InputError(f"{text} is missing", "copy the whole corpus")
-            rows = [line.split() for line in text.read_text().splitlines()]
+            rows = _lines(text)
             start = next((index + 1 for index, row in enumerate(rows) if row[:1] == ["WORD"]), len(rows))
-            words = tuple((float(row[1]), float(row[2]), row[0].lower()) for row in rows[start:] if len(row) >= 3)
+            words = tuple(
+                (_number(row[1], text), _number(row[2], text), row[0].lower()) for row in rows[start:] if len(row) >= 3
+            )
             clips.append(
                 Clip(
                     key=f"lrs3/{part}/{video.parent.name}/{video.stem}",
@@ -291,14 +357,14 @@ def tts(root: Path) -> list[Clip]:
             gender=row["gender"],
             phones=phones.get(row["utterance"]),
         )
-        for row in _table(root / "manifest.tsv")
+        for row in _table(root / "manifest.tsv", "utterance", "voice", "gender", "split")
     )
 
 
 def emodb(root: Path) -> list[Clip]:
     """EMO-DB: acted German emotion; manifest.tsv and CLIP.opus. Split by speaker (HELD_OUT_EMODB)."""
     clips = []
-    for row in _table(root / "manifest.tsv"):
+    for row in _table(root / "manifest.tsv", "clip", "speaker", "gender", "emotion"):
         if row["emotion"] not in EMOTIONS:
             raise InputError(f"{row['clip']}: emotion {row['emotion']!r} is none of {', '.join(EMOTIONS)}", "mend it")
         valence, arousal = CIRCUMPLEX[row["emotion"]]
@@ -322,7 +388,7 @@ def librispeech(root: Path) -> list[Clip]:
     """Read speech, one clip a speaker; phones and words found by machines. One speaker in ten, by hash, is val."""
     phones, words = _intervals(root / "phones.tsv", "clip"), _intervals(root / "words.tsv", "clip")
     clips = []
-    for row in _table(root / "manifest.tsv"):
+    for row in _table(root / "manifest.tsv", "clip", "speaker", "gender"):
         stem = Path(row["clip"]).stem
         held_out = zlib.crc32(row["speaker"].encode()) % 10 == 0
         clips.append(
@@ -353,7 +419,7 @@ def noise(root: Path) -> list[Clip]:
     recording is on both sides. White and pink noise are synthetic and stay in training. Babble is split by file.
     """
     clips = []
-    for row in _table(root / "manifest.tsv"):
+    for row in _table(root / "manifest.tsv", "file", "class", "source"):
         name = row["file"].rpartition(".")[0]
         source = name if row["class"] == "babble" else row["source"]
         held_out = row["class"] in HELD_OUT_NOISE_CLASSES
@@ -378,17 +444,15 @@ def noise(root: Path) -> list[Clip]:
 def wavs(root: Path) -> list[Clip]:
     """A plain folder of sounds with clips.csv: file, split, speaker; gender, emotion, valence, arousal where known."""
     clips = []
-    for row in _table(root / "clips.csv"):
-        lacking = {"file", "split", "speaker"} - set(row)
-        if lacking:
-            raise InputError(f"{root / 'clips.csv'} has no column {', '.join(sorted(lacking))}", "add it")
+    table = root / "clips.csv"
+    for row in _table(table, "file", "split", "speaker"):
         emotion = row.get("emotion") or None
         if row["split"] not in ("train", "val") or (emotion and emotion not in EMOTIONS):
             raise InputError(
                 f"clips.csv: {row['file']} has split {row['split']!r}, emotion {emotion!r}",
                 f"split is train or val; emotion is empty or one of {', '.join(EMOTIONS)}",
             )
-        numbers = {name: float(row[name]) for name in ("valence", "arousal") if row.get(name)}
+        numbers = {name: _number(row[name], table) for name in ("valence", "arousal") if row.get(name)}
         for name, number in numbers.items():
             if not -1 <= number <= 1:
                 raise InputError(f"clips.csv: {name} of {row['file']} is {number:g}", "it is between -1 and 1")

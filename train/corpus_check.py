@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from train.corpora import Clip
+from engines.errors import InputError
+from train.corpora import Clip, check_sound
+
+FIRST_DAMAGED = 5  # are named
 
 
 def table(name: str, clips: Sequence[Clip]) -> str:
@@ -35,3 +38,16 @@ def table(name: str, clips: Sequence[Clip]) -> str:
     if shared:
         lines.append(f"speakers on both sides: {', '.join(sorted(shared))}")
     return "\n".join(lines)
+
+
+def check_sounds(clips: Sequence[Clip]) -> None:
+    """InputError that names the sounds whose head cannot be read, the first FIRST_DAMAGED of them with the cause."""
+    found = []
+    for sound in dict.fromkeys(clip.sound for clip in clips):
+        try:
+            check_sound(sound)
+        except InputError as error:
+            found.append(error.what)
+    if found:
+        named = "; ".join(found[:FIRST_DAMAGED])
+        raise InputError(f"{len(found)} of {len(clips)} sounds cannot be used: {named}", "copy them again")

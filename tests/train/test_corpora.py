@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from engines.errors import ConfigError, InputError
+from engines.errors import ConfigError, InputError, WrongInput
 from train.corpora import EMOTIONS, LOADERS, load_corpus, sound_of
-from train.corpus_check import table
+from train.corpus_check import check_sounds, table
 
 RATE = 16_000
 
@@ -232,3 +232,59 @@ def test_table_counts_and_names_shared_speakers(wav_folder: Path) -> None:
     text = table("wavs", load_corpus("wavs", wav_folder))
     assert "2 clips" in text
     assert "both sides: wavs/ann" in text
+
+
+HEAD = b"file,split,speaker,valence\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "no column"),
+        (HEAD, "lists nothing"),
+        (HEAD + b"a.wav,train,ann,much\n", "'much' is no number"),
+        (HEAD + b"a.wav,train,ann,nan\n", "no finite number"),
+        (HEAD + b"a.wav,train\n", "line 2"),
+        (HEAD + b"a.wav,train,ann,0,0,0\n", "line 2"),
+        (HEAD + b'"a.wav,train,ann,0\n', "no table"),
+        (HEAD + b"\xff\xfe.wav,train,ann,0\n", "UTF-8"),
+        (HEAD + b"a.wav,train,ann,0\na.wav,val,bob,0\n", "listed twice"),
+    ],
+)
+def test_tables_that_are_none(wav_folder: Path, content: bytes, named: str) -> None:
+    (wav_folder / "clips.csv").write_bytes(content)
+    with pytest.raises(InputError, match=named):
+        load_corpus("wavs", wav_folder)
+
+
+def test_an_empty_file_is_named(wav_folder: Path) -> None:
+    (wav_folder / "a.wav").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.wav is empty"):
+        load_corpus("wavs", wav_folder)
+
+
+def test_word_times_that_are_none(grid_official: Path) -> None:
+    align = grid_official / "s1" / "align" / "bbaf2n.align"
+    for content in (b"0 23750\n", b"0 soon sil\n", b"\xff\xfe"):
+        align.write_bytes(content)
+        with pytest.raises(InputError, match=r"bbaf2n\.align"):
+            load_corpus("grid", grid_official)
+
+
+def test_lrs3_times_that_are_none(lrs3_root: Path) -> None:
+    (lrs3_root / "test" / "xyz" / "00001.txt").write_text("WORD START END ASDSCORE\nHELLO soon 0.4 5\n")
+    with pytest.raises(InputError, match=r"00001\.txt: 'soon'"):
+        load_corpus("lrs3", lrs3_root)
+
+
+def test_check_names_sounds_that_cannot_be_read(wav_folder: Path) -> None:
+    check_sounds(load_corpus("wavs", wav_folder))
+    (wav_folder / "a.wav").write_bytes(b"RIFF1234WAVE" + bytes(40))
+    soundfile.write(wav_folder / "more" / "b.wav", np.zeros(0), RATE)
+    with pytest.raises(InputError, match=r"2 of 2 sounds .*a\.wav.*b\.wav is empty"):
+        check_sounds(load_corpus("wavs", wav_folder))
+
+
+def test_a_folder_that_is_none_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="no folder"):
+        load_corpus("grid", tmp_path / "absent")
