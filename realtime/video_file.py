@@ -1,6 +1,7 @@
 """Pictures and sound into an mp4, mkv or webm file that says it is synthetic.
 
-Written beside the target and renamed when it is whole; a stream that is interrupted still ends as a playable file.
+Written beside the target and renamed when it is whole; a stream that is interrupted still ends as a playable file. What
+live records is kept whatever happens (kept_file.py): a killed program leaves NAME.PROCESS.part.mp4, which plays.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from engines.errors import OutputError
+from realtime.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.sinks import Sink
 from realtime.targets import checked_target
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
-CUT_SHORT = (".mkv", ".webm")  # play up to where they end; an mp4 without its end does not
+FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 OPUS_RATE_HZ = 48_000
 
@@ -43,16 +45,18 @@ class VideoFile(Sink):
         signer: ContentSigner | None = None,
         keep: bool = False,
     ) -> None:
-        """signer: puts a C2PA manifest into the finished mp4; keep: what a full disk cuts short, where that plays."""
+        """signer: puts a C2PA manifest into the finished mp4; keep: also what a full disk or a kill cuts short."""
         self.path = checked_target(Path(path), overwrite, tuple(CODECS))
         self._signer = signer
-        self._keep = keep and self.path.suffix.lower() in CUT_SHORT
+        self._keep = keep
         self.name = str(path)
         self.pictures = 0
-        self._temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
+        hidden = "" if keep else "."
+        self._temporary = self.path.with_name(f"{hidden}{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
         self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
         self._container: Any = None
+        self._kept: KeptFile | None = None
         self._sound_samples = 0
         self._newest = -1
         self._failed = False
@@ -63,9 +67,13 @@ class VideoFile(Sink):
 
         suffix = self.path.suffix.lower()
         picture_codec, sound_codec = CODECS[suffix]
-        options = {"movflags": "use_metadata_tags+faststart"} if suffix == ".mp4" else {}
+        plain = MP4_OPTIONS if self._keep else {"movflags": "use_metadata_tags+faststart"}
+        options = plain if suffix == ".mp4" else {}
         try:
-            self._container = av.open(str(self._temporary), "w", options=options)
+            if self._keep:
+                self._kept = KeptFile(self._temporary)
+            target = self._kept or str(self._temporary)
+            self._container = av.open(target, "w", format=FORMATS[suffix], options=options)
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or error
             raise OutputError(f"{self.path} cannot be written ({reason})", "name another folder") from error
@@ -139,12 +147,16 @@ class VideoFile(Sink):
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
             fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
-            what = f"ends after {self.pictures} pictures" if self._keeps else "cannot be written"
+            what = f"ends after {self.pictures} pictures" if self._plays() else "cannot be written"
             raise OutputError(f"{self.path} {what} ({error.strerror or error})", fix) from error
 
-    @property
-    def _keeps(self) -> bool:
-        return self._keep and self.pictures > 0
+    def _plays(self) -> bool:
+        """Nothing more can be written: does what is there play? An mp4 is cut to what does."""
+        if self._kept is not None:
+            self._kept.end()
+        if not self._keep or not self.pictures:
+            return False
+        return self.path.suffix.lower() != ".mp4" or cut_to_whole(self._temporary)
 
     def close(self) -> None:
         container, self._container = self._container, None
@@ -167,10 +179,14 @@ class VideoFile(Sink):
             return
         try:
             container.close()
+            if self._kept is not None:
+                self._kept.end()
             if self.path.suffix.lower() == ".mp4":
                 append_xmp_box(self._temporary)
             if self._signer is not None:
                 self._signer.sign(self._temporary, f"voxcam {self._portrait_name}".strip())
+            if self._keep:
+                sync(self._temporary)
             os.replace(self._temporary, self.path)
         except (self._av.FFmpegError, OSError) as error:
             self._leave()
@@ -181,14 +197,16 @@ class VideoFile(Sink):
             raise
 
     def _close_and_remove(self, container: Any) -> None:
+        if self._kept is not None:
+            self._kept.end()  # an end over its beginning would spoil it
         with suppress(self._av.FFmpegError, OSError):  # the disk is full
             container.close()
         self._leave()
 
     def _leave(self) -> None:
-        """What became of a file that could not be finished: kept as it is where it plays, else removed."""
+        """What became of a file that could not be finished: kept up to there where that plays, else removed."""
         with suppress(OSError):
-            if self._keeps:
+            if self._plays():
                 os.replace(self._temporary, self.path)
             else:
                 self._temporary.unlink(missing_ok=True)

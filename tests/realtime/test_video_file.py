@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
+from realtime.kept_file import KeptFile, cut_to_whole
 from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, XMP_UUID
 from realtime.video_file import VideoFile
@@ -122,9 +123,26 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str, keep: bool) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
-def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: str) -> None:
-    """The file may grow to 60 kB (RLIMIT_FSIZE): nothing can be finished either."""
+def boxes(path: Path) -> list[str]:
+    """The kinds of an mp4's outer boxes."""
+    data, at, kinds = path.read_bytes(), 0, []
+    while at < len(data):
+        kinds.append(data[at + 4 : at + 8].decode("latin"))
+        at += int.from_bytes(data[at : at + 4], "big")
+    assert at == len(data)
+    return kinds
+
+
+def check_marks(path: Path) -> None:
+    with av.open(str(path)) as container:
+        tags = {name.lower(): value for name, value in container.metadata.items()}
+    assert tags["digitalsourcetype"] == SOURCE_TYPE
+    assert "AI-generated" in tags["comment"]
+
+
+@pytest.mark.parametrize(("suffix", "kilobytes"), [(".mkv", 60), (".webm", 60), (".mp4", 2_000)])
+def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: str, kilobytes: int) -> None:
+    """The file may grow to so much (RLIMIT_FSIZE): nothing can be finished either."""
     script = (
         "import resource, signal, sys, numpy as np\n"
         "from pathlib import Path\n"
@@ -134,7 +152,7 @@ def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: 
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "file = VideoFile(Path(sys.argv[1]), 16_000, 1, keep=True)\n"
         "file.open(120, 160, 25)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "try:\n"
         "    for i in range(2_000):\n"
         "        noise = np.random.default_rng(i).integers(0, 255, (120, 160, 3), np.uint8)\n"
@@ -145,13 +163,92 @@ def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: 
         "file.close()\n"
     )
     path = tmp_path / f"call{suffix}"
-    command = [sys.executable, "-c", script, str(path)]
+    command = [sys.executable, "-c", script, str(path), str(1_000 * kilobytes)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     assert f"call{suffix} ends after" in done.stdout
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 2
+    check_marks(path)
+    if suffix == ".mp4":
+        assert boxes(path)[-2:] == ["mdat", "uuid"]  # the last fragment is whole; what was cut off made room for XMP
+
+
+RECORDS = (
+    "import sys, numpy as np\n"
+    "from pathlib import Path\n"
+    "from realtime.messages import Picture\n"
+    "from realtime.video_file import VideoFile\n"
+    "file = VideoFile(Path(sys.argv[1]), 16_000, 1, preset='ultrafast', keep=True)\n"
+    "file.open(120, 160, 25)\n"
+    "for i in range(130):\n"
+    "    file.send(Picture(i, np.full((120, 160, 3), i, np.uint8), 0, 0, 0))\n"
+    "    file.hear(np.zeros((640, 1), np.float32))\n"
+    "print('recorded', flush=True)\n"
+    "sys.stdin.read()\n"
+    "file.close()\n"
+)
+
+
+def test_a_killed_program_leaves_a_recording_that_plays(tmp_path: Path) -> None:
+    """All but the fragment that was being made, under a name that can be seen."""
+    command = [sys.executable, "-c", RECORDS, str(tmp_path / "call.mp4")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "recorded\n"
+        program.kill()
+    assert [left.name for left in tmp_path.iterdir()] == [f"call.{program.pid}.part.mp4"]
+    left = tmp_path / f"call.{program.pid}.part.mp4"
+    with av.open(str(left)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 75
+    with av.open(str(left)) as container:
+        assert sum(part.samples for part in container.decode(audio=0)) >= 3 * 16_000
+    check_marks(left)
+
+
+def test_a_recording_that_ends_is_a_plain_mp4(tmp_path: Path) -> None:
+    path = tmp_path / "call.mp4"
+    subprocess.run([sys.executable, "-c", RECORDS, str(path)], cwd=ROOT, input="", text=True, timeout=60, check=True)
+    assert [left.name for left in tmp_path.iterdir()] == ["call.mp4"]
+    assert "moof" not in boxes(path)
+    assert boxes(path)[-2:] == ["moov", "uuid"]
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 130  # its index knows them all
+    check_marks(path)
+
+
+def test_an_mp4_that_cannot_be_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the end is written: index and mark have no room any more."""
+    path, write, most_bytes = tmp_path / "call.mp4", KeptFile.write, 10**9
+
+    def write_to_there(self: KeptFile, data: bytes) -> int:
+        if self.tell() + len(data) > most_bytes:
+            self._ended = True
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, data)
+
+    monkeypatch.setattr(KeptFile, "write", write_to_there)
+    file = VideoFile(path, 16_000, 1, preset="ultrafast", keep=True)
+    file.open(120, 160, 25)
+    for i in range(130):
+        file.send(Picture(i, np.full((120, 160, 3), i, np.uint8), 0, 0, 0))
+        file.hear(np.zeros((640, 1), np.float32))
+    assert file._kept is not None
+    most_bytes = file._kept.tell() + 1_000
+    with pytest.raises(OutputError, match="No space left"):
+        file.close()
+    assert [left.name for left in tmp_path.iterdir()] == ["call.mp4"]
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 75
+    check_marks(path)
+
+
+def test_a_recording_of_no_whole_fragment_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "call.mp4"
+    path.write_bytes(b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\1\0moov")
+    assert not cut_to_whole(path)
 
 
 def test_colours_of_large_pictures_are_bt709(tmp_path: Path) -> None:
