@@ -25,6 +25,7 @@ DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth
 FADE_PX = 14  # over which a person's own row goes over into the learned one
+LOWER_UNEVEN = ((0.0, 0.004, 0.001, 0.008, 0.01), (0.003, -0.002, 0.006, 0.004, 0.01))  # of lower edges, eye distances
 LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
 LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
@@ -86,13 +87,13 @@ def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) 
         for sign in (-1, 1):
             # A crown: straight sides, rounded edge; slightly narrower at the neck.
             along = (sign * x - middle) / (tooth_width / 2)
-            edge = -tooth_height * 0.10 * tooth / len(widths)
+            edge = -tooth_height * 0.10 * tooth / len(widths) - (0.0 if up else LOWER_UNEVEN[sign > 0][tooth])
             depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
             squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
             corner = np.clip(1 - depth / 0.16, 0, 1)
             side = np.abs(along) / squeeze + 0.13 * corner**2
             body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
-            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - 1.5 * np.abs(along) ** 3, 0, 1)
+            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - (1.5 if up else 3.0) * np.abs(along) ** 3, 0, 1)
             body *= np.clip((1.25 - depth) * 6, 0, 1)
             relief = (
                 1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)

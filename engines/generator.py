@@ -30,12 +30,13 @@ from engines.geometry import (
 )
 from engines.layers import LASH_REACH, LASHES_FALL, LINE, paint_eye, paint_mouth, shade_skin, trace
 from engines.opening import open_session
-from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, Portrait, crop_to_photo
+from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
 from engines.spec import MOTION_CHANNELS
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
+LOWER_SHOWN = 0.022  # of the lower teeth above the lip of an open mouth, eye distances
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
 LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
@@ -425,9 +426,14 @@ def draw_mouth(
     if gap <= 0.1 * soft and float((scratch.photo_lines[1] - scratch.photo_lines[0]).max()) <= 0.3 * soft:
         return np.zeros(4, np.int64)
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
-    # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind.
-    lip_drop = float((lower_points[5] - portrait.source[LOWER_SEAM[5]]) @ across) - float(code[HEAD + 4])
-    jaw = portrait.teeth_place[1] + (0.0, max(float(code[JAW_DROP]), 0.85 * lip_drop, 0.0), 0.0)
+    # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind;
+    # in an open mouth their edge stands a little above that lip, and clear of the upper teeth.
+    to_rest = invert(plane_to_px(portrait, skull, portrait.teeth_place[1]))
+    lip = float(to_rest[1, :2] @ lower_points[5] + to_rest[1, 2])  # below the lower teeth's edge at rest
+    drop = max(float(code[JAW_DROP]), 0.85 * (lip + LOWER_DROP), 0.0)
+    between = lip + portrait.teeth_place[1, 1] - portrait.teeth_place[0, 1]  # upper teeth's edge and lower lip
+    drop = min(drop, max(0.0, lip - min(LOWER_SHOWN, 0.2 * between))) if between > 0 else drop
+    jaw = portrait.teeth_place[1] + (0.0, drop, 0.0)
     box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
     slant = slant_of(portrait.rotation.dot(skull[:, :3]))
     slants = np.array([slant - seen for seen in portrait.teeth_slant])  # row by row: broadcasting would allocate

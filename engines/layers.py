@@ -13,6 +13,7 @@ TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
 TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
 INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
+RIM_UPPER, RIM_LOWER = 0.008, 0.018  # of shut lips, eye distances: the shade and wet where they meet
 LASHES_FALL = 0.45  # share of a blink from which the lashes point down
 LASH_REACH = 0.10  # how far, eye distances
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
@@ -211,6 +212,8 @@ def from_photo(
     bottom0: float,
     soft: float,
     keep: float,
+    rims: tuple[float, float],
+    reach: float,
     wx: np.ndarray,
     wy: np.ndarray,
     colour: np.ndarray,
@@ -220,14 +223,17 @@ def from_photo(
 
     place 0..1 along the mouth, v across it; top, bottom: the lines of now there; top0, bottom0: those of the photo.
     Above the middle a pixel is as far from the upper line as in the photo, below it from the lower one; both meet
-    softly. wx, wy (4,), colour (3,) are scratch.
+    softly. rims: strips beside the photo's upper and lower line that are left out; what lies within `reach` is drawn
+    out over them. wx, wy (4,), colour (3,) are scratch.
     """
     along = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
     share = ramp(v - 0.5 * (top + bottom), -0.5 * soft, 0.5 * soft)
     for part in range(2):
         weight = keep * (share if part else 1.0 - share)
         if weight > 0.0:
-            own = bottom0 + max(v - bottom, 0.0) if part else top0 + min(v - top, 0.0)
+            away = max(v - bottom, 0.0) if part else max(top - v, 0.0)
+            away += rims[part] * (1.0 - ramp(away, 0.0, reach))
+            own = bottom0 + away if part else top0 - away
             px = photo_frame[0] + along * photo_frame[2] - own * photo_frame[3]
             py = photo_frame[1] + along * photo_frame[3] + own * photo_frame[2]
             fetch(photo, px, py, wx, wy, colour)
@@ -278,7 +284,7 @@ def paint_mouth(
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
-    rise = min(0.34 * gap, 0.075) + 0.008  # how far the tongue stands above the lower lip
+    rise = min(0.34 * gap, 0.080) + 0.008  # how far the tongue stands above the lower lip
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -303,7 +309,12 @@ def paint_mouth(
             keep *= ramp(inside, -band, -0.4 * band) * ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
             for c in range(3):
                 lip[c] = (1.0 - keep) * picture[y, x, c]
-            from_photo(photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, wx, wy, colour, lip)
+            # Lips that were shut in the photo part: the dark, warm line where they met is no lip's colour.
+            parted = ramp(bottom - top, 0.02, 0.07) * (1.0 - ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft))
+            rims = parted * min(RIM_UPPER, 0.5 * band), parted * min(RIM_LOWER, 0.5 * band)
+            from_photo(
+                photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, rims, band, wx, wy, colour, lip
+            )
             # Lips brought together from an open mouth have no seam of their own: shade one.
             seam = ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft) * (1.0 - ramp(bottom - top, 0.0, 2.0 * soft))
             crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 2.0 * soft))
@@ -321,14 +332,18 @@ def paint_mouth(
             depth = ramp(inside, 0.0, 0.10)
             for c in range(3):
                 colour[c] = cavity[c] * (1.35 - 0.75 * depth)
-            # Tongue: a soft mound on the floor of the mouth.
-            mound = rise * (1.0 - 1.1 * side * side) - above_lip
-            flesh = ramp(mound, -0.030, 0.025) * (1.0 - ramp(side, 0.40, 0.90)) * ramp(gap, 0.04, 0.14)
-            # Rounded: lit on its back, dark towards its rim, its sides and the lip that shades it; a faint furrow.
-            light = (0.34 + 0.46 * ramp(mound, -0.01, 0.06)) * (0.55 + 0.45 * ramp(above_lip, -0.01, 0.03))
-            light *= (1.0 - 0.45 * ramp(side, 0.05, 0.70)) * (0.90 + 0.10 * ramp(side, 0.0, 0.07))
+            # Tongue: it rests behind the lower teeth, its back a soft arch, its tip turned down.
+            arch = max(rise * (1.0 - side * side), 1e-3)
+            height = above_lip / arch  # 0 at the lower lip, 1 at the rim of its back
+            flesh = 1.0 - ramp(height, 0.72, 1.18)
+            flesh *= (1.0 - ramp(side, 0.45, 0.92)) * ramp(gap, 0.04, 0.14)
+            # Lit from before and above on its tip's round, dark towards the throat, the cheeks and the lower teeth.
+            light = 0.30 + 0.58 * ramp(height, 0.0, 0.55) * (1.0 - 0.75 * ramp(height, 0.45, 1.10))
+            light *= (1.0 - 0.72 * ramp(side, 0.04, 0.66)) * (0.50 + 0.50 * ramp(gap, 0.12, 0.30))
+            light *= 1.0 - 0.13 * (1.0 - ramp(side, 0.0, 0.10)) * ramp(height, 0.30, 0.75)  # its furrow
+            wet = (1.0 - ramp(abs(height - 0.50), 0.0, 0.22)) * (1.0 - ramp(side, 0.06, 0.30))
             for c in range(3):
-                colour[c] += flesh * (tongue[c] * light - colour[c])
+                colour[c] += flesh * (tongue[c] * (light + 0.07 * wet) + 6.0 * wet * light - colour[c])
             # Lower teeth, then upper teeth before them, each on its arch. What is far back lies in the cheeks' shade.
             corner = 1.0 - 0.80 * ramp(side, 0.45, 1.05)
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
@@ -336,7 +351,7 @@ def paint_mouth(
             tooth = along_arch(a, slants[1, 0])
             b -= slants[1, 1] * ARCH * tooth * tooth
             tap(lower_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = (0.35 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(tooth), 0.10, 0.28)) * corner
+            shade = (0.32 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(tooth), 0.10, 0.28)) * corner
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
@@ -395,6 +410,7 @@ def paint_eye(
     wx, wy = np.empty(4), np.empty(4)
     lid, colour, skin = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     fallen = ramp(closing, LASHES_FALL, 1.0)
+    no_rims = (0.0, 0.0)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -420,7 +436,9 @@ def paint_eye(
             keep = ramp(inside, -band, -0.4 * band) * moved * ramp(place, 0.0, 0.06) * ramp(1.0 - place, 0.0, 0.06)
             for c in range(3):
                 lid[c] = (1.0 - keep) * picture[y, x, c]
-            from_photo(photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, wx, wy, colour, lid)
+            from_photo(
+                photo, photo_frame, place, v, top, bottom, top0, bottom0, soft, keep, no_rims, band, wx, wy, colour, lid
+            )
             # Where they meet, lashes and shade draw a line.
             shut = 1.0 - ramp(bottom - top, 0.0, 3.0 * soft)
             crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))

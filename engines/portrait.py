@@ -59,7 +59,7 @@ CROP_PX = 48.0  # px for one eye distance
 CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_SHADE = 0.82  # of the lid's median light, the least of its bare skin
-SPECK, SPECK_REACH = 0.06, 0.025  # specks of light on shut lips: their length, how far beside the seam
+SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
 TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
 BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
 # Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
@@ -68,6 +68,7 @@ BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full l
 TEETH_GREEN, TEETH_BLUE = 1.02, 0.98
 MOST_GREEN, MOST_BLUE = 0.975, 0.97
 INCISOR_DROP = 0.065  # upper incisors' edge below the closed lips' line, eye distances: 0.067 +- 0.028 in 25 people
+LOWER_DROP = 0.03  # the same of the lower ones
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,8 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     lower_teeth = tint_teeth(lower_teeth, tones["white"], teeth_px, blur_teeth_px)
     line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
-    place = np.array([[middle_x, line[1] + INCISOR_DROP, line[2] + 0.10], [middle_x, line[1] + 0.03, line[2] + 0.12]])
+    edges = np.array([[INCISOR_DROP, 0.10], [LOWER_DROP, 0.12]]) + line[1:]
+    place = np.column_stack([(middle_x, middle_x), edges])
     slant = np.zeros((2, 2))
     if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16 or is_flesh(teeth, tones["skin"]):
         own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already

@@ -45,7 +45,7 @@ BOW_PX = 3.0
 # How far a tooth's edge rises at its corners, px, nearer to the midline and away from it, and the power of that rise
 # over half its width: incisors are squarer towards the midline, laterals rounder, canines pointed. A mean of many edges
 # is a staircase; one row has open corners.
-CORNERS = ((3.5, 7.0, 4.5), (5.0, 8.0, 3.0), (8.0, 10.0, 1.8), (6.0, 7.0, 2.0), (5.0, 6.0, 2.0))
+CORNERS = ((2.2, 6.5, 4.5), (5.0, 8.0, 3.0), (8.0, 10.0, 1.8), (6.0, 7.0, 2.0), (5.0, 6.0, 2.0))
 # No row is a ruler: levels of the five, px, on the left and right side of the picture.
 UNEVEN_PX = ((0.2, -1.2, 0.8, -0.5, 0.0), (-0.4, 0.9, -0.9, 0.5, 0.0))
 RIM = 0.97
