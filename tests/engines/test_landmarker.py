@@ -12,6 +12,7 @@ from engines.card import WEIGHTS
 from engines.errors import EngineMismatch, InputError
 from engines.landmarker import (
     ANCHORS,
+    RIGHT_LIPS,
     Face,
     Landmarker,
     PhotoReport,
@@ -133,6 +134,39 @@ def test_covered_mouth_is_noted(landmarker, photo, truth):
     low, high = truth[list(INNER_LIPS), :2].min(0).astype(int) - 40, truth[list(INNER_LIPS), :2].max(0).astype(int) + 40
     picture[low[1] : high[1], low[0] : high[0]] = (170, 130, 110)
     assert any("mouth may be covered" in note for note in landmarker.examine(picture).notes)
+
+
+def hidden_half(photo: np.ndarray, truth: np.ndarray, side: int) -> np.ndarray:
+    """A hand in the colour of the cheek over that half of the mouth that lies at `side` (-1, 1) of its middle."""
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    away = (x - truth[[13, 14], 0].mean()) * side / eye_distance(truth)
+    height = (y - truth[[13, 14], 1].mean()) / eye_distance(truth)
+    alpha = np.clip(away * 20, 0, 1) * np.clip((0.45 - np.abs(height)) * 20, 0, 1) * (away < 1)
+    cheek = truth[50, :2].astype(int)
+    skin = np.median(photo[cheek[1] - 8 : cheek[1] + 8, cheek[0] - 8 : cheek[0] + 8], (0, 1))
+    hand = skin * (1 - 0.15 * height)[..., None]
+    return (photo * (1 - alpha[..., None]) + hand * alpha[..., None]).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_half_a_hand_over_the_mouth_is_noted(landmarker, photo, truth, side):
+    notes = landmarker.examine(hidden_half(photo, truth, side)).notes
+    assert any("half of the mouth may be covered" in note for note in notes)
+
+
+def test_light_from_one_side_is_no_hand(landmarker, photo):
+    ramp = np.linspace(0.3, 1.4, photo.shape[1])[None, :, None]
+    for picture in (photo * ramp, photo * ramp[:, ::-1], photo * 0.25, cv2.GaussianBlur(photo, (0, 0), 3)):
+        notes = landmarker.examine(picture.clip(0, 255).astype(np.uint8)).notes
+        assert not any("covered" in note for note in notes)
+
+
+def test_one_unsure_half_is_noted():
+    face, reading = face_of(canonical_face() * 100 + [500, 400, 0])
+    spread = reading.spread * 0.5
+    spread[list(RIGHT_LIPS)] = 0.014  # below what all of the lips must reach
+    notes = judge(face, Reading(reading.points.astype(np.float32), 1.0, spread), (1000, 1000)).notes
+    assert [note[:32] for note in notes] == ["half of the mouth may be covered"]
 
 
 def face_of(landmarks: np.ndarray) -> tuple[Face, Reading]:
