@@ -22,6 +22,7 @@ from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.interrupts import interrupts
 from realtime.microphone import STREAMS
 from realtime.pacer import checked_lookahead, checked_rate
+from realtime.provenance import C2paCertificates, C2paKey, open_signer
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
 EMOTION_KEYS = ("auto", "off", "happiness", "sadness", "anger", "fear", "disgust")
@@ -303,6 +304,8 @@ def live(
     raw: Annotated[bool, typer.Option("--raw", help="Write raw RGB pictures to standard output.")] = False,
     out: Annotated[Path | None, typer.Option(help="Record into this mp4, mkv or webm.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing recording.")] = False,
+    c2pa_cert: C2paCertificates = None,
+    c2pa_key: C2paKey = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long.")] = None,
     source: Annotated[
         str | None, typer.Option(help="Instead of a microphone: a sound file, or - for raw samples.")
@@ -334,6 +337,7 @@ def live(
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
     size = parse_size(camera_size)
+    signer = open_signer(c2pa_cert, c2pa_key, out)
     if nice and hasattr(os, "nice"):
         os.nice(nice)
     if make_cable and audio_out is not None:
@@ -359,7 +363,15 @@ def live(
             from realtime.video_file import VideoFile
 
             sinks.append(
-                VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast", keep=True)
+                VideoFile(
+                    out,
+                    sound.rate_hz,
+                    sound.channels,
+                    overwrite=overwrite,
+                    preset="ultrafast",
+                    signer=signer,
+                    keep=True,
+                )
             )
         if preview:
             from realtime.preview import PreviewSink

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from engines.errors import ConfigError, InputError, OutputError
 
@@ -29,6 +31,11 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEAD_BYTES = len(PNG_SIGNATURE) + 25  # signature and IHDR, which comes first
+C2paCertificates = Annotated[
+    Path | None,
+    typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
+]
+C2paKey = Annotated[Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")]
 NEW_KEY = "openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW_KEY"
 
 
@@ -100,12 +107,12 @@ def manifest(title: str) -> dict[str, Any]:
     }
 
 
-def open_signer(certificates: Path | None, key: Path | None, video: Path) -> ContentSigner | None:
-    """The signer that the user named for a video, None where none is named.
+def open_signer(certificates: Path | None, key: Path | None, video: Path | None) -> ContentSigner | None:
+    """The signer that the user named for a video, None where none is named, or no video.
 
     What is wrong with it is said before anything is rendered: ConfigError, InputError.
     """
-    if certificates is None and key is None:
+    if video is None or (certificates is None and key is None):
         return None
     if video.suffix.lower() != ".mp4":
         raise ConfigError(f"{video.name} cannot hold a C2PA manifest", "write an .mp4, or name no certificate")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +15,7 @@ from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
 from realtime.pacer import checked_lookahead, checked_rate
-
-if TYPE_CHECKING:
-    from realtime.provenance import ContentSigner
-
+from realtime.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
 
 COMPILED_NS = 2 * NS  # a warm-up that took longer has compiled, not loaded
 
@@ -147,18 +144,12 @@ def render(
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
     engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
-    c2pa_cert: Annotated[
-        Path | None,
-        typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
-    ] = None,
-    c2pa_key: Annotated[
-        Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")
-    ] = None,
+    c2pa_cert: C2paCertificates = None,
+    c2pa_key: C2paKey = None,
 ) -> None:
     """A photo and a sound become a talking video."""
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
-    from realtime.provenance import open_signer
     from realtime.sound import SoundFile
     from realtime.targets import checked_target
     from realtime.video_file import CODECS

@@ -192,8 +192,10 @@ class VideoFile(Sink):
             self._leave()
             reason = error.strerror or error
             raise OutputError(f"{self.path} cannot be finished ({reason})", "free some space and try again") from error
-        except OutputError:
-            self._temporary.unlink(missing_ok=True)
+        except OutputError as error:  # it was not signed
+            self._leave()
+            if self._keep:
+                raise OutputError(f"{self.path} is kept without a signature ({error.what})", error.fix) from error
             raise
 
     def _close_and_remove(self, container: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,12 +17,14 @@ import pytest
 import soundfile
 
 from engines.errors import ConfigError, InputError
+from realtime.messages import Picture
 from realtime.provenance import SOURCE_TYPE, XMP_UUID, open_signer, with_xmp
 from realtime.render import render_file
 from realtime.sheet import write_picture
+from realtime.video_file import VideoFile
 from tests.fakes import FakePortrait
 from tests.realtime.test_render import engines
-from tests.realtime.test_video_file import write
+from tests.realtime.test_video_file import ROOT, write
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 
@@ -266,3 +269,51 @@ def test_a_certificate_for_other_purposes_leaves_no_file(tmp_path: Path, speech:
         render_file(FakePortrait(128, 160), engines(), speech, out, signer=broken)
     assert not list(tmp_path.glob("*.mp4"))
     assert not list(tmp_path.glob(".*"))
+
+
+def record_live(out: Path, sound: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`voxcam live` with the loud face, recording a sound file."""
+    command = [sys.executable, "-m", "tests.rigs.loud_voxcam", "live", "--portrait", "any", "--camera", "none"]
+    command += ["--camera-size", "320x240", "--source", str(sound), "--out", str(out), *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_recording_of_a_call_is_signed_when_it_ends(tmp_path: Path, speech: Path) -> None:
+    pytest.importorskip("c2pa")
+    authority, out = Authority(tmp_path), tmp_path / "call.mp4"
+    done = record_live(out, speech, "--c2pa-cert", str(authority.certificates), "--c2pa-key", str(authority.key))
+    assert done.returncode == 0, done.stderr
+    found, faults = read_manifest(out)
+    assert found["signature_info"]["common_name"] == "me"
+    assert SOURCE_TYPE in json.dumps(found["assertions"])
+    assert faults == ["signingCredential.untrusted"]
+    assert source_type(xmp_of_mp4(out)) == SOURCE_TYPE
+    with av.open(str(out)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 15
+    assert [path.name for path in tmp_path.glob("*.mp4")] == ["call.mp4"]
+
+
+def test_a_recording_that_cannot_be_signed_is_told_first_or_kept(tmp_path: Path, speech: Path) -> None:
+    pytest.importorskip("c2pa")
+    from engines.errors import OutputError
+
+    authority = Authority(tmp_path)
+    named = ["--c2pa-cert", str(authority.certificates), "--c2pa-key", str(authority.key)]
+    done = record_live(tmp_path / "call.mkv", speech, *named)
+    assert done.returncode == 2
+    assert "call.mkv cannot hold a C2PA manifest" in done.stderr
+    chain = authority.certificates.read_bytes()
+    out = tmp_path / "call.mp4"
+    signer = open_signer(authority.certificates, authority.key, out)
+    assert signer is not None
+    broken = type(signer)(chain[chain.index(b"-----BEGIN", 10) :], signer.key, signer.algorithm)
+    file = VideoFile(out, 16_000, 1, signer=broken, keep=True)
+    file.open(120, 160, 25)
+    for i in range(30):
+        file.send(Picture(i, np.zeros((120, 160, 3), np.uint8), 0, 0, 0))
+        file.hear(np.zeros((640, 1), np.float32))
+    with pytest.raises(OutputError, match=r"call.mp4 is kept without a signature"):
+        file.close()
+    with av.open(str(out)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30
+    assert source_type(xmp_of_mp4(out)) == SOURCE_TYPE
