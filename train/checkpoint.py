@@ -27,16 +27,37 @@ def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
         raise OutputError(f"{path} can't be written ({error})", "make room; the last checkpoint is kept") from error
 
 
-def load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and facts of a checkpoint; WrongInput where there is none, InputError where it is damaged."""
+def load(path: Path, *needed: str) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and facts of a checkpoint, `needed` among the facts.
+
+    WrongInput where there is none, InputError where it is damaged or of another kind of run.
+    """
+    facts = facts_of(path, *needed)
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+
+
+def facts_of(path: Path, *needed: str) -> dict:
+    """The facts of a checkpoint, `needed` among them; errors as in `load`."""
     if not path.is_file():
         raise WrongInput(f"{path} is no checkpoint", "give the .safetensors of a training run")
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+            facts = json.loads((file.metadata() or {}).get("facts", "null"))
+    except (OSError, SafetensorError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})", "use an earlier checkpoint") from error
+    if not isinstance(facts, dict) or (lacking := [name for name in needed if name not in facts]):
+        what = "facts" if not isinstance(facts, dict) else lacking[0]
+        raise InputError(f"{path} is of another kind of run (it states no {what})", "give this command's own kind")
+    return facts
+
+
+def fill(module: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Load a module's state; InputError where the checkpoint `path` holds a network of another form."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{path} holds a network of another form", "give one of this version and config") from error
 
 
 def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

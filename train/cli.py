@@ -50,7 +50,7 @@ def prepare(
     no_teacher: Annotated[
         bool, typer.Option("--no-teacher", help="Labels only: GRID's motion, phones, no teacher.")
     ] = False,
-    threads: int = 1,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
     """Landmarks, the teacher's features, motion labels: everything that training reads. Goes on where it stopped."""
     from train.prepare import prepare as run
@@ -66,11 +66,11 @@ def vae(
     cache: Cache = Path("cache"),
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, log.csv and curves.png.")] = Path("runs/vae"),
     config: Config = None,
-    devices: Annotated[int, typer.Option(help="Processes, or GPUs, of each node.")] = 1,
-    nodes: int = 1,
+    devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, of each node.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1)] = 1,
     accelerator: str = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads of each process.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that make batches.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
     begin: Annotated[
         Path | None, typer.Option(help="A finished run's checkpoint, whose weights a second leg starts from.")
     ] = None,
@@ -79,6 +79,8 @@ def vae(
     import torch
     from lightning.fabric import Fabric
 
+    from engines.errors import ConfigError
+    from train.checkpoint import facts_of
     from train.config import load_config
     from train.curves import draw
     from train.progress import Bars
@@ -86,11 +88,17 @@ def vae(
 
     torch.set_num_threads(threads)
     settings = load_config(VaeConfig, config or CONFIGS / "vae.toml")
+    for known in (begin, out / "last.safetensors" if (out / "last.safetensors").is_file() else None):
+        if known is not None:
+            facts_of(known, "config", "step")
     strategy = "ddp" if devices * nodes > 1 else "auto"
-    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"--accelerator {accelerator} cannot be used here ({error})", "--accelerator cpu") from error
     with Bars() as bars:
-        train_vae(settings, data_root, cache, out, fabric, workers, progress=bars.losses, begin=begin)
-    if fabric.is_global_zero:
+        train_vae(settings, data_root, _prepared(cache), out, fabric, workers, progress=bars.losses, begin=begin)
+    if fabric.is_global_zero and (out / "log.csv").is_file():
         draw(out / "log.csv", out / "curves.png")
 
 
@@ -101,7 +109,7 @@ def motion(
     cache: Cache = Path("cache"),
     out: Path = Path("runs/motion"),
     config: Config = None,
-    workers: int = 1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
 ) -> None:
     """Teach the motion head alone, on frozen codes. `vae` already trains it together with them."""
     import torch
@@ -113,7 +121,7 @@ def motion(
     torch.set_num_threads(1)
     settings = load_config(MotionConfig, config or CONFIGS / "motion.toml")
     with Bars() as bars:
-        train_motion(settings, data_root, cache, checkpoint, out, workers, progress=bars.losses)
+        train_motion(settings, data_root, _prepared(cache), checkpoint, out, workers, progress=bars.losses)
 
 
 @app.command()
@@ -179,8 +187,17 @@ def probe(
     from train.reports import write_stage1
 
     torch.set_num_threads(1)
-    write_stage1(run(checkpoint, data_root, cache, _pairs(other, "CHECKPOINT")), out)
+    write_stage1(run(checkpoint, data_root, _prepared(cache), _pairs(other, "CHECKPOINT")), out)
     typer.echo(out / "README.md")
+
+
+def _prepared(cache: Path) -> Path:
+    """The cache, once it holds what `prepare` writes last; InputError before."""
+    from engines.errors import InputError
+
+    if not (cache / "speech.json").is_file():
+        raise InputError(f"{cache} holds no prepared speech", "voxcam train prepare, or name another --cache")
+    return cache
 
 
 def _pairs(given: list[str] | None, what: str) -> dict[str, Path]:
@@ -217,7 +234,8 @@ def score_motion(
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
     gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
-    work = Work(checkpoint, data_root, points, cache, out, calibration, gain, _pairs(other, "CHECKPOINT"), typer.echo)
+    others = _pairs(other, "CHECKPOINT")
+    work = Work(checkpoint, data_root, points, _prepared(cache), out, calibration, gain, others, typer.echo)
     report(work, only, again)
     typer.echo(out / "README.md")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 import types
 import typing
@@ -18,6 +19,11 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+# Numbers that count, divide or scale: 0 of them is no run. Levels in dB may be negative, no other number.
+ABOVE_ZERO = (
+    "steps", "checkpoint_every", "validate_every", "micro_batches", "learning_rate", "clip", "codes",
+    "conv1", "conv2", "gru", "slow", "slow_weights", "motion_gru", "decoder",
+)  # fmt: skip
 
 
 def load_config(kind: type[T], path: Path) -> T:
@@ -61,7 +67,19 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where} is a list", "write it in square brackets")
         return tuple(_value(part, each, where) for each in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{where} is {value!r}", f"it must be {kind.__name__}")
+    if isinstance(value, int | float):
+        _check_range(value, where)
     return value
+
+
+def _check_range(number: float, where: str) -> None:
+    name = where.rpartition(" ")[2]
+    if not math.isfinite(number):
+        raise ConfigError(f"{where} is {number}", "it must be a finite number")
+    if number < 0 and not name.endswith("_db"):
+        raise ConfigError(f"{where} is {number}", "it must not be negative")
+    if number == 0 and name in ABOVE_ZERO:
+        raise ConfigError(f"{where} is 0", "it must be above 0")

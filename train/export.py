@@ -43,9 +43,9 @@ class StepGraph(nn.Module):
 
 def encoder_of(path: Path) -> tuple[Encoder, dict]:
     """The averaged encoder of a checkpoint, in evaluation mode, and its facts, among them `steps` of all legs."""
-    tensors, facts = checkpoint.load(path)
+    tensors, facts = checkpoint.load(path, "config", "step")
     encoder = Encoder(build(EncoderConfig, facts["config"]["encoder"], str(path)))
-    encoder.load_state_dict(checkpoint.part("average", tensors))
+    checkpoint.fill(encoder, checkpoint.part("average", tensors), path)
     return encoder.eval(), facts | {"steps": facts["step"] + facts.get("steps_before", 0)}
 
 

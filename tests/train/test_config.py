@@ -48,6 +48,31 @@ def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path, text: str) -> None
         config(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("steps = -5", "steps"),
+        ("steps = 0", "steps"),
+        ("checkpoint_every = 0", "checkpoint_every"),
+        ("learning_rate = nan", "learning_rate"),
+        ("learning_rate = inf", "learning_rate"),
+        ("learning_rate = -1", "learning_rate"),
+        ("seed = -1", "seed"),
+        ("[batch]\ntts = -2", "tts"),
+        ("[encoder]\ngru = 0", "gru"),
+        ("[loss]\nmotion = -0.5", "motion"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        config(tmp_path, text)
+
+
+def test_levels_may_be_negative_and_rows_none(tmp_path: Path) -> None:
+    found = config(tmp_path, "[batch]\ntts = 0\n[batch.augment]\nsnr_low_db = -9\n").batch
+    assert (found.tts, found.augment.snr_low_db) == (0, -9.0)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         load_config(VaeConfig, tmp_path / "none.toml")

@@ -171,6 +171,19 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint.load(path)
 
 
+def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    for facts, named in (({"step": 3}, "config"), ([1], "facts")):
+        checkpoint.save(path, {"model.weight": torch.zeros(3)}, facts)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=f"another kind of run .it states no {named}"):
+            checkpoint.load(path, "config")
+    torch.save({"weight": torch.zeros(3)}, path)  # a pickle is not opened
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.load(path)
+    with pytest.raises(InputError, match="another form"):
+        checkpoint.fill(torch.nn.Linear(2, 2), {"weight": torch.zeros(3, 3)}, path)
+
+
 def test_rate_rises_and_falls() -> None:
     config = replace(CONFIG, steps=100)
     rates = [rate_at(step, config) for step in range(100)]
