@@ -18,6 +18,7 @@ import numpy as np
 from engines.card import WEIGHTS
 from engines.dentition import slant_of
 from engines.errors import ConfigError, EngineMismatch
+from engines.folds import TINT, smile_share
 from engines.geometry import (
     EYES,
     FACE_OVAL,
@@ -62,6 +63,8 @@ BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
 SQUINT = MOTION_CHANNELS.index("eyeSquint")
 LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
+SMILE = MOTION_CHANNELS.index("mouthSmileRight")  # the left one before it
+CORNERS = (61, 291)  # of the mouth, the person's right and left
 
 
 @dataclass
@@ -164,9 +167,9 @@ class Generator:
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
         box = draw_mouth(portrait, moved, skull, code, learned.interior, scratch, out)
-        if learned.skin.size:
-            mask = portrait.skin_mask[..., None] * np.float32(1 / 255)
-            draw_skin(portrait, moved, learned.skin * mask, scratch, out)
+        skin = shade_of(learned, code, portrait)
+        if skin is not None:
+            draw_skin(portrait, moved, skin, scratch, out)
         scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
 
@@ -228,6 +231,19 @@ class Generator:
         for eye in EYES:
             uncross(moved, eye.upper, eye.lower, down)
         return moved, np.column_stack([turn, offset])
+
+
+def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait) -> np.ndarray | None:
+    """Gain of the lower face's skin at this code, (96, 120, 3): the network's, and a smile's folds; None without."""
+    skin = None
+    if learned.skin.size:
+        skin = learned.skin * (portrait.skin_mask[..., None] * np.float32(1 / 255))
+    for side, corner in enumerate(CORNERS):
+        share = smile_share(float(code[SMILE - side]), float(portrait.rest_shift[corner, 1]))
+        if share > 0.0:
+            fold = portrait.folds[side, :, :, None] * (share * TINT)
+            skin = fold if skin is None else skin + fold
+    return skin
 
 
 def uncross(moved: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], down: np.ndarray) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from engines.card import WEIGHTS
 from engines.dentition import LEARNED_BLUR_PX, Teeth, lift_teeth, plain_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.folds import fold_gains
 from engines.geometry import (
     EYES,
     FACE_OVAL,
@@ -114,6 +115,13 @@ class Portrait:
     def bare(self) -> Bare:
         """The photo as it is under what must not travel with the skin."""
         return lift_marks(self.photo, self.landmarks, self.rotation, float(self.scale[0]))
+
+    @cached_property
+    def folds(self) -> np.ndarray:
+        """What a full smile adds to the light of the network's crop, right and left side, (2, 96, 120) float32."""
+        to_photo = crop_to_photo(self.rotation, float(self.scale[0]), self.translation)
+        points = np.linalg.solve(to_photo[:, :2], (self.source - to_photo[:, 2]).T).T
+        return fold_gains(points, CROP_PX, CROP_SIZE_PX, self.crop) * (self.skin_mask / np.float32(255))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""

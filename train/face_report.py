@@ -55,7 +55,8 @@ LONDON_SHEET = ("006", "025", "061", "087", "119", "129", "136", "142")
 WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sits before a camera
 WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
-DRAWING = ("generator", "layers", "portrait", "dentition", "geometry", "measure", "unsmile", "landmarker")  # engines/
+# Modules of engines/.
+DRAWING = ("generator", "layers", "portrait", "dentition", "folds", "geometry", "measure", "unsmile", "landmarker")
 HEARING = ("encoder", "shaper", "expression", "idle")
 
 
