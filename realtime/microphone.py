@@ -109,6 +109,11 @@ class Streams:
 STREAMS = Streams()
 
 
+def _kind(device: dict[str, Any]) -> tuple[int, int]:
+    """Rate and channels to open an input at: its own, and no more than two."""
+    return round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"])
+
+
 class Microphone(DeviceSource):
     """A PortAudio input at its own rate, in blocks of the driver's choice."""
 
@@ -117,7 +122,7 @@ class Microphone(DeviceSource):
         self._wanted = wanted
         self._number, device = find_device(wanted, "input")
         self._stream: Any = None
-        super().__init__(round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"]), clock)
+        super().__init__(*_kind(device), clock)
         self.name = device["name"]
         self._scanning: threading.Thread | None = None
 
@@ -129,8 +134,8 @@ class Microphone(DeviceSource):
         try:
             self._stream = sd.InputStream(
                 device=self._number,
-                samplerate=self.rate_hz,
-                channels=self.channels,
+                samplerate=self.device_rate_hz,
+                channels=self.ring.channels,
                 dtype="float32",
                 blocksize=0,
                 latency="low",
@@ -165,7 +170,8 @@ class Microphone(DeviceSource):
         self._close_device()
 
     def resume(self) -> None:
-        self._number, _ = find_device(self._wanted, "input")
+        self._number, device = find_device(self._wanted, "input")
+        self._use_kind(*_kind(device))
         self._open_device()
         self._give_time()
 

@@ -11,6 +11,11 @@ from realtime.clock import Clock
 from realtime.sources import DeviceSource
 
 
+def _kind(device: dict[str, Any]) -> tuple[int, int]:
+    """Rate and channels to open an input at: its own, and no more than two."""
+    return round(device["defaultSampleRate"]), min(2, device["maxInputChannels"])
+
+
 class PyAudioMicrophone(DeviceSource):
     """A PyAudio input at its own rate."""
 
@@ -24,7 +29,7 @@ class PyAudioMicrophone(DeviceSource):
         self._stream: Any = None
         self._wanted = wanted
         device = self._find()
-        super().__init__(round(device["defaultSampleRate"]), min(2, device["maxInputChannels"]), clock)
+        super().__init__(*_kind(device), clock)
         self.name = f"pyaudio:{device['name']}"
 
     def _find(self) -> dict[str, Any]:
@@ -42,20 +47,21 @@ class PyAudioMicrophone(DeviceSource):
         raise DeviceError(f"no microphone is called {self._wanted!r} (there are: {names})", "voxcam devices")
 
     def _callback(self, data: bytes | None, count: int, times: Any, status: int) -> tuple[None, int]:
-        block = np.frombuffer(data or b"", np.float32).reshape(-1, self.channels)
+        block = np.frombuffer(data or b"", np.float32).reshape(-1, self.ring.channels)
         self._on_block(block, bool(status))
         return None, 0  # paContinue
 
     def _open_device(self) -> None:
         device = self._find()
+        self._use_kind(*_kind(device))
         try:
             self._stream = self._host.open(
                 format=self._pyaudio.paFloat32,
-                channels=self.channels,
-                rate=self.rate_hz,
+                channels=self.ring.channels,
+                rate=self.device_rate_hz,
                 input=True,
                 input_device_index=int(device["index"]),
-                frames_per_buffer=self.rate_hz // 100,
+                frames_per_buffer=self.device_rate_hz // 100,
                 stream_callback=self._callback,
             )
             self.device_latency_ms = 1000 * float(self._stream.get_input_latency())

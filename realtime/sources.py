@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -191,11 +191,39 @@ RAW_FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
 }
 
 
+class Intake(NamedTuple):
+    """What a device of one kind writes into; replaced as a whole, between two openings."""
+
+    ring: SampleRing
+    rate_hz: int
+
+
+class TapFitter:
+    """A device's sound in the rate and the channels that taps were promised when the stream began."""
+
+    def __init__(self, from_hz: int, to_hz: int, channels: int) -> None:
+        self.samples = 0  # given, at the rate of the taps
+        self._resamplers = [Resampler(from_hz, to_hz) for _ in range(channels)]
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """(samples, any channels) in, (samples, channels) out."""
+        channels = len(self._resamplers)
+        if block.shape[1] != channels:
+            block = np.repeat(to_mono(block)[:, None], channels, axis=1)
+        if not self._resamplers[0].passes_through:
+            block = np.stack([each.push(block[:, i]) for i, each in enumerate(self._resamplers)], axis=1)
+        self.samples += len(block)
+        return block
+
+
 class DeviceSource(Source):
     """What microphones share: a ring that a callback fills, the watchdog, and the way back after a loss.
 
     A subclass opens a device whose callback calls `_on_block` and nothing else. When no block came for 200 ms the
     stream goes on with zero hops marked `gap` at the clock's pace, and the device is opened again until that works.
+
+    `rate_hz` and `channels` are what taps get for the whole stream. The device may come back as another kind (a headset
+    that has changed its profile): `_use_kind` takes what it is now.
     """
 
     drops_backlog = True  # what waited in a device that stalled is of a time that zero hops have filled
@@ -203,13 +231,15 @@ class DeviceSource(Source):
     def __init__(self, rate_hz: int, channels: int, clock: Clock | None = None, retry: bool = True) -> None:
         super().__init__()
         self.rate_hz, self.channels = rate_hz, channels
-        self.ring = SampleRing(2 * rate_hz, channels)
+        self._intake = Intake(SampleRing(2 * rate_hz, channels), rate_hz)
         self.overflows = 0
         self.losses = 0
         self._retry = retry
         self._clock = clock or SystemClock()
         self._map = CaptureClock(SPEC.sample_rate_hz)
         self._cutter = HopCutter(rate_hz)
+        self._fitter = TapFitter(rate_hz, rate_hz, channels)
+        self._fitted_from = 0  # 16 kHz sample of this stream where the fitter's sound begins
         self._ready: list[np.ndarray] = []
         self._index = 0
         self._shift = 0  # 16 kHz samples of this stream before the cutter's first one
@@ -220,6 +250,14 @@ class DeviceSource(Source):
         self._next_try_ns = 0
         self._ended = False
         self._callback_error: BaseException | None = None
+
+    @property
+    def ring(self) -> SampleRing:
+        return self._intake.ring
+
+    @property
+    def device_rate_hz(self) -> int:
+        return self._intake.rate_hz
 
     # -- the device's thread
 
@@ -236,6 +274,11 @@ class DeviceSource(Source):
 
     def _close_device(self) -> None:
         raise NotImplementedError
+
+    def _use_kind(self, rate_hz: int, channels: int) -> None:
+        """The rate and channels at which the device is to be opened next; only while it is closed and lost."""
+        if (rate_hz, channels) != (self.device_rate_hz, self.ring.channels):
+            self._intake = Intake(SampleRing(2 * rate_hz, channels), rate_hz)
 
     # -- the voice thread
 
@@ -291,23 +334,22 @@ class DeviceSource(Source):
 
     def _take_blocks(self) -> None:
         self._looks = 0
+        ring, rate_hz = self._intake
         if self._interrupted:
             self._mark_lost(self._clock.now_ns())
         if self._lost:
             if self.drops_backlog:
-                self.ring.read()
-            self._come_back()
-        stamps = self.ring.stamps()
-        block = _wholesome(self.ring.read())
+                ring.read()
+            self._come_back(ring, rate_hz)
+        stamps = ring.stamps()
+        block = _wholesome(ring.read())
         for written, at_ns in stamps:
             self._last_block_ns = at_ns
-            self._map.observe(self._shift + self._at_16k(written), at_ns)
+            self._map.observe(self._shift + _at_16k(written, rate_hz), at_ns)
+        fitted = self._fitter.push(block)
         # Not when the block arrived: blocks come in bursts, and pictures go by the same line.
-        self._tap(block, self._map.captured_ns(self._shift + self._at_16k(self.ring.read_count)))
+        self._tap(fitted, self._map.captured_ns(self._fitted_from + _at_16k(self._fitter.samples, self.rate_hz)))
         self._ready.extend(self._cutter.push(block))
-
-    def _at_16k(self, count: int) -> int:
-        return count * SPEC.sample_rate_hz // self.rate_hz
 
     def _mark_lost(self, now_ns: int) -> None:
         if not self._lost:
@@ -342,15 +384,21 @@ class DeviceSource(Source):
         except DeviceError:
             return  # still away; the next try comes
 
-    def _come_back(self) -> None:
+    def _come_back(self, ring: SampleRing, rate_hz: int) -> None:
         """Blocks flow again: this stream's counter goes on where the zero hops left it."""
         self._lost = False
-        self.ring.stamps()
-        self._cutter = HopCutter(self.rate_hz)
-        self._shift = self._index * HOP - self._at_16k(self.ring.read_count)
+        ring.stamps()
+        self._cutter = HopCutter(rate_hz)
+        self._fitter = TapFitter(rate_hz, self.rate_hz, self.channels)
+        self._fitted_from = self._index * HOP
+        self._shift = self._index * HOP - _at_16k(ring.read_count, rate_hz)
         self._map.restart()
-        self._map.observe(self._shift + self._at_16k(self.ring.written), self._clock.now_ns())
+        self._map.observe(self._shift + _at_16k(ring.written, rate_hz), self._clock.now_ns())
         self._last_block_ns = self._clock.now_ns()
+
+
+def _at_16k(count: int, rate_hz: int) -> int:
+    return count * SPEC.sample_rate_hz // rate_hz
 
 
 def _wholesome(block: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from realtime.live import LiveSession
 from realtime.messages import AudioHop
 from realtime.microphone import STREAMS, Microphone
 
-MICROPHONE, OUTPUT = "headset", "cable"
+MICROPHONE, OUTPUT, TONE_HZ = "headset", "cable", 1_000
 
 
 class FakePortAudio:
@@ -29,6 +29,7 @@ class FakePortAudio:
 
     def __init__(self) -> None:
         self.there = {MICROPHONE, OUTPUT}
+        self.microphone_kind = (48_000, 2)  # its own rate and channels; it opens at no other
         self.default = SimpleNamespace(device=(0, 1))
         self.next_scan_sees: list[set[str]] = []  # a sound server that is just starting shows a part of it
         self.scans = -1
@@ -37,7 +38,7 @@ class FakePortAudio:
         self._initialize()
 
     def _open(self, **options: Any) -> FakeStream:
-        return FakeStream(self, options["device"], options["callback"])
+        return FakeStream(self, **{name: options[name] for name in ("device", "callback", "samplerate", "channels")})
 
     def _terminate(self) -> None:
         self.listed: list[str] = []
@@ -50,16 +51,10 @@ class FakePortAudio:
         self.listed = sorted(seen & self.there, reverse=True)
 
     def query_devices(self) -> list[dict[str, Any]]:
-        sides = {MICROPHONE: (2, 0), OUTPUT: (0, 2)}
-        return [
-            {
-                "name": name,
-                "default_samplerate": 48_000.0,
-                "max_input_channels": sides[name][0],
-                "max_output_channels": sides[name][1],
-            }
-            for name in self.listed
-        ]
+        rate_hz, channels = self.microphone_kind
+        kinds = {MICROPHONE: (float(rate_hz), channels, 0), OUTPUT: (48_000.0, 0, 2)}
+        keys = ("default_samplerate", "max_input_channels", "max_output_channels")
+        return [{"name": name, **dict(zip(keys, kinds[name], strict=True))} for name in self.listed]
 
     def unplug(self, *names: str) -> None:
         self.there -= set(names)
@@ -70,11 +65,15 @@ class FakePortAudio:
 class FakeStream:
     latency = 0.01
 
-    def __init__(self, host: FakePortAudio, number: int, callback: Callable[..., None]) -> None:
+    def __init__(
+        self, host: FakePortAudio, device: int, callback: Callable[..., None], samplerate: int, channels: int
+    ) -> None:
         self.host, self.callback, self.running = host, callback, False
-        self.name = host.listed[number]
+        self.name, self.kind, self.samples = host.listed[device], (samplerate, channels), 0
         if self.name not in host.there:
             raise host.PortAudioError("gone")
+        if self.name == MICROPHONE and self.kind != host.microphone_kind:
+            raise host.PortAudioError("Invalid sample rate")
         host.streams.append(self)
 
     def start(self) -> None:
@@ -90,7 +89,11 @@ class FakeStream:
         """One block of 10 ms, where it runs."""
         if self.running:
             times = SimpleNamespace(outputBufferDacTime=0.02, currentTime=0.0)
-            self.callback(np.full((480, 2), 0.25, np.float32), 480, times, None)
+            rate_hz, channels = self.kind
+            at = self.samples + np.arange(rate_hz // 100)
+            self.samples += len(at)
+            tone = 0.25 * np.sin(2 * np.pi * TONE_HZ / rate_hz * at).astype(np.float32)
+            self.callback(np.repeat(tone[:, None], channels, axis=1), len(at), times, None)
 
 
 @pytest.fixture
@@ -159,6 +162,41 @@ def test_a_scan_that_sees_the_microphone_only_is_not_the_last_one(host: FakePort
         call.until(lambda: "cable is back" in call.told)
     assert [hop.index for hop in call.hops] == list(range(len(call.hops)))
     assert not any(stream.running for stream in host.streams)
+
+
+def check_tone(sound: np.ndarray, rate_hz: int) -> None:
+    """(samples,) is the headset's tone and nothing else: at the right pitch, and nowhere torn."""
+    t = np.arange(len(sound)) / rate_hz
+    waves = np.stack([np.sin(2 * np.pi * TONE_HZ * t), np.cos(2 * np.pi * TONE_HZ * t)], 1)
+    found = np.linalg.lstsq(waves, sound, rcond=None)[0]
+    assert np.hypot(*found) == pytest.approx(0.25, rel=0.01)
+    assert np.abs(sound - waves @ found).max() < 2e-3
+
+
+@pytest.mark.parametrize("kind", [(16_000, 1), (44_100, 2), (8_000, 1), (96_000, 1)])
+def test_a_microphone_that_comes_back_as_another_kind(host: FakePortAudio, kind: tuple[int, int]) -> None:
+    """A headset that changes its profile: opened at its new rate; codes and taps get the true sound as before."""
+    with Call(host) as call:
+        tapped: list[np.ndarray] = []
+        call.microphone.taps.append(lambda block, captured_ns: tapped.append(block.copy()))
+        call.until(lambda: len(call.hops) > 40)
+        host.unplug(MICROPHONE)
+        call.until(lambda: call.microphone.lost and host.scans >= 1)
+        host.microphone_kind = kind
+        host.there.add(MICROPHONE)
+        call.until(lambda: call.hears)
+        back, tapped_back = len(call.hops), len(tapped)
+        call.until(lambda: len(call.hops) > back + 60)
+        assert [stream.kind for stream in host.streams if stream.running and stream.name == MICROPHONE] == [kind]
+        assert (call.microphone.rate_hz, call.microphone.channels) == (48_000, 2)  # as taps were promised
+    assert [hop.index for hop in call.hops] == list(range(len(call.hops)))
+    assert not any(hop.gap for hop in call.hops[back:])
+    for begin, end in ((4, 40), (back + 4, back + 60)):
+        check_tone(np.concatenate([hop.samples for hop in call.hops[begin:end]]), 16_000)
+    later = np.concatenate(tapped[tapped_back:])
+    assert later.shape[1] == 2
+    for channel in range(2):
+        check_tone(later[2_400:, channel], 48_000)
 
 
 def test_a_lost_output_costs_the_microphone_few_gaps(host: FakePortAudio) -> None:
