@@ -147,7 +147,7 @@ class VideoFile(Sink):
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
             fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
-            what = f"ends after {self.pictures} pictures" if self._plays() else "cannot be written"
+            what = f"ends after at most {self.pictures} pictures" if self._plays() else "cannot be written"
             raise OutputError(f"{self.path} {what} ({error.strerror or error})", fix) from error
 
     def _plays(self) -> bool:
