@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from math import inf, isnan
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.rows import Row, as_report, compare, load_average, markdown_table, read_report, write_report
-from engines.errors import ConfigError, WrongInput, WrongTarget
-from engines.spec import SPEC
+from engines.errors import ConfigError, OutputError, WrongInput, WrongTarget
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -146,6 +146,7 @@ def robustness(
     encoders = named_encoders(encoder or ())
     for card in encoders.values():
         read_card(card)  # a missing card is told before clips are looked at
+    _check_noise(noise)
     loaded = load_clips(clips, most, _say)
     teachers = load_clips(teach, TEACHERS, _say) if teach else None
     moods = load_clips(emotional, 0, _say) if emotional else None
@@ -236,12 +237,16 @@ def _folders(
     for folder in (clips, teach, emotional):
         if folder is not None:
             find_clips(folder)
-    if noise is not None and not noise.is_dir():
-        raise WrongInput(f"there is no folder {noise}", "name a folder of recordings: KIND/NAME.wav")
+    _check_noise(noise)
     named = named_encoders(encoders or ())
     for card in named.values():
         read_card(card)
     return Folders(clips, noise, teach, emotional, named)
+
+
+def _check_noise(noise: Path | None) -> None:
+    if noise is not None and not noise.is_dir():
+        raise WrongInput(f"there is no folder {noise}", "name a folder of recordings: KIND/NAME.wav")
 
 
 @app.command()
@@ -255,6 +260,10 @@ def engines(
     """Build every engine of every model and measure it: ms, pictures a second on one core, error, size, build time."""
     _check_outputs(json, plot)
     from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
+    from realtime.targets import checked_folder
+
+    if out is not None:
+        checked_folder(out)
 
     rows = measure_engines(backend, repeats, _say)
     print(markdown_table(rows, ENGINE_COLUMNS, padded=True))
@@ -328,14 +337,26 @@ def _check_outputs(json: Path | None, plot: Path | None) -> list[float]:
     """Whether results can be written is told before minutes are measured; gives the load before them."""
     from bench.figures import check_plot
 
-    if json is not None:
-        if json.is_dir():
-            raise WrongTarget(f"{json} is a folder", "name a file: --json out.json")
-        if not json.parent.is_dir():
-            raise WrongTarget(f"there is no folder {json.parent}", f"mkdir -p {json.parent}")
     if plot is not None:
         check_plot(plot)
+    for option, path in (("--json", json), ("--plot", plot)):
+        if path is not None:
+            _check_writable(option, path)
     return load_average()
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """By writing: permissions alone don't tell of a read-only disk."""
+    if path.is_dir():
+        raise WrongTarget(f"{path} is a folder", f"name a file after {option}")
+    if not path.parent.is_dir():
+        raise WrongTarget(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.touch()
+        beside.unlink()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", f"name another after {option}") from error
 
 
 def _finish(name: str, rows: list[Row], json: Path | None, plot: Path | None, load: list[float]) -> None:
@@ -354,7 +375,7 @@ def _finish(name: str, rows: list[Row], json: Path | None, plot: Path | None, lo
 def _integers(text: str, option: str, least: float = 0, most: float = inf) -> tuple[int, ...]:
     numbers = _numbers(text, option, least, most)
     if any(number != int(number) for number in numbers):
-        raise ConfigError(f"{option} takes whole numbers, not {text!r}", f"such as {option} {SPEC.lookaheads_ms[0]}")
+        raise ConfigError(f"{option} takes whole numbers, not {text!r}", "leave out the fraction")
     return tuple(int(number) for number in numbers)
 
 

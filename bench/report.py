@@ -15,8 +15,9 @@ from bench.rows import Row, as_report, load_average, markdown_table, read_report
 from bench.scale import MEGAPIXELS, MINUTES, PICTURE_RATES, measure_scale
 from bench.throughput import measure_throughput
 from engines.card import write_atomically
-from engines.errors import ConfigError, InputError, OutputError
+from engines.errors import ConfigError, InputError
 from engines.spec import SPEC
+from realtime.targets import checked_folder
 
 PARTS = ("latency", "throughput", "resources", "scale", "robustness")
 TITLES = {
@@ -110,10 +111,7 @@ def write_bench_report(out: Path, quick: bool, folders: Folders, only: tuple[str
     for part in only:
         if part not in PARTS:
             raise ConfigError(f"no part {part!r}", f"choose from {', '.join(PARTS)}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"the folder {out} cannot be made ({error.strerror})", "name another with --out") from error
+    checked_folder(out)
     check_plot(out / "figure.png")
     for name, report in measure_parts(quick, folders, progress, only):
         write_report(report, out / f"{name}.json")

@@ -9,6 +9,7 @@ that none is torn on its way; each ends in whole messages. They are laid out onc
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from types import TracebackType
@@ -97,6 +98,6 @@ def parse_target(target: str) -> tuple[str, int]:
         raise ConfigError(f"OSC target {target!r} is ambiguous", "write an IPv6 address as [::1]:39539")
     if not colon or not host:
         raise ConfigError(f"OSC target {target!r} is not HOST:PORT", EXAMPLE)
-    if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65_535:
+    if not re.fullmatch("[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65_535:
         raise ConfigError(f"OSC port {port_text!r} is not between 1 and 65535", EXAMPLE)
     return host, int(port_text)

@@ -77,6 +77,7 @@ def test_nobody_listening_is_no_error():
         ("localhost:", "between 1 and 65535"),
         ("localhost:0", "between 1 and 65535"),
         ("localhost:70000", "between 1 and 65535"),
+        ("localhost:" + "9" * 5000, "between 1 and 65535"),  # more digits than int() reads
         ("localhost:vmc", "between 1 and 65535"),
         ("localhost:٣٩", "between 1 and 65535"),
         ("::1:39539", r"\[::1\]"),
