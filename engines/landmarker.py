@@ -127,6 +127,7 @@ class PhotoReport:
     roll: float
     mouth_gap: float  # between the inner lips, eye distances
     lid_gaps: tuple[float, float]  # left, right, eye distances
+    mouth_covered: bool  # or half of it, as far as one can tell
     notes: tuple[str, ...]  # what is less than ideal, one line each
 
 
@@ -432,13 +433,14 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
         if gap < CLOSED_LIDS:
             found.append(f"the {side} eye looks shut: it can't be opened; use a photo with open eyes")
     covered = {
-        part: reading.spread[list(points)].mean() > COVERED_SPREAD and mouth_gap <= WIDE_MOUTH
+        part: bool(reading.spread[list(points)].mean() > COVERED_SPREAD) and mouth_gap <= WIDE_MOUTH
         for part, points in (("mouth", OUTER_LIPS + INNER_LIPS), ("eyes", LIDS))
     }
     hides = "covered (hand, mug, microphone): what hides it would move with the lips; a photo that shows it is better"
+    half_covered = reading.half_covered and mouth_gap <= WIDE_MOUTH
     if covered["mouth"]:
         found.append(f"the mouth may be {hides}")
-    elif reading.half_covered and mouth_gap <= WIDE_MOUTH:
+    elif half_covered:
         found.append(f"half of the mouth may be {hides}")
     if covered["eyes"]:
         found.append("the eyes may be covered (hand, hair, dark glasses): a photo that shows them is better")
@@ -448,5 +450,5 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
         found.append("the mouth is open: it is brought to rest, and its teeth are kept")
     return PhotoReport(
         face, landmarks, aligned[0], reading.presence, eyes_px, pitch, yaw, roll, mouth_gap,
-        (float(lids[0]), float(lids[1])), tuple(found),
+        (float(lids[0]), float(lids[1])), covered["mouth"] or half_covered, tuple(found),
     )  # fmt: skip

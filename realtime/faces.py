@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
+from engines.likeness import MOST_TURNED_RAD, likeness_model
 from engines.machine import cache_folder
+
+if TYPE_CHECKING:
+    from engines.landmarker import PhotoReport
 
 FACE_SIZES = ("full", "face")
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
@@ -79,14 +83,37 @@ def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None, teeth: 
     options: dict[str, Any] = {}
     with Landmarker() as landmarker:
         report = landmarker.examine(rgb)
+        notes = list(report.notes)
         if teeth is not None:
             smile = read_photo(teeth)
-            options["teeth_photo"] = (smile, landmarker.examine(smile).landmarks)
+            try:
+                second = landmarker.examine(smile)
+            except InputError as error:
+                raise InputError(f"the photo for the teeth, {teeth}: {error.what}", error.fix) from error
+            notes += second_photo_notes(report, second, teeth)
+            options["teeth_photo"] = (smile, second.landmarks)
     landmarks = report.landmarks
     if camera is not None and size == "full":
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
         options["max_side_px"] = max(camera)
-    return Portrayed(make_portrait(rgb, landmarks, size=size, **options), list(report.notes))
+    return Portrayed(make_portrait(rgb, landmarks, size=size, **options), notes)
+
+
+def second_photo_notes(first: PhotoReport, second: PhotoReport, path: Path) -> list[str]:
+    """What to know about a photo that teeth are taken from. Whose it is is a guess by landmarks: a note, no refusal."""
+    from engines.landmarker import SOFT_EYES_PX
+
+    notes = []
+    if second.eye_distance_px < SOFT_EYES_PX:
+        notes.append(
+            f"{path}: its face is small ({second.eye_distance_px:.0f} px between the eyes), the teeth look soft"
+        )
+    if second.mouth_covered:
+        notes.append(f"{path}: its mouth may be covered: what hides it would be taken along with the teeth")
+    looks_away = max(np.hypot(report.pitch, report.yaw) for report in (first, second))
+    if looks_away <= MOST_TURNED_RAD and likeness_model().apart(first.aligned, second.aligned) > 1:
+        notes.append(f"{path} looks like another person: take the teeth from a photo of your own")
+    return notes
 
 
 def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
