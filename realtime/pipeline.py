@@ -35,7 +35,8 @@ AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
-LAG_FALLS = 1.5e-3  # seconds a second
+LAG_FALLS, LAG_FALLS_AT_FIRST = 1.5e-3, 5e-3  # seconds a second
+SETTLING_NS = 6 * NS  # so long the delayed microphone jumps to where it should be
 # Sound that comes 45 ms early is noticed, 125 ms late (ITU-R BT.1359-1), and picture and sound scatter by 10 to 20 ms
 # about each other. So sound is aimed behind the picture, not at it, and by so much that it is not early either for who
 # reads a cable before the sound system says that its sound is played (docs/decisions.md).
@@ -258,18 +259,21 @@ class ArrivalLag:
 
     Pictures wait that long after their deadline, so that they are evenly spaced and never drawn without their sound.
     The 90th percentile of the last 50 pictures; up at once, down by 1.5 ms a second: the delayed microphone follows
-    that inaudibly (0.15 % of its pitch).
+    that inaudibly (0.15 % of its pitch). Devices start in bursts: in the first seconds it falls faster.
     """
 
     def __init__(self, period_ns: int) -> None:
         self.lag_ns = 0
-        self._step_ns = round(period_ns * LAG_FALLS)
+        self._period_ns = period_ns
+        self._young_ns = SETTLING_NS
         self._lags: deque[int] = deque(maxlen=50)
 
     def add(self, lag_ns: int) -> None:
         self._lags.append(min(max(lag_ns, 0), MOST_LAG_NS))
         wanted_ns = sorted(self._lags)[len(self._lags) * 9 // 10]
-        self.lag_ns = max(wanted_ns, self.lag_ns - self._step_ns)
+        self._young_ns -= self._period_ns
+        falls = LAG_FALLS_AT_FIRST if self._young_ns > 0 else LAG_FALLS
+        self.lag_ns = max(wanted_ns, self.lag_ns - round(self._period_ns * falls))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
 from realtime.messages import Picture
 from realtime.picture_pool import PicturePool
-from realtime.pipeline import Pipeline, run
+from realtime.pipeline import ArrivalLag, Pipeline, run
 from realtime.sinks import Sink, SinkWorker
 from realtime.sources import BlockSource
 from tests.fakes import JAW, FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
@@ -333,3 +333,19 @@ def test_a_recorder_that_hangs_does_not_fill_the_memory() -> None:
         worker.give_sound(np.zeros((9_600, 1), np.float32))
     assert isinstance(worker.error, OutputError)
     assert sum(block.nbytes for block in worker._sound) <= 64_100_000
+
+
+def test_the_wait_for_late_sound_grows_at_once_and_falls_as_the_sound_can_follow() -> None:
+    """At most 1.5 ms a second: a delayed microphone that is read 0.2 % faster at most has to keep up."""
+    lag = ArrivalLag(period_ns=20_000_000)
+    for _ in range(50):
+        lag.add(100_000_000)
+    assert lag.lag_ns == 100_000_000
+    falls = []
+    for _ in range(2_000):
+        before = lag.lag_ns
+        lag.add(10_000_000)
+        falls.append((before - lag.lag_ns) / 20_000_000)
+    assert max(falls) == pytest.approx(5e-3)
+    assert max(falls[250:]) == pytest.approx(1.5e-3)  # from the sixth second on
+    assert lag.lag_ns < 35_000_000
