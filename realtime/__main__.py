@@ -16,6 +16,7 @@ import sys
 def main() -> None:
     """Run `realtime.cli.main` and end the process with its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command line takes it over
+    _fill_closed_streams()
     from realtime.cli import main as run
 
     code: object = 0
@@ -29,6 +30,17 @@ def main() -> None:
         with contextlib.suppress(OSError, ValueError):  # a pipe whose reader has gone
             stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _fill_closed_streams() -> None:
+    """What a shell closed (`>&-`) leads nowhere, or the next file that is opened would be taken for it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 if __name__ == "__main__":

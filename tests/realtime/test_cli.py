@@ -176,3 +176,12 @@ def test_interrupted_before_anything_ran(run: Run, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(cli, "load_command", interrupted)
     assert run("doctor")[0] == 130
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_shell_closed(closed: str, tmp_path: Path) -> None:
+    kept = tmp_path / "said"
+    command = f"exec {sys.executable} -m realtime --version {closed}"
+    told = subprocess.run(["sh", "-c", f"({command}); echo $? > {kept}"], capture_output=True, text=True, timeout=60)
+    assert kept.read_text().strip() == "0"
+    assert told.stderr == ""
