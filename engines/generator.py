@@ -37,7 +37,7 @@ from engines.spec import MOTION_CHANNELS
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
-LOWER_SHOWN = 0.022  # of the lower teeth above the lip of an open mouth, eye distances
+LOWER_SHOWN = 0.014  # of the lower teeth above the soft edge of an open mouth's lip, eye distances
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
 LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
@@ -448,7 +448,7 @@ def draw_mouth(
     lip = float(to_rest[1, :2] @ lower_points[5] + to_rest[1, 2])  # below the lower teeth's edge at rest
     drop = max(float(code[JAW_DROP]), 0.85 * (lip + LOWER_DROP), 0.0)
     between = lip + portrait.teeth_place[1, 1] - portrait.teeth_place[0, 1]  # upper teeth's edge and lower lip
-    drop = min(drop, max(0.0, lip - min(LOWER_SHOWN, 0.2 * between))) if between > 0 else drop
+    drop = min(drop, max(0.0, lip - min(LOWER_SHOWN + 0.7 * soft, 0.28 * between))) if between > 0 else drop
     jaw = portrait.teeth_place[1] + (0.0, drop, 0.0)
     box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
     slant = slant_of(portrait.rotation.dot(skull[:, :3]))

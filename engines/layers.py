@@ -13,7 +13,7 @@ TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
 TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
 INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
-RIM_UPPER, RIM_LOWER = 0.008, 0.018  # of shut lips, eye distances: the shade and wet where they meet
+RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 LASHES_FALL = 0.45  # share of a blink from which the lashes point down
 LASH_REACH = 0.10  # how far, eye distances
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
@@ -338,7 +338,7 @@ def paint_mouth(
             flesh = 1.0 - ramp(height, 0.72, 1.18)
             flesh *= (1.0 - ramp(side, 0.45, 0.92)) * ramp(gap, 0.04, 0.14)
             # Lit from before and above on its tip's round, dark towards the throat, the cheeks and the lower teeth.
-            light = 0.30 + 0.58 * ramp(height, 0.0, 0.55) * (1.0 - 0.75 * ramp(height, 0.45, 1.10))
+            light = 0.30 + 0.53 * ramp(height, 0.0, 0.55) * (1.0 - 0.75 * ramp(height, 0.45, 1.10))
             light *= (1.0 - 0.72 * ramp(side, 0.04, 0.66)) * (0.50 + 0.50 * ramp(gap, 0.12, 0.30))
             light *= 1.0 - 0.13 * (1.0 - ramp(side, 0.0, 0.10)) * ramp(height, 0.30, 0.75)  # its furrow
             wet = (1.0 - ramp(abs(height - 0.50), 0.0, 0.22)) * (1.0 - ramp(side, 0.06, 0.30))

@@ -134,8 +134,9 @@ class Portrait:
                 np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise OutputError(f"{path} cannot be written ({error.strerror})", "choose another place") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Portrait:
@@ -633,7 +634,7 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
         "skin": skin.astype(np.float32),
         "lip": lip.astype(np.float32),
         "white": (min(TEETH_OF_EYES, BRIGHTEST_TEETH / float(white.max())) * white / 240).astype(np.float32),
-        "cavity": (np.array([50.0, 20, 18]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
+        "cavity": (np.array([47.0, 22, 20]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
         "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
     }
 
