@@ -12,7 +12,7 @@ import numpy as np
 
 CREASES = ((129, 203, 206, 216, 212), (358, 423, 426, 436, 432))  # the person's right and left, from the nose down
 CHEEKS = (205, 425)
-DEPTH, LIFT = 0.07, 0.5  # of the light that a full smile's crease takes; share of it that the cheek gains
+DEPTH, LIFT = 0.055, 0.5  # of the light that a full smile's crease takes; share of it that the cheek gains
 CREASE, LIP_SIDE, CHEEK_SIDE = 0.035, 0.06, 0.16  # reach of both, eye distances
 TINT = np.array([0.85, 1.0, 1.05], np.float32)  # skin's own light fills the crease with red
 FULL_SMILE = 0.08  # a corner raised by so many eye distances
