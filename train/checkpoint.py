@@ -23,8 +23,9 @@ def save(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, {"facts": json.dumps(facts)})
         os.replace(beside, path)
     except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
         raise OutputError(f"{path} can't be written ({error})", "make room; the last checkpoint is kept") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load(path: Path, *needed: str) -> tuple[dict[str, torch.Tensor], dict]:

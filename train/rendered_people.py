@@ -192,8 +192,11 @@ def rendered_photos(cache: Path, renderer: Path | None, seeds: range, size_px: i
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Beside and renamed."""
     beside = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
-    np.savez_compressed(beside, **arrays)  # type: ignore[arg-type]
-    beside.replace(path)
+    try:
+        np.savez_compressed(beside, **arrays)  # type: ignore[arg-type]
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -55,10 +55,11 @@ def write_whole(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OutputError(
             f"{path} can't be written ({error.strerror})", "make room or choose another folder"
         ) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_shards(folder: Path, version: dict | None = None) -> Iterator[tuple[str, Arrays]]:

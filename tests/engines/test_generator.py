@@ -286,6 +286,17 @@ def test_save_and_load(tmp_path, generator: Generator, portrait: Portrait) -> No
         Portrait.load(tmp_path / "nobody.npz")
 
 
+def test_an_interrupted_save_leaves_nothing(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(file, **_):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        portrait.save(tmp_path / "portrait.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_portrait_of_another_version_is_refused(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "old.npz"
     portrait.save(path)

@@ -162,6 +162,21 @@ def test_a_full_disk_keeps_the_last_checkpoint(cache: Path, tmp_path: Path, monk
     assert not list((tmp_path / "run").glob("*.part"))
 
 
+def test_an_interrupted_checkpoint_keeps_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.safetensors"
+    checkpoint.save(path, {"weight": torch.zeros(3)}, {"step": 1})
+
+    def interrupted(_tensors: dict, beside: Path, _facts: dict) -> None:
+        beside.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(path, {"weight": torch.ones(3)}, {"step": 2})
+    assert checkpoint.load(path)[1] == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
     with pytest.raises(InputError, match="no checkpoint"):
