@@ -240,6 +240,7 @@ class DeviceSource(Source):
         self._cutter = HopCutter(rate_hz)
         self._fitter = TapFitter(rate_hz, rate_hz, channels)
         self._fitted_from = 0  # 16 kHz sample of this stream where the fitter's sound begins
+        self._tapped = 0  # samples that taps have got
         self._ready: list[np.ndarray] = []
         self._index = 0
         self._shift = 0  # 16 kHz samples of this stream before the cutter's first one
@@ -349,6 +350,7 @@ class DeviceSource(Source):
         fitted = self._fitter.push(block)
         # Not when the block arrived: blocks come in bursts, and pictures go by the same line.
         self._tap(fitted, self._map.captured_ns(self._fitted_from + _at_16k(self._fitter.samples, self.rate_hz)))
+        self._tapped += len(fitted)
         self._ready.extend(self._cutter.push(block))
 
     def _mark_lost(self, now_ns: int) -> None:
@@ -375,6 +377,10 @@ class DeviceSource(Source):
             return None
         self._clock.sleep_until(due_ns)
         index, self._index = self._index, self._index + 1
+        missing = self._index * HOP * self.rate_hz // SPEC.sample_rate_hz - self._tapped
+        if missing > 0:  # a recording that went without would be out of step from here on
+            self._tap(np.zeros((missing, self.channels), np.float32), due_ns)
+            self._tapped += missing
         return AudioHop(index, np.zeros(HOP, np.float32), due_ns, gap=True)
 
     def _try_again(self) -> None:

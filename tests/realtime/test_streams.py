@@ -193,6 +193,9 @@ def test_a_microphone_that_comes_back_as_another_kind(host: FakePortAudio, kind:
     assert not any(hop.gap for hop in call.hops[back:])
     for begin, end in ((4, 40), (back + 4, back + 60)):
         check_tone(np.concatenate([hop.samples for hop in call.hops[begin:end]]), 16_000)
+    assert sum(hop.gap for hop in call.hops) > 10
+    # Silence for the gap, too, or a recording would be out of step by as much.
+    assert sum(map(len, tapped)) == pytest.approx(480 * len(call.hops), abs=3 * 480)
     later = np.concatenate(tapped[tapped_back:])
     assert later.shape[1] == 2
     for channel in range(2):
