@@ -55,7 +55,13 @@ def prepare(
     """Landmarks, the teacher's features, motion labels: everything that training reads. Goes on where it stopped."""
     from train.prepare import prepare as run
     from train.progress import Bars
+    from train.teacher import check_installed, model_folder
 
+    if not no_teacher:  # told before hours of reading
+        model_folder(teacher)
+        check_installed()
+    if (cache / "speech.json").is_file():
+        _json(cache / "speech.json", "remove it: it is made again")
     with Bars() as bars:
         run(data_root, landmarks or cache / "landmarks", cache, teacher, threads, bars.update, not no_teacher)
 
@@ -132,7 +138,9 @@ def generator(
     heads: Annotated[Path | None, typer.Option(help="Folder of rendered heads, one npz a person.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of samples, checkpoint and sheets.")] = Path("runs/generator"),
     steps: Annotated[int, typer.Option(min=1)] = 6000,
-    rate: Annotated[float, typer.Option(help="Learning rate at the start; it falls to 3 %.")] = 1.2e-3,
+    rate: Annotated[
+        float, typer.Option(min=1e-9, max=1.0, help="Learning rate at the start; it falls to 3 %.")
+    ] = 1.2e-3,
     adversaries_from: Annotated[int, typer.Option(help="Step from which the adversaries take part.")] = 4000,
     adversary_weight: Annotated[
         float, typer.Option(min=0.0, help="Their pull on the picture against that of the distances; 0: none.")
@@ -192,12 +200,33 @@ def probe(
 
 
 def _prepared(cache: Path) -> Path:
-    """The cache, once it holds what `prepare` writes last; InputError before."""
+    """The cache, once it holds what `prepare` of this version writes last; InputError before."""
     from engines.errors import InputError
+    from train.prepare import VERSION
 
-    if not (cache / "speech.json").is_file():
+    done = cache / "speech.json"
+    if not done.is_file():
         raise InputError(f"{cache} holds no prepared speech", "voxcam train prepare, or name another --cache")
+    if _json(done, "remove it; voxcam train prepare").get("version") != VERSION:
+        raise InputError(f"{cache} was prepared by another version", "voxcam train prepare, or name another --cache")
     return cache
+
+
+def _json(path: Path, fix: str) -> dict:
+    """A file's table; WrongInput where there is none, InputError where it is something else."""
+    import json
+
+    from engines.errors import InputError, WrongInput
+
+    if not path.is_file():
+        raise WrongInput(f"there is no file {path}", "check the path")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no JSON ({error})", fix) from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is no table of names", fix)
+    return found
 
 
 def _pairs(given: list[str] | None, what: str) -> dict[str, Path]:
@@ -249,7 +278,7 @@ def score_face(
         Path | None, typer.Option(help="Folder of the head renderer (heads.py), for rendered strangers; cached after.")
     ] = None,
     out: Path = Path("docs/reports/face"),
-    clips: Annotated[int, typer.Option(help="GRID clips of each talker.")] = 12,
+    clips: Annotated[int, typer.Option(min=1, help="GRID clips of each talker.")] = 12,
     card: Annotated[Path | None, typer.Option(help="Another generator's card than the shipped one's.")] = None,
     other: Annotated[list[str] | None, typer.Option(help="NAME=CARD of a generator to compare; repeatable.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this stage alone; may be repeated.")] = None,
@@ -284,8 +313,6 @@ def export(
     metrics: Annotated[Path | None, typer.Option(help="JSON of figures for the card, e.g. a report's.")] = None,
 ) -> None:
     """A checkpoint becomes encoder.onnx, its card and its golden stream."""
-    import json
-
     import torch
 
     from train.export import export as run
@@ -295,6 +322,6 @@ def export(
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
     gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
-    figures = json.loads(metrics.read_text()) if metrics else {}
+    figures = _json(metrics, "give a report's JSON") if metrics else {}
     card = run(checkpoint, out, golden_sound(data_root), figures, gain)
     typer.echo(f"{out / card.file}  sha256 {card.sha256}")

@@ -35,7 +35,7 @@ def write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     stamp = {"version": version, "groups": [list(group) for group in groups]}
     index = folder / "index.json"
-    if index.is_file() and json.loads(index.read_text()) != stamp:
+    if index.is_file() and _stamp_of(index) != stamp:
         raise ConfigError(f"{folder} was made by another version or from other clips", "remove it and prepare again")
     write_whole(index, json.dumps(stamp).encode())
     computed = 0
@@ -67,7 +67,7 @@ def read_shards(folder: Path, version: dict | None = None) -> Iterator[tuple[str
     index = folder / "index.json"
     if not index.is_file():
         raise InputError(f"{folder} holds no shards", "voxcam train prepare")
-    stamp = json.loads(index.read_text())
+    stamp = _stamp_of(index)
     if version is not None and stamp["version"] != version:
         raise InputError(f"{folder} was made by another version", "remove it; voxcam train prepare")
     for number in range(len(stamp["groups"])):
@@ -85,6 +85,17 @@ def read_shards(folder: Path, version: dict | None = None) -> Iterator[tuple[str
         except (tarfile.TarError, ValueError, OSError) as error:
             raise InputError(f"{path} is damaged ({error})", "remove it; voxcam train prepare") from error
         yield from arrays.items()
+
+
+def _stamp_of(index: Path) -> dict:
+    """What index.json says; InputError where it is damaged."""
+    try:
+        stamp = json.loads(index.read_text(encoding="utf-8"))
+        if not isinstance(stamp["groups"], list) or "version" not in stamp:
+            raise ValueError("no groups or version")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index} is damaged ({error})", f"remove {index.parent}; voxcam train prepare") from error
+    return stamp
 
 
 def _pack(clips: dict[str, Arrays]) -> bytes:

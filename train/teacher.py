@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +38,21 @@ def model_folder(given: Path | None = None) -> Path:
     return given
 
 
+def check_installed() -> None:
+    """ConfigError where what the teacher runs on is not there."""
+    if lacking := [name for name in ("ctranslate2", "faster_whisper") if find_spec(name) is None]:
+        raise ConfigError(
+            f"the teacher is not installed ({lacking[0]} is missing)", 'pip install "voxcam[teacher]", or --no-teacher'
+        )
+
+
 class Teacher:
     def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
         folder = model_folder(folder)
-        try:
-            import ctranslate2
-            from faster_whisper.feature_extractor import FeatureExtractor
-        except ImportError as error:
-            raise ConfigError(
-                "the teacher is not installed", 'pip install "voxcam[teacher]", or --no-teacher'
-            ) from error
+        check_installed()
+        import ctranslate2
+        from faster_whisper.feature_extractor import FeatureExtractor
+
         self._ctranslate2 = ctranslate2
         self._model = ctranslate2.models.Whisper(
             str(folder), device="cpu", compute_type="float32", intra_threads=threads

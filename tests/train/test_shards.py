@@ -72,3 +72,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         shards.write_whole(target, b"new")
     assert target.read_text() == "good"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"groups": 3, "version": {}}', '{"groups": []}'])
+def test_a_damaged_index_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(InputError, match=r"index\.json is damaged"):
+        dict(read_shards(tmp_path))
+    with pytest.raises(InputError, match=r"index\.json is damaged"):
+        write_shards(tmp_path, GROUPS, compute, VERSION)
