@@ -149,7 +149,7 @@ class Portrait:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 arrays = {field.name: stored[field.name] for field in fields(cls)}
-            damaged = digest(arrays) != head["sha256"]
+            damaged = digest(arrays) != head["sha256"] or not can_be_drawn(arrays)
             current = (head["version"], head["spec"], head["geometry"]) == (VERSION, SPEC.to_json(), geometry_hash())
         except Exception as error:  # zip, npy and JSON readers raise a dozen kinds for one cause
             raise EngineMismatch(f"{path} is damaged or no portrait", again) from error
@@ -158,6 +158,18 @@ class Portrait:
         if not current:
             raise EngineMismatch(f"{path} was enrolled by another version", again)
         return cls(**arrays)
+
+
+def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether a stored portrait's measures are numbers that a face can have, and as many as the mesh needs."""
+    shapes = {"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MOTION_CHANNELS), POINTS, 3)}
+    numbers = [array for array in arrays.values() if array.dtype.kind == "f"]
+    return (
+        all(np.isfinite(array).all() for array in numbers)
+        and all(arrays[name].shape == shape for name, shape in shapes.items())
+        and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
+        and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
+    )
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:

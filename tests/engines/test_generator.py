@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -284,6 +286,25 @@ def test_save_and_load(tmp_path, generator: Generator, portrait: Portrait) -> No
             Portrait.load(path)
     with pytest.raises(InputError, match="not exist"):
         Portrait.load(tmp_path / "nobody.npz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: {"rest": p.rest * np.nan},
+        lambda p: {"scale": -p.scale},
+        lambda p: {"scale": p.scale * 0},
+        lambda p: {"rest": p.rest * 100},
+        lambda p: {"basis": p.basis[:3]},
+        lambda p: {"tones": p.tones * np.inf},
+    ],
+)
+def test_measures_that_no_face_has_are_refused(tmp_path, portrait: Portrait, change) -> None:
+    path = tmp_path / "portrait.npz"
+    with np.errstate(invalid="ignore"):
+        replace(portrait, **change(portrait)).save(path)
+    with pytest.raises(EngineMismatch, match="damaged"):
+        Portrait.load(path)
 
 
 def test_an_interrupted_save_leaves_nothing(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:
