@@ -58,3 +58,9 @@ class EngineMismatch(VoxcamError):
 
 class StreamError(VoxcamError):
     """A stream that broke while it ran."""
+
+
+class Stopped(VoxcamError):
+    """The user ended it early: what was made so far is kept."""
+
+    exit_code = 130

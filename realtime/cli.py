@@ -135,6 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
             code = STOPPED  # nothing is missing: the interrupt came while it was loaded
         else:
             say(f"voxcam: {_one_line(error)}")
+            sys.exit(code)
     except KeyboardInterrupt:
         code = STOPPED
     except BrokenPipeError:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engines.errors import ConfigError, VoxcamError
+from engines.errors import ConfigError, Stopped
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
@@ -189,7 +189,7 @@ def render(
         say(f"note: {note}")
     print(closing_line(made, portrayed.portrait.size))
     if not made.complete:
-        raise VoxcamError("stopped before the end: the file holds what was made so far")
+        raise Stopped("stopped before the end: the file holds what was made so far")
 
 
 def closing_line(made: Rendered, size: tuple[int, int]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from engines.errors import Stopped
 from realtime import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -168,6 +169,16 @@ def test_errors_of_ours_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPat
     code, _, stderr = run("doctor")
     assert code == 1
     assert stderr.splitlines() == ["voxcam: ZeroDivisionError: in the middle (VOXCAM_DEBUG=1 shows where)"]
+
+
+def test_stopped_with_something_kept_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_: str) -> None:
+        raise Stopped("stopped before the end: the file holds what was made so far")
+
+    monkeypatch.setattr(cli, "load_command", stopped)
+    code, _, stderr = run("render")
+    assert code == 130
+    assert stderr.splitlines() == ["voxcam: stopped before the end: the file holds what was made so far"]
 
 
 def test_interrupted_before_anything_ran(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
