@@ -156,7 +156,15 @@ def generator(
     from train.train_generator import Plan, command
 
     plan = Plan(steps, rate, adversaries_from, adversary_weight, seed)
-    command(data_root, landmarks or cache / "landmarks", heads, out, plan, begin, tuple(held_out or ()), typer.echo)
+    command(
+        *_filmed(data_root, landmarks or cache / "landmarks"),
+        heads,
+        out,
+        plan,
+        begin,
+        tuple(held_out or ()),
+        typer.echo,
+    )
     if export_to is not None:
         from train.generator_export import export
 
@@ -177,7 +185,7 @@ def geometry(
     """Fit the face's linear motion basis and its mesh."""
     from train.geometry import command
 
-    command(data_root, landmarks or cache / "landmarks", out, filmed, tuple(held_out or ()), typer.echo)
+    command(*_filmed(data_root, landmarks or cache / "landmarks"), out, filmed, tuple(held_out or ()), typer.echo)
 
 
 @app.command()
@@ -210,6 +218,17 @@ def _prepared(cache: Path) -> Path:
     if _json(done, "remove it; voxcam train prepare").get("version") != VERSION:
         raise InputError(f"{cache} was prepared by another version", "voxcam train prepare, or name another --cache")
     return cache
+
+
+def _filmed(data_root: Path, landmarks: Path) -> tuple[Path, Path]:
+    """Data root and landmarks where both hold GRID; WrongInput or InputError otherwise."""
+    from engines.errors import InputError, WrongInput
+
+    if not (data_root / "grid" / "train").is_dir():
+        raise WrongInput(f"{data_root} holds no grid/train", "name the folder of grid/ and faces/ with --data-root")
+    if not (landmarks / "grid" / "train").is_dir():
+        raise InputError(f"{landmarks} holds no landmarks of GRID", "voxcam train prepare, or name --landmarks")
+    return data_root, landmarks
 
 
 def _json(path: Path, fix: str) -> dict:

@@ -52,3 +52,12 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     refused(
         InputError, r"speech\.json is no JSON", "prepare", "--data-root", tmp_path, "--cache", tmp_path, "--no-teacher"
     )
+
+
+@pytest.mark.parametrize("command", ["generator", "geometry"])
+def test_what_filmed_people_are_learned_from_is_told(tmp_path: Path, command: str) -> None:
+    given = (command, "--data-root", tmp_path, "--landmarks", tmp_path / "landmarks", "--out", tmp_path / "out")
+    refused(WrongInput, "holds no grid/train", *given)
+    (tmp_path / "grid" / "train").mkdir(parents=True)
+    refused(InputError, "holds no landmarks of GRID", *given)
+    assert not (tmp_path / "out").exists()
