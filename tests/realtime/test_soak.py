@@ -237,8 +237,11 @@ def soak(total_s: float, faults: int, capture_ppm: float) -> None:
         assert abs(np.median(error[quiet])) < 10
         assert share > 0.8
     if calm.sum() > 300:
-        worst = float(np.abs(error[calm]).max())
+        worst_at = int(np.abs(error[calm]).argmax())
+        worst, worst_s = float(np.abs(error[calm])[worst_at]), float(second[calm][worst_at])
+        before = [(at, kind) for at, kind, _ in schedule.faults if at < worst_s][-1:]
         print(f"{calm.sum() / quiet.sum():.0%} of that with devices in time: at most {worst:.1f} ms off")
+        print(f"that was at {worst_s:.0f} s, the last fault before it: {before}")
         assert worst < 10
 
 
