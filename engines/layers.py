@@ -62,6 +62,15 @@ def ramp(x: float, low: float, high: float) -> float:
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
+def line_at(line: np.ndarray, place: float) -> float:
+    """A traced line's v at place 0..1 along it."""
+    at = place * (line.shape[0] - 1)
+    k = int(at)
+    f = at - k
+    return line[k] * (1 - f) + line[min(k + 1, line.shape[0] - 1)] * f
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
 def tap(texture: np.ndarray, x: float, y: float, out: np.ndarray) -> None:
     """Bilinear sample of an RGBA texture (h, w, 4) float32, premultiplied; transparent beyond it."""
     height, width = texture.shape[0], texture.shape[1]
@@ -280,7 +289,6 @@ def paint_mouth(
     stretched between the lips; may be empty. cover (of the picture's size): takes how much of a pixel is inside the
     mouth, 0..255.
     """
-    samples = upper.shape[0]
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
@@ -288,23 +296,16 @@ def paint_mouth(
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
-            u = dx * along[0] + dy * along[1]
-            place = (u - ends[0]) / (ends[1] - ends[0])
+            place = (dx * along[0] + dy * along[1] - ends[0]) / (ends[1] - ends[0])
             if place <= 0.0 or place >= 1.0:
                 continue
             v = dx * across[0] + dy * across[1]
-            at = place * (samples - 1)
-            k = int(at)
-            f = at - k
-            k2 = min(k + 1, samples - 1)
-            top = upper[k] * (1 - f) + upper[k2] * f
-            bottom = lower[k] * (1 - f) + lower[k2] * f
+            top, bottom = line_at(upper, place), line_at(lower, place)
             inside = min(v - top, bottom - v)
             if inside < -band:
                 continue
             # The lips' edges come straight from the photo, for the coarse map would smear one lip into the other.
-            top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
-            bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
+            top0, bottom0 = line_at(photo_lines[0], place), line_at(photo_lines[1], place)
             keep = max(ramp(bottom - top, 0.1 * soft, soft), ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft))
             keep *= ramp(inside, -band, -0.4 * band) * ramp(place, 0.0, 0.05) * ramp(1.0 - place, 0.0, 0.05)
             for c in range(3):
@@ -406,7 +407,6 @@ def paint_eye(
     centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the depth of the upper
     lid's shadow.
     """
-    samples = upper.shape[0]
     wx, wy = np.empty(4), np.empty(4)
     lid, colour, skin = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     fallen = ramp(closing, LASHES_FALL, 1.0)
@@ -414,24 +414,17 @@ def paint_eye(
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
-            u = dx * along[0] + dy * along[1]
-            place = (u - ends[0]) / (ends[1] - ends[0])
+            place = (dx * along[0] + dy * along[1] - ends[0]) / (ends[1] - ends[0])
             if place <= 0.0 or place >= 1.0:
                 continue
             v = dx * across[0] + dy * across[1]
-            at = place * (samples - 1)
-            k = int(at)
-            f = at - k
-            k2 = min(k + 1, samples - 1)
-            top = upper[k] * (1 - f) + upper[k2] * f
-            bottom = lower[k] * (1 - f) + lower[k2] * f
+            top, bottom = line_at(upper, place), line_at(lower, place)
             inside = min(v - top, bottom - v)
             under = v - 0.5 * (top + bottom)  # below the line of a shut eye
             if inside < -band and (fallen == 0.0 or under < 0.0 or under > LASH_REACH):
                 continue
             # The lids' edges come straight from the photo, for the coarse map would squeeze the eye between them.
-            top0 = photo_lines[0, k] * (1 - f) + photo_lines[0, k2] * f
-            bottom0 = photo_lines[1, k] * (1 - f) + photo_lines[1, k2] * f
+            top0, bottom0 = line_at(photo_lines[0], place), line_at(photo_lines[1], place)
             moved = ramp(abs(top0 - top) + abs(bottom0 - bottom), 0.002, 0.02)
             keep = ramp(inside, -band, -0.4 * band) * moved * ramp(place, 0.0, 0.06) * ramp(1.0 - place, 0.0, 0.06)
             for c in range(3):
