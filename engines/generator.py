@@ -235,14 +235,15 @@ class Generator:
 
 def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait) -> np.ndarray | None:
     """Gain of the lower face's skin at this code, (96, 120, 3): the network's, and a smile's folds; None without."""
-    skin = None
+    skin, folds = None, portrait.folds  # made for a portrait's first picture, not at the first smile of a call
     if learned.skin.size:
         skin = learned.skin * (portrait.skin_mask[..., None] * np.float32(1 / 255))
     for side, corner in enumerate(CORNERS):
         share = smile_share(float(code[SMILE - side]), float(portrait.rest_shift[corner, 1]))
         if share > 0.0:
-            fold = portrait.folds[side, :, :, None] * (share * TINT)
-            skin = fold if skin is None else skin + fold
+            skin = np.zeros((*CROP_SIZE_PX, 3), np.float32) if skin is None else skin
+            for channel, tint in enumerate(TINT):  # one by one: large passing arrays cost a picture time
+                skin[..., channel] += folds[side] * (share * tint)
     return skin
 
 
