@@ -14,7 +14,6 @@ the head turned a little. The limit is the largest distance between two photos o
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -22,10 +21,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
 from engines.likeness import MODEL, LikenessModel
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mirror_points, remove_pose
-from engines.spec import SPEC
+from train.npz_export import export_npz
 from train.unsmile import LICENCES, read_faces
 
 ABOVE_MOUTH = 0.5  # points above this (eye distances under the eyes) are looked at
@@ -148,27 +146,20 @@ def main() -> None:
     held_out = {name: list(people.values())[0 if name == "cc0" else 1 :: 2] for name, people in sets.items()}
     model = fit(taught)
     metrics = {name: round(value, 4) for name, value in scores(model, held_out).items()}
-    stored = io.BytesIO()
-    np.savez_compressed(
-        stored, points=model.points.astype(np.int16), map=model.map.astype(np.float32), limit=np.float64(model.limit)
+    export_npz(
+        arguments.folder,
+        MODEL,
+        {
+            "points": model.points.astype(np.int16),
+            "map": model.map.astype(np.float32),
+            "limit": np.array(model.limit, np.float64),
+        },
+        {"faces": (2, 478, 3)},
+        {"apart": (1,)},
+        {**metrics, "people": len(taught)},
+        {**LICENCES, "rendered people (ICT-FaceKit, MakeHuman)": "MIT, CC0"},
     )
-    content = stored.getvalue()
-    card = EngineCard(
-        name=MODEL,
-        sha256=file_sha256(content),
-        spec=SPEC,
-        inputs={"faces": TensorSpec((2, 478, 3))},
-        outputs={"apart": TensorSpec((1,))},
-        opset=0,
-        metrics={**metrics, "people": len(taught)},
-        data_licences={**LICENCES, "rendered people (ICT-FaceKit, MakeHuman)": "MIT, CC0"},
-        file=f"{MODEL}.npz",
-    )
-    write_atomically(arguments.folder / f"{MODEL}.npz", content)
-    card.write(arguments.folder / f"{MODEL}.card.json")
-    print(f"{len(taught)} people taught on, {len(content) / 1000:.0f} kB, limit {model.limit:.2f}")
-    for name, value in metrics.items():
-        print(f"{name:24} {value}")
+    print(f"{len(taught)} people taught on, limit {model.limit:.2f}")
 
 
 if __name__ == "__main__":

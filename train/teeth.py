@@ -18,18 +18,16 @@ is another row of teeth; `white` (3,), the colour of teeth, its mean 1.
 from __future__ import annotations
 
 import argparse
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
 from engines.landmarker import Landmarker
 from engines.measure import INNER_LIPS, canonical_face, mouth_measures, remove_pose
 from engines.photo import read_photo
-from engines.spec import SPEC
+from train.npz_export import export_npz
 
 MODEL = "teeth"
 PX = 256.0  # for one eye distance
@@ -443,16 +441,6 @@ def main() -> None:
     ways, spread = components(mean, moved[likeness > LEAST_LIKE], trust[likeness > LEAST_LIKE])
     whites = np.stack([white_of(view, row) for view, row in found])
     white = np.median(whites / whites.mean(1, keepdims=True), 0)
-    stored = io.BytesIO()
-    np.savez_compressed(
-        stored,
-        relief=relief.astype(np.float16),
-        cover=cover.astype(np.float16),
-        components=ways.astype(np.float16),
-        spread=spread.astype(np.float32),
-        white=white.astype(np.float32),
-    )
-    content = stored.getvalue()
     inside = (slice(30, 60), slice(45, 185))
     metrics = {
         "people": len(found),
@@ -463,22 +451,22 @@ def main() -> None:
         "most_like_one_person": round(float(likeness.max()), 3),
         "median_likeness": round(float(np.median(likeness)), 3),
     }
-    card = EngineCard(
-        name=MODEL,
-        sha256=file_sha256(content),
-        spec=SPEC,
-        inputs={"weights": TensorSpec((COMPONENTS,))},
-        outputs={"relief": TensorSpec((HEIGHT_PX, WIDTH_PX, 3)), "cover": TensorSpec((HEIGHT_PX, WIDTH_PX))},
-        opset=0,
-        metrics=metrics,
-        data_licences=LICENCES,
-        file=f"{MODEL}.npz",
+    export_npz(
+        arguments.folder,
+        MODEL,
+        {
+            "relief": relief.astype(np.float16),
+            "cover": cover.astype(np.float16),
+            "components": ways.astype(np.float16),
+            "spread": spread.astype(np.float32),
+            "white": white.astype(np.float32),
+        },
+        {"weights": (COMPONENTS,)},
+        {"relief": (HEIGHT_PX, WIDTH_PX, 3), "cover": (HEIGHT_PX, WIDTH_PX)},
+        metrics,
+        LICENCES,
     )
-    write_atomically(arguments.folder / f"{MODEL}.npz", content)
-    card.write(arguments.folder / f"{MODEL}.card.json")
-    print(f"{len(content) / 1000:.0f} kB, lines at {bounds.round(1)} px, edges {edges.round(1)} px")
-    for name, value in metrics.items():
-        print(f"{name:28} {value}")
+    print(f"lines at {bounds.round(1)} px, edges {edges.round(1)} px")
 
 
 def gradient(relief: np.ndarray) -> float:

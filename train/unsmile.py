@@ -13,18 +13,16 @@ turn, lips' distance to the own neutral face's as a share of the distance before
 from __future__ import annotations
 
 import argparse
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
 from engines.landmarker import Landmarker
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mirror_points, mouth_measures, remove_pose
 from engines.photo import read_photo
-from engines.spec import SPEC
 from engines.unsmile import MODEL, RestModel
+from train.npz_export import export_npz
 
 COMPONENTS = 40
 RIDGE = 0.01  # of the components' mean variance
@@ -176,32 +174,21 @@ def main() -> None:
     examples = gather(arguments.data, arguments.landmarks)
     metrics = {name: round(value, 4) for name, value in scores(examples).items()}
     model = fit(examples)
-    stored = io.BytesIO()
-    np.savez_compressed(
-        stored,
-        points=model.points.astype(np.int16),
-        mean=model.mean.astype(np.float32),
-        components=model.components.astype(np.float16),
-        map=model.map.astype(np.float16),
+    export_npz(
+        arguments.folder,
+        MODEL,
+        {
+            "points": model.points.astype(np.int16),
+            "mean": model.mean.astype(np.float32),
+            "components": model.components.astype(np.float16),
+            "map": model.map.astype(np.float16),
+        },
+        {"face": (478, 3)},
+        {"shift": (478, 3)},
+        {**metrics, "people": len(set(examples.people[examples.kinds == "smile"]))},
+        LICENCES,
     )
-    content = stored.getvalue()
-    face = {"face": TensorSpec((478, 3))}
-    card = EngineCard(
-        name=MODEL,
-        sha256=file_sha256(content),
-        spec=SPEC,
-        inputs=face,
-        outputs={"shift": TensorSpec((478, 3))},
-        opset=0,
-        metrics={**metrics, "people": len(set(examples.people[examples.kinds == "smile"]))},
-        data_licences=LICENCES,
-        file=f"{MODEL}.npz",
-    )
-    write_atomically(arguments.folder / f"{MODEL}.npz", content)
-    card.write(arguments.folder / f"{MODEL}.card.json")
-    print(f"{len(examples.people)} examples, {len(content) / 1000:.0f} kB")
-    for name, value in metrics.items():
-        print(f"{name:40} {value}")
+    print(f"{len(examples.people)} examples")
 
 
 if __name__ == "__main__":
