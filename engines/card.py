@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import EngineMismatch, OutputError
+from engines.errors import EngineMismatch, OutputError, WrongEngine
 from engines.onnx_file import refuse_foreign_onnx
 from engines.spec import SPEC, StreamSpec
 
@@ -202,7 +202,7 @@ def card_path(card: str | Path) -> Path:
         return path.with_name(path.stem + ".card.json")
     if len(path.parts) == 1 and re.fullmatch(r"[\w-]+", path.name):
         return WEIGHTS / f"{path.name}.card.json"
-    raise EngineMismatch(f"{card} is neither a shipped model's name nor an .onnx or .card.json file", _REBUILD)
+    raise WrongEngine(f"{card} is neither a shipped model's name nor an .onnx or .card.json file", _REBUILD)
 
 
 def read_card(card: str | Path) -> EngineCard:
@@ -213,7 +213,8 @@ def read_card(card: str | Path) -> EngineCard:
             raise EngineMismatch(f"{path.name} is too large to be an engine card", _REBUILD)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise EngineMismatch(f"no engine card at {path}", f"only models with a card are loaded; {_REBUILD}") from error
+        missing = EngineMismatch if path.parent == WEIGHTS else WrongEngine
+        raise missing(f"no engine card at {path}", f"only models with a card are loaded; {_REBUILD}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise EngineMismatch(f"cannot read {path} ({error})", _REBUILD) from error
     found = EngineCard.from_json(text)

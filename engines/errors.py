@@ -56,6 +56,12 @@ class EngineMismatch(VoxcamError):
     """An engine, card or weight file that is damaged, of another model, version or machine."""
 
 
+class WrongEngine(EngineMismatch):
+    """Wrong use: a card that was named is not there, or its name can't be one."""
+
+    exit_code = 2
+
+
 class StreamError(VoxcamError):
     """A stream that broke while it ran."""
 

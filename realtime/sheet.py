@@ -144,8 +144,9 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
         temporary.write_bytes(with_xmp(data.tobytes()))
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written ({error.strerror})", "name another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _write(

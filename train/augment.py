@@ -24,6 +24,8 @@ class AugmentConfig:
     snr_high_db: float = 24.0
     babble: float = 0.2  # of the noises
     synthetic: float = 0.08  # of the noises: music and breath made here
+    varied: float = 0.0  # chance that a recorded noise is played faster or slower, its spectrum bent
+    doubled: float = 0.0  # chance that a second recording is heard behind it
     room: float = 0.35
     gain_low_db: float = -18.0
     gain_high_db: float = 10.0
@@ -33,6 +35,8 @@ class AugmentConfig:
     mute: float = 0.12  # a stretch of silence cut in
     pitch: float = 0.3  # pitch and formants shifted together
     pitch_range: float = 0.14
+    vocal_tract: float = 0.0  # chance that formants alone are shifted, inside the encoder (train/vae.py, `warped`)
+    vocal_tract_range: float = 0.12
     silence: float = 0.12  # of the items without speech
     floor_low_db: float = -104.0
     floor_high_db: float = -62.0
@@ -124,9 +128,19 @@ class Augment:
             return "babble", self.babble(count, draw)
         if choice > 1 - self.config.synthetic:
             return ("music", music(count, draw)) if draw.random() < 0.6 else ("breath", breath(count, draw))
+        name, noise = self._recorded(count, draw)
+        if self.config.doubled and draw.random() < self.config.doubled:
+            _, other = self._recorded(count, draw)
+            noise = noise + other * (rms(noise) / rms(other) * 10 ** (draw.uniform(-14, -2) / 20))
+        return name, noise
+
+    def _recorded(self, count: int, draw: np.random.Generator) -> tuple[str, np.ndarray]:
+        """A stretch of some recording, as it is or varied."""
         name = self.classes[int(draw.choice(len(self.classes), p=self.chance))]
-        recordings = self.noises[name]
-        return name, cut(recordings[int(draw.integers(len(recordings)))], count, draw)
+        recording = self.noises[name][int(draw.integers(len(self.noises[name])))]
+        if not self.config.varied or draw.random() >= self.config.varied:
+            return name, cut(recording, count, draw)
+        return name, varied(recording, count, draw)
 
     def babble(self, count: int, draw: np.random.Generator) -> np.ndarray:
         """Three to nine voices of a room full of people; the fewer, the farther off."""
@@ -179,6 +193,22 @@ def cut(recording: np.ndarray, count: int, draw: np.random.Generator) -> np.ndar
     if start + count <= len(recording):
         return recording[start : start + count]
     return np.resize(np.roll(recording, -start), count)
+
+
+def varied(recording: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """A random stretch of a recording at 0.7 to 1.4 times its speed, through a spectrum bent by some 6 dB.
+
+    Few recordings of a class thus become many: what the encoder should learn is speech, not which noises there are.
+    """
+    speed = 2 ** draw.uniform(-0.5, 0.5)
+    stretch = cut(recording, int(np.ceil(count * speed)) + 1, draw)
+    samples = np.interp(np.arange(count) * speed, np.arange(len(stretch)), stretch)
+    size = fft.next_fast_len(count, real=True)
+    spectrum = fft.rfft(samples, size)
+    octaves = np.log2(np.maximum(np.arange(len(spectrum)) * RATE / size, 60) / 60)
+    bends = np.linspace(0, octaves[-1], 6)
+    gain_db = np.interp(octaves, bends, draw.normal(0, 6, len(bends)))
+    return fft.irfft(spectrum * 10 ** (gain_db / 20), size)[:count].astype(np.float32)
 
 
 def telephone(samples: np.ndarray) -> np.ndarray:

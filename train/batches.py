@@ -147,6 +147,10 @@ class Batches(torch.utils.data.IterableDataset):
         speed = 1.0
         if draw.random() < self.config.augment.pitch:
             speed = float(draw.uniform(1 - self.config.augment.pitch_range, 1 + self.config.augment.pitch_range))
+        stretch = 1.0
+        if self.config.augment.vocal_tract and draw.random() < self.config.augment.vocal_tract:
+            reach = self.config.augment.vocal_tract_range
+            stretch = float(draw.uniform(1 - reach, 1 + reach))
         have = len(item.phones)
         need = min(have, int(np.ceil(codes * speed)))
         start = int(draw.integers(0, have - need + 1))
@@ -198,6 +202,7 @@ class Batches(torch.utils.data.IterableDataset):
             "gender": np.int64({"f": 0, "m": 1}.get(item.clip.gender or "", -1)),
             "noise": np.int64(self.noise_index.get(heard.noise_class, -1)),
             "snr_db": np.float32(heard.snr_db),
+            "stretch": np.float32(stretch),
             "speech": np.float32(1),
         }
 
@@ -221,6 +226,7 @@ class Batches(torch.utils.data.IterableDataset):
             "gender": np.int64(-1),
             "noise": np.int64(self.noise_index.get(heard.noise_class, -1)),
             "snr_db": np.float32(heard.snr_db),
+            "stretch": np.float32(1),
             "speech": np.float32(0),
         }
 

@@ -78,7 +78,8 @@ def vae(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make batches.")] = 1,
     begin: Annotated[
-        Path | None, typer.Option(help="A finished run's checkpoint, whose weights a second leg starts from.")
+        Path | None,
+        typer.Option(help="What another leg starts from: a finished run's checkpoint, or an exported encoder.onnx."),
     ] = None,
 ) -> None:
     """Train the encoder and decoder, motion included; goes on from OUT/last.safetensors where there is one."""
@@ -95,7 +96,7 @@ def vae(
     torch.set_num_threads(threads)
     settings = load_config(VaeConfig, config or CONFIGS / "vae.toml")
     for known in (begin, out / "last.safetensors" if (out / "last.safetensors").is_file() else None):
-        if known is not None:
+        if known is not None and known.suffix != ".onnx":
             facts_of(known, "config", "step")
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
@@ -304,8 +305,12 @@ def score_face(
     again: Annotated[bool, typer.Option("--again", help="Also stages whose weights are as they were.")] = False,
 ) -> None:
     """Faces under true motion and by sound, beside a static photo; identity, steadiness, contact sheets."""
+    from engines.card import read_card
     from train.face_report import Work, report
 
+    others = _pairs(other, "CARD")
+    for named in (*([card] if card else []), *others.values()):
+        read_card(named)
     work = Work(
         data_root,
         landmarks or cache / "landmarks",
@@ -313,7 +318,7 @@ def score_face(
         renderer,
         clips,
         card,
-        _pairs(other, "CARD"),
+        others,
         out,
         typer.echo,
     )

@@ -24,6 +24,7 @@ from engines.errors import ConfigError
 from engines.spec import SPEC
 from train import checkpoint
 from train.batches import Batch, BatchConfig, Batches, Corpus, load
+from train.begin import begin as load_beginning
 from train.losses import LossConfig, vae_losses, weigh
 from train.prepare import COMPONENTS, STYLE
 from train.vae import Encoder, EncoderConfig, Heads, Tensors
@@ -38,6 +39,7 @@ class VaeConfig:
     clip: float = 1.0
     average: float = 0.9985  # of the weights that are shipped
     micro_batches: int = 1
+    heads_first: int = 0  # steps in which the encoder, begun from an exported one, waits for its new heads
     carry: float = 0.5  # chance that a row goes on from another clip's state
     carry_slow: float = 0.15  # the same of the slow factors' statistics
     seed: int = 1
@@ -62,7 +64,7 @@ class Model(torch.nn.Module):
     def forward(self, batch: Batch, state: Tensors, warm: float) -> tuple[torch.Tensor, Tensors, Tensors]:
         # Not Fabric's own bf16-mixed: it rounds the inputs, too, and samples in bf16 are noise at -48 dB.
         with torch.autocast(batch["samples"].device.type, torch.bfloat16, enabled=self.config.bf16):
-            out, after = self.encoder(batch["samples"], state)
+            out, after = self.encoder(batch["samples"], state, batch.get("stretch"))
         out = {name: value.float() for name, value in out.items()}
         losses = vae_losses(out, batch, self.heads, self.config.loss, warm)
         return weigh(losses, self.config.loss), losses, {name: value.float() for name, value in after.items()}
@@ -92,8 +94,8 @@ def train_vae(
 ) -> Path:
     """Train, or go on training, in folder `out`; returns the last checkpoint.
 
-    stop_at ends the run early, as a kill would (after a checkpoint). begin: a finished run's checkpoint whose weights
-    another leg starts from; its optimiser starts anew, and so do layers whose shape has changed since.
+    stop_at ends the run early, as a kill would (after a checkpoint). begin: a finished run's checkpoint or an exported
+    encoder, whose weights another leg starts from (train/begin.py); its optimiser starts anew.
     """
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
     fabric.launch()
@@ -125,10 +127,7 @@ def train_vae(
         states = {m: checkpoint.part(f"state{m}", tensors) or states[m] for m in own}
         first, steps_before = known["step"], known.get("steps_before", 0)
     elif begin is not None:
-        tensors, known = checkpoint.load(begin)
-        steps_before = known["step"] + known.get("steps_before", 0)
-        model.load_state_dict(_fitting(checkpoint.part("model", tensors), model))
-        model.encoder.load_state_dict(_fitting(checkpoint.part("average", tensors), model.encoder))
+        steps_before = load_beginning(model, begin)
         average = {name: value.detach().clone() for name, value in model.encoder.state_dict().items()}
     step_model, optimiser = fabric.setup(model, optimiser)
     average = {name: value.to(fabric.device) for name, value in average.items()}
@@ -160,6 +159,9 @@ def train_vae(
             states[micro] = {name: value.detach() for name, value in after.items()}
             for name, value in losses.items():
                 total[name] = total.get(name, 0.0) + float(value.detach()) / len(own)
+        if step < config.heads_first:
+            for parameter in model.encoder.parameters():
+                parameter.grad = None
         fabric.clip_gradients(step_model, optimiser, max_norm=config.clip)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -201,12 +203,6 @@ def _carried(state: Tensors, chance: float, chance_slow: float) -> Tensors:
         each = each * keep.to(value.device).view(rows, *[1] * (each.ndim - 1))
         carried[name] = each.flatten(0, 1)
     return carried
-
-
-def _fitting(known: Tensors, module: torch.nn.Module) -> Tensors:
-    """The module's state with all of `known` that has its shape."""
-    own = module.state_dict()
-    return own | {name: value for name, value in known.items() if name in own and value.shape == own[name].shape}
 
 
 def _names(corpus: Corpus) -> dict:

@@ -24,6 +24,7 @@ from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import EMOTIONS
 
 Tensors = dict[str, torch.Tensor]
+LOWEST_HZ = 20.0
 LOG_FLOOR = 1e-6
 MEL_OFFSET, MEL_SCALE = 5.0, 4.0  # brings log-mels of speech to about -2..2
 DELAYS = tuple(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
@@ -37,21 +38,31 @@ SLOW_SIZE = {"emotion": SPEC.emotion_size, "noise": SPEC.noise_size, "speaker": 
 class EncoderConfig:
     conv1: int = 128
     conv2: int = 192
-    gru: int = 320
+    gru: int = 448
     slow: int = 96  # channels of each slow factor
     slow_weights: int = 2  # for each of its memories
     slow_mel: bool = True  # it hears the log-mel itself, too
     content_memory: int = 200  # codes of speech whose mean is taken out of content; 0: none
+    content_prior: float = 0.1  # share of that memory which counts as heard at zero before anything is
     slow_dropout: float = 0.1
+    dropout: float = 0.0  # in front of each GRU
+    masked_bands: int = 0  # of the log-mel at most, in each of two stretches, in half of the rows
     motion_gru: int = 64
     decoder: int = 256
+
+
+def to_mel(hz: np.ndarray | float) -> np.ndarray:
+    return 2595 * np.log10(1 + np.asarray(hz) / 700)
+
+
+def from_mel(mel: np.ndarray) -> np.ndarray:
+    return 700 * (10 ** (mel / 2595) - 1)
 
 
 def mel_matrix(bands: int = SPEC.mel_bands, window: int = SPEC.window_samples) -> np.ndarray:
     """Triangular mel filters (window / 2 + 1, bands), HTK mel scale, 20 Hz to 8 kHz, each of unit height."""
     rate = SPEC.sample_rate_hz
-    to_mel = lambda hz: 2595 * np.log10(1 + np.asarray(hz) / 700)  # noqa: E731
-    edges = 700 * (10 ** (np.linspace(to_mel(20), to_mel(rate / 2), bands + 2) / 2595) - 1)
+    edges = from_mel(np.linspace(to_mel(LOWEST_HZ), to_mel(rate / 2), bands + 2))
     bins = np.arange(window // 2 + 1) * rate / window
     rise = (bins[:, None] - edges[None, :-2]) / np.maximum(edges[1:-1] - edges[:-2], rate / window)
     fall = (edges[None, 2:] - bins[:, None]) / np.maximum(edges[2:] - edges[1:-1], rate / window)
@@ -94,6 +105,38 @@ def gru_cell(x: torch.Tensor, hidden: torch.Tensor, gru: nn.GRU) -> torch.Tensor
 
 def smoothstep(x: torch.Tensor) -> torch.Tensor:
     return x * x * (3 - 2 * x)
+
+
+def warped(mel: torch.Tensor, stretch: torch.Tensor) -> torch.Tensor:
+    """(batch, hops, bands) read at `stretch` (batch,) times each band's frequency: longer and shorter vocal tracts.
+
+    VTLP (Jaitly & Hinton, 2013): more voices than were recorded, at the same pitch and pace.
+    """
+    bands = mel.shape[-1]
+    courses = np.linspace(to_mel(LOWEST_HZ), to_mel(SPEC.sample_rate_hz / 2), bands + 2)
+    hz = torch.as_tensor(from_mel(courses[1:-1]), dtype=torch.float32, device=mel.device)
+    places = 2595 * torch.log10(1 + hz * stretch[:, None] / 700)
+    places = ((places - courses[0]) / (courses[1] - courses[0]) - 1).clamp(0, bands - 1)
+    below = places.floor().clamp_max(bands - 2).long()
+    share = (places - below)[:, None]
+    take = lambda band: mel.gather(-1, band[:, None].expand_as(mel))  # noqa: E731
+    return torch.lerp(take(below), take(below + 1), share)
+
+
+def masked(mel: torch.Tensor, most: int) -> torch.Tensor:
+    """(batch, hops, bands) with two stretches of up to `most` bands at the row's mean, in half of the rows.
+
+    SpecAugment (Park et al., Interspeech 2019) along frequency: microphones and rooms take bands away.
+    """
+    batch, _, bands = mel.shape
+    band = torch.arange(bands, device=mel.device)
+    hidden = torch.zeros(batch, bands, dtype=torch.bool, device=mel.device)
+    for _ in range(2):
+        width = torch.randint(0, most + 1, (batch, 1), device=mel.device)
+        start = torch.randint(0, bands, (batch, 1), device=mel.device)
+        hidden |= (band >= start) & (band < start + width)
+    hidden &= torch.rand(batch, 1, device=mel.device) < 0.5
+    return torch.where(hidden[:, None], mel.mean((1, 2), keepdim=True), mel)
 
 
 def running_average(values: torch.Tensor, state: torch.Tensor, memory_codes: int) -> torch.Tensor:
@@ -240,7 +283,9 @@ class Encoder(nn.Module):
             for name, shape in self.state_shapes(self.config).items()
         }
 
-    def forward(self, samples: torch.Tensor, state: Tensors | None = None) -> tuple[Tensors, Tensors]:
+    def forward(
+        self, samples: torch.Tensor, state: Tensors | None = None, stretch: torch.Tensor | None = None
+    ) -> tuple[Tensors, Tensors]:
         """Whole clips, (batch, 320 codes) -> outputs by name, each (batch, codes, ...), and the state at the end.
 
         content, content_log_variance (batch, codes, 3, 48); emotion... (batch, codes, 16) and their log-variances;
@@ -255,17 +300,21 @@ class Encoder(nn.Module):
             padded = torch.cat([state["samples"], samples], 1)
             after["samples"] = padded[:, -state["samples"].shape[1] :]
             mel = self.log_mel(padded)
+            if stretch is not None:
+                mel = warped(mel, stretch)
 
         def convolve(x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm) -> torch.Tensor:
             x = torch.cat([state[name], x], 1)
             after[name] = x[:, -2:]
             return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
 
-        x = convolve(mel, "mel", self.conv1, self.norm1)
+        heard_mel = masked(mel, self.config.masked_bands) if self.training and self.config.masked_bands else mel
+        x = convolve(heard_mel, "mel", self.conv1, self.norm1)
         x = convolve(x, "conv1", self.conv2, self.norm2)
         x = convolve(x, "conv2", self.conv3, self.norm3)
-        h1, last1 = self.gru1(x, state["gru1"][None])
-        h2, last2 = self.gru2(h1, state["gru2"][None])
+        drop = lambda values: F.dropout(values, self.config.dropout, self.training)  # noqa: E731
+        h1, last1 = self.gru1(drop(x), state["gru1"][None])
+        h2, last2 = self.gru2(drop(h1), state["gru2"][None])
         after["gru1"], after["gru2"] = last1[0], last2[0]
         hidden = h1 + h2
 
@@ -273,7 +322,7 @@ class Encoder(nn.Module):
         out["content"] = self.content(hidden).view(batch, codes, ROWS, -1)
         out["content_log_variance"] = self.content_log_variance(hidden).view(batch, codes, ROWS, -1).clamp(-8, 2)
         out["hidden"] = hidden
-        heard = torch.cat([x, h1, *self._levels(mel.unflatten(1, (codes, -1)))], -1)
+        heard = torch.cat([x, h1, *self._levels(heard_mel.unflatten(1, (codes, -1)))], -1)
         for name, factor in self.slow_factors().items():
             averages, after[f"slow_{name}"] = factor.whole(heard, state[f"slow_{name}"])
             out[name], out[f"{name}_log_variance"], out[f"{name}_hidden"] = factor.read(averages)
@@ -302,14 +351,13 @@ class Encoder(nn.Module):
         """(..., 48), (..., 1) -> what one code adds to the average of speech, (..., 49)."""
         return torch.cat([content * spoken, spoken], -1).float()
 
-    @staticmethod
-    def _centred(content: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
+    def _centred(self, content: torch.Tensor, average: torch.Tensor) -> torch.Tensor:
         """Content about its mean over the last seconds of speech, where a voice, a room and a mood leave their mark.
 
         Instance normalisation takes speakers out of content (Chou, Yeh & Lee, Interspeech 2019); this is its mean,
         causal.
         """
-        return content - average[..., :-1] / (average[..., -1:] + 0.1)
+        return content - average[..., :-1] / (average[..., -1:] + self.config.content_prior)
 
     def _levels(self, hops: torch.Tensor) -> list[torch.Tensor]:
         """(..., 2, 80) log-mel of a code's hops -> what the slow factors hear of it."""

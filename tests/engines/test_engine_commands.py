@@ -83,7 +83,7 @@ def test_out_folder(run, tmp_path):
         (("--precision", "fp4"), 2, "no precision 'fp4'"),
         (("--model", "face"), 2, "no model 'face': choose all, encoder, generator"),
         (("--compute-capability", "8.9"), 2, "leave out --compute-capability"),
-        (("--model", "/nowhere/encoder.onnx"), 1, "no engine card at /nowhere/encoder.card.json"),
+        (("--model", "/nowhere/encoder.onnx"), 2, "no engine card at /nowhere/encoder.card.json"),
         (("--model", "encoder", "--device", "tpu"), 1, "no device 'tpu'"),
     ],
 )

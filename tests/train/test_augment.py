@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from train.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone
+from train.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone, varied
 
 CODES = 100
 NOTHING = AugmentConfig(
@@ -35,6 +35,27 @@ def make(config: AugmentConfig | None = None) -> Augment:
 def tone(hz: float) -> np.ndarray:
     time = np.arange(CODES * 320) / 16_000
     return (0.1 * np.sin(2 * np.pi * hz * time) * (np.sin(2 * np.pi * 3 * time) > -0.5)).astype(np.float32)
+
+
+def test_varied_noise_keeps_its_kind_and_is_never_the_same() -> None:
+    hum = tone(1000)
+    found = [varied(hum, CODES * 160, np.random.default_rng(seed)) for seed in range(6)]
+    peaks = [np.argmax(np.abs(np.fft.rfft(each))) * 16_000 / len(each) for each in found]
+    assert all(650 < peak < 1500 for peak in peaks)
+    assert max(peaks) > 1.15 * min(peaks)
+    assert len({each.tobytes() for each in found}) == 6
+    np.testing.assert_array_equal(found[0], varied(hum, CODES * 160, np.random.default_rng(0)))
+
+
+def test_a_second_noise_is_heard_behind_the_first() -> None:
+    alone = [make(AugmentConfig(babble=0, synthetic=0)).noise(8000, np.random.default_rng(seed)) for seed in range(8)]
+    both = [
+        make(AugmentConfig(babble=0, synthetic=0, doubled=1)).noise(8000, np.random.default_rng(seed))
+        for seed in range(8)
+    ]
+    for (name, one), (same, two) in zip(alone, both, strict=True):
+        assert name == same
+        assert -15 < 20 * np.log10(rms(two - one) / rms(one)) < -1
 
 
 def test_a_seed_gives_the_same_sound_in_any_order() -> None:

@@ -17,10 +17,10 @@ from engines.errors import ConfigError, InputError, OutputError
 from train import checkpoint
 from train.batches import BatchConfig, Batches, Corpus, Item
 from train.corpora import Clip
-from train.export import encoder_of
+from train.export import encoder_of, onnx_bytes
 from train.train_motion import MotionConfig, train_motion
 from train.train_vae import VaeConfig, rate_at, train_vae
-from train.vae import EncoderConfig
+from train.vae import Encoder, EncoderConfig
 
 SMALL = EncoderConfig(conv1=16, conv2=16, gru=16, slow=16, motion_gru=8, decoder=16)
 BATCH = BatchConfig(grid=2, tts=1, librispeech=1, emodb=2, again=1, alone=1, codes=60)
@@ -120,17 +120,48 @@ def test_resumed_equals_uninterrupted(cache: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(resumed[name], value, atol=1e-6, rtol=1e-5, msg=name)
 
 
-def test_another_leg_begins_with_all_that_fits(cache: Path, tmp_path: Path) -> None:
+def test_a_wider_leg_begins_with_what_the_narrower_one_said(cache: Path, tmp_path: Path) -> None:
     run(cache, tmp_path / "first", stop_at=3)
     path = tmp_path / "first" / "last.safetensors"
     wider = replace(CONFIG, learning_rate=0.0, weight_decay=0.0, encoder=replace(SMALL, gru=SMALL.gru + 8))
     run(cache, tmp_path / "second", wider, stop_at=2, begin=path)
+    (narrow, _), (wide, facts) = encoder_of(path), encoder_of(tmp_path / "second" / "last.safetensors")
+    assert facts["steps"] == 5
+    assert wide.gru1.hidden_size == narrow.gru1.hidden_size + 8
+    samples = torch.from_numpy(make_corpus().items["tts"][1].sound.astype(np.float32) / 32767)[None]
+    with torch.no_grad():
+        (expected, _), (found, _) = narrow(samples), wide(samples)
+    for name in ("content", "emotion", "noise", "speaker", "motion", "presence_logits", "content_log_variance"):
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4, msg=name)
     before, after = checkpoint.load(path)[0], checkpoint.load(tmp_path / "second" / "last.safetensors")[0]
-    for name in ("average.conv1.weight", "average.slow.noise.mean.weight", "model.heads.speaker.weight"):
-        start = "model.encoder." + name.removeprefix("average.") if name.startswith("average.") else name
-        torch.testing.assert_close(after[start], before[name], msg=name)  # the averages are what a leg starts from
-    assert after["average.gru1.weight_hh_l0"].shape != before["average.gru1.weight_hh_l0"].shape
-    assert encoder_of(tmp_path / "second" / "last.safetensors")[1]["steps"] == 5
+    torch.testing.assert_close(after["model.heads.speaker.weight"], before["model.heads.speaker.weight"])
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's exporter warns of its own parts
+def test_a_leg_begins_with_an_exported_encoder_and_waits_for_its_heads(cache: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    exported = Encoder(SMALL).eval()
+    exported.gain.fill_(1.3)
+    (tmp_path / "encoder.onnx").write_bytes(onnx_bytes(exported))
+    config = replace(CONFIG, learning_rate=1e-2, heads_first=2)
+    whole = run(cache, tmp_path / "run", config, stop_at=2, begin=tmp_path / "encoder.onnx")
+    for name, value in exported.state_dict().items():
+        if "log_variance" not in name and name not in ("typical", "gain"):
+            torch.testing.assert_close(whole[f"model.encoder.{name}"], value, msg=name)
+    assert float(whole["model.encoder.gain"].max()) == 1
+    further = run(cache, tmp_path / "run", config, stop_at=3)
+    assert not torch.equal(further["model.encoder.gru1.weight_hh_l0"], whole["model.encoder.gru1.weight_hh_l0"])
+
+
+def test_what_a_leg_cannot_begin_with_is_named(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no .*encoder.onnx"):
+        run(cache, tmp_path / "run", begin=tmp_path / "encoder.onnx")
+    (tmp_path / "encoder.onnx").write_bytes(b"half an encoder")
+    with pytest.raises(InputError, match="is damaged"):
+        run(cache, tmp_path / "run", begin=tmp_path / "encoder.onnx")
+    (tmp_path / "encoder.onnx").write_bytes(b"")
+    with pytest.raises(InputError, match="no encoder of this project"):
+        run(cache, tmp_path / "run", begin=tmp_path / "encoder.onnx")
 
 
 def test_training_changes_the_weights_and_lowers_the_loss(cache: Path, tmp_path: Path) -> None:
