@@ -7,6 +7,8 @@ from pathlib import Path
 
 from engines.errors import ConfigError, OutputError, WrongTarget
 
+FILE_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".png", ".jpg", ".npz")  # no folder is meant to be called so
+
 
 def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Path:
     """The path if a file of this kind can be written there; ConfigError or OutputError with what to do."""
@@ -33,7 +35,12 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
 
 
 def checked_folder(path: Path) -> Path:
-    """The folder, made where it is missing; WrongTarget where a file has its name, OutputError where it can't be."""
+    """The folder, made where it is missing; OutputError where it can't be.
+
+    WrongTarget where a file has its name, or where the name is a video's or a picture's: a file was meant.
+    """
+    if path.suffix.lower() in FILE_ENDINGS and not path.exists():
+        raise WrongTarget(f"{path} would be a folder", f"name a folder, such as {path.with_suffix('')}")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

@@ -195,16 +195,23 @@ def probe(
     checkpoint: Checkpoint,
     cache: Cache = Path("cache"),
     out: Path = Path("docs/reports/stage1"),
-    other: Annotated[list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=CHECKPOINT to compare with, repeatable; the last report's if left out."),
+    ] = None,
 ) -> None:
     """The disentanglement report."""
     import torch
 
     from train.probe import probe as run
-    from train.reports import write_stage1
+    from train.reports import read_stage1, write_stage1
 
     torch.set_num_threads(1)
-    write_stage1(run(checkpoint, data_root, _prepared(cache), _pairs(other, "CHECKPOINT")), out)
+    before = read_stage1(out)
+    found = run(checkpoint, data_root, _prepared(cache), _pairs(other, "CHECKPOINT"))
+    if not other:  # short runs say the same beside every encoder
+        found["others"] = before.get("others", {})
+    write_stage1(found, out)
     typer.echo(out / "README.md")
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from engines.errors import InputError
 from engines.spec import SPEC
 from train.shards import write_whole
 
@@ -28,6 +29,15 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 def bar(value: float, least: float) -> str:
     """'0.84' or '0.80 (wanted 0.84)'."""
     return f"{value:.3f}" if value >= least else f"{value:.3f} (wanted {least:g})"
+
+
+def read_stage1(out: Path) -> dict:
+    """The report that lies in `out`, or nothing; InputError where it is damaged."""
+    path = out / "report.json"
+    try:
+        return json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error})", "remove it, or give --other again") from error
 
 
 def write_stage1(report: dict, out: Path) -> None:

@@ -57,6 +57,10 @@ def test_folders_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(WrongTarget, match="is a file or lies in one"):
             checked_folder(place)
 
+    with pytest.raises(WrongTarget, match=r"me.mp4 would be a folder: name a folder, such as .*me$"):
+        checked_folder(tmp_path / "me.mp4")
+    assert not (tmp_path / "me.mp4").exists()
+
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
