@@ -26,6 +26,14 @@ BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth
 FADE_PX = 14  # over which a person's own row goes over into the learned one
 LOWER_UNEVEN = ((0.0, 0.004, 0.001, 0.008, 0.01), (0.003, -0.002, 0.006, 0.004, 0.01))  # of lower edges, eye distances
+# How a row may differ from the learned one; widths of its teeth from the midline out, lengths in eye distances.
+TOOTH_WIDTHS = np.array([0.141, 0.107, 0.102, 0.081, 0.068])
+SIZES_DIFFER, WIDTHS_DIFFER, CROWNS_DIFFER = 0.06, 0.065, 0.08
+LEVELS_DIFFER = np.array([0.003, 0.006, 0.006, 0.006, 0.006])
+BOWS_DIFFER, MIDLINE = 0.13, 0.006
+RELIEF_SHARE = 0.6  # of the learned deviations; more looks stained
+WHIMS = 4 + 4 + 2 * 2 * len(TOOTH_WIDTHS)
+FACES_DIFFER = 0.014  # deviation of rigid points in a random direction, over 30 people of the London set
 LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
 LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
@@ -50,24 +58,75 @@ def texture_places() -> tuple[np.ndarray, np.ndarray]:
     return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + TEETH_TOP
 
 
-def plain_teeth() -> tuple[np.ndarray, np.ndarray]:
-    """Nobody's teeth: the upper row learned from many smiles (train/teeth.py), the lower one drawn."""
+def guessed_teeth(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Teeth for who shows none: an upper row like those of many smiles (train/teeth.py), a drawn lower one.
+
+    face: any array that tells one face from another in eye distances, such as how its rigid points lie beside the
+    canonical ones. What nobody can know is drawn by it: widths and levels of the single teeth, the row's bow, relief.
+    So two people differ as people do, and one person's photos show much the same teeth.
+    """
+    own = iter(_whims(face))
+    relief, cover, components = _learned()
+    relief = relief + RELIEF_SHARE * sum(next(own) * component for component in components)
+    x, y = texture_places()
+    size, bow, crown, middle = (next(own) for _ in range(4))
+    x = x - MIDLINE * middle
+    source_x, level = np.empty_like(x), np.empty_like(x)
+    for side in (x < 0, x >= 0):
+        widths = np.array([width * (1 + WIDTHS_DIFFER * next(own)) for width in TOOTH_WIDTHS]) * (
+            1 + SIZES_DIFFER * size
+        )
+        bounds = np.concatenate([[0], np.cumsum(widths)])
+        away = np.abs(x[side])
+        source_x[side] = np.interp(away, bounds, np.concatenate([[0], np.cumsum(TOOTH_WIDTHS)])) * np.sign(x[side])
+        level[side] = np.interp(away, bounds[:-1] + widths / 2, [differ * next(own) for differ in LEVELS_DIFFER])
+    level = cv2.blur(level, (7, 1)) + BOWS_DIFFER * bow * x**2
+    source_y = (y - level) / (1 + CROWNS_DIFFER * crown)
+    at = [
+        ((part - first) * TEETH_PX - 0.5).astype(np.float32)
+        for part, first in ((source_x, TEETH_LEFT), (source_y, TEETH_TOP))
+    ]
+    row = cv2.remap(_texture(relief, cover), *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    row[..., 3] = np.clip(row[..., 3], 0, 1)
+    row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
     lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
-    return learned_teeth().copy(), lower
+    return row, lower
+
+
+def _whims(face: np.ndarray) -> np.ndarray:
+    """(WHIMS,) numbers of mean 0 and variance 1 that change smoothly with a face, and from one to another entirely.
+
+    Random Fourier features (Rahimi & Recht, 2007): people's faces differ by FACES_DIFFER in each random direction.
+    """
+    draw = np.random.default_rng(0)
+    directions = draw.standard_normal((WHIMS, face.size)) / np.sqrt(face.size)
+    return np.sqrt(2) * np.sin(1.5 / FACES_DIFFER * directions @ face.ravel() + draw.uniform(0, 2 * np.pi, WHIMS))
+
+
+def learned_teeth() -> np.ndarray:
+    """Mean of many people's upper teeth and gums, (77, 230, 4) float32 premultiplied RGBA, in plain light."""
+    relief, cover, _ = _learned()
+    return _texture(relief, cover)
+
+
+def _texture(relief: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    return np.dstack([np.clip(relief * WHITE, 0, 255) * cover[..., None], cover])
 
 
 @lru_cache(maxsize=1)
-def learned_teeth() -> np.ndarray:
-    """Mean of many people's upper teeth and gums, (77, 230, 4) float32 premultiplied RGBA, in plain light."""
+def _learned() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean relief (77, 230, 3) as a factor of white, cover (77, 230), and K ways to differ (K, 77, 230, 3), one
+    deviation each."""
     _, content = read_checked("teeth")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             relief, cover = stored["relief"].astype(np.float32), stored["cover"].astype(np.float32)
+            components = stored["components"].astype(np.float32) * stored["spread"][:, None, None, None]
     except (OSError, ValueError, KeyError) as error:
         raise EngineMismatch(f"weights/teeth.npz is damaged ({error})", "install voxcam again") from error
     if relief.shape != (HEIGHT_PX, WIDTH_PX, 3) or cover.shape != (HEIGHT_PX, WIDTH_PX):
         raise EngineMismatch("weights/teeth.npz is of another version", "install voxcam again")
-    return np.dstack([np.minimum(relief * WHITE, 255) * cover[..., None], cover])
+    return relief, cover, components
 
 
 def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:

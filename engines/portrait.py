@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from engines.card import WEIGHTS
-from engines.dentition import LEARNED_BLUR_PX, Teeth, lift_teeth, plain_teeth, tint_teeth
+from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_teeth, lift_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.folds import fold_gains
 from engines.geometry import (
@@ -34,6 +34,7 @@ from engines.layers import TEETH_PX
 from engines.measure import (
     INNER_LIPS,
     OUTER_LIPS,
+    RIGID,
     canonical_face,
     eye_distance,
     head_angles,
@@ -312,7 +313,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     canonical = canonical_face()
     channel_basis, surface = load_geometry()
     aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
-    scale = float(scales)
+    scale, build = float(scales), (aligned - canonical)[list(RIGID)]
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
     pitch, yaw, _ = head_angles(rotation[None])[0]
     shift = rest_shift(aligned, float(np.hypot(pitch, yaw))) * lower_face  # a smile's way back; eyes stay as they are
@@ -348,7 +349,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     blur_px = photo_blur(photo, landmarks)
     tones = measure_tones(photo, landmarks)
     teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
-    upper_teeth, lower_teeth = plain_teeth()
+    upper_teeth, lower_teeth = guessed_teeth(build)
     teeth_px = min(TEETH_PX, 2.0 * scale)
     blur_teeth_px = blur_px * teeth_px / scale
     lower_teeth = tint_teeth(lower_teeth, tones["white"], teeth_px, blur_teeth_px)

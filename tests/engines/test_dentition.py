@@ -9,9 +9,10 @@ from engines.card import WEIGHTS
 from engines.dentition import (
     HEIGHT_PX,
     WIDTH_PX,
+    _learned,
     complete_row,
+    guessed_teeth,
     learned_teeth,
-    plain_teeth,
     slant_of,
     texture_places,
     upper_ends,
@@ -19,6 +20,8 @@ from engines.dentition import (
 from engines.errors import EngineMismatch
 from engines.geometry import head_rotation
 from engines.layers import ARCH, TEETH_PX, along_arch
+
+FACE = np.random.default_rng(3).normal(0, 0.014, (20, 3))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +65,22 @@ def test_both_sides_are_alike(row):
 
 
 def test_colours_are_premultiplied(row):
-    for texture in plain_teeth():
+    for texture in guessed_teeth(FACE):
         assert (texture[..., :3] <= 256 * texture[..., 3:] + 1e-3).all()
+
+
+def test_teeth_differ_from_face_to_face_and_hardly_from_photo_to_photo() -> None:
+    draw = np.random.default_rng(4)
+    here, _ = guessed_teeth(FACE)
+    again, _ = guessed_teeth(FACE + draw.normal(0, 0.0007, FACE.shape))
+    others = [guessed_teeth(draw.normal(0, 0.014, FACE.shape))[0] for _ in range(12)]
+    np.testing.assert_array_equal(here, guessed_teeth(FACE)[0])
+    gap = lambda a, b: float(np.abs(a[..., :3] - b[..., :3]).mean())  # noqa: E731
+    assert gap(here, again) < 0.35 * min(gap(here, other) for other in others)
+    edges = np.array([np.flatnonzero(other[:, 100:130, 3].mean(1) > 0.5).max() for other in [here, *others]])
+    assert np.abs(edges - HEIGHT_PX + 0.05 * TEETH_PX).max() < 0.02 * TEETH_PX  # the incisors' edge stays about y = 0
+    lines = [np.argmin(other[30:50, 140:165, :3].mean((0, 2))) for other in [here, *others]]  # behind the left incisor
+    assert np.ptp(lines) >= 4
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
@@ -72,12 +89,12 @@ def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
     (tmp_path / "teeth.npz").write_bytes(data)
     (tmp_path / "teeth.card.json").write_bytes((WEIGHTS / "teeth.card.json").read_bytes())
     monkeypatch.setattr("engines.card.WEIGHTS", tmp_path)
-    learned_teeth.cache_clear()
+    _learned.cache_clear()
     try:
         with pytest.raises(EngineMismatch, match="teeth"):
             learned_teeth()
     finally:
-        learned_teeth.cache_clear()
+        _learned.cache_clear()
 
 
 def test_lower_teeth_are_cut_off_and_lines_between_teeth_are_not_followed():
