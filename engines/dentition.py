@@ -63,7 +63,7 @@ def guessed_teeth(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     face: any array that tells one face from another in eye distances, such as how its rigid points lie beside the
     canonical ones. What nobody can know is drawn by it: widths and levels of the single teeth, the row's bow, relief.
-    So two people differ as people do, and one person's photos show much the same teeth.
+    So two people differ as people do, and one photo shows the same teeth in every size.
     """
     own = iter(_whims(face))
     relief, cover, components = _learned()
