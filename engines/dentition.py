@@ -82,11 +82,9 @@ def guessed_teeth(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         level[side] = np.interp(away, bounds[:-1] + widths / 2, [differ * next(own) for differ in LEVELS_DIFFER])
     level = cv2.blur(level, (7, 1)) + BOWS_DIFFER * bow * x**2
     source_y = (y - level) / (1 + CROWNS_DIFFER * crown)
-    at = [
-        ((part - first) * TEETH_PX - 0.5).astype(np.float32)
-        for part, first in ((source_x, TEETH_LEFT), (source_y, TEETH_TOP))
-    ]
-    row = cv2.remap(_texture(relief, cover), *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    to_px = lambda place, first: ((place - first) * TEETH_PX - 0.5).astype(np.float32)  # noqa: E731
+    map_x, map_y = to_px(source_x, TEETH_LEFT), to_px(source_y, TEETH_TOP)
+    row = cv2.remap(_texture(relief, cover), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     row[..., 3] = np.clip(row[..., 3], 0, 1)
     row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
     lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)

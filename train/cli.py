@@ -203,8 +203,10 @@ def probe(
     """The disentanglement report."""
     import torch
 
+    from train.batches import load
     from train.probe import probe as run
-    from train.reports import read_stage1, write_stage1
+    from train.probe import swaps
+    from train.reports import draw_swaps, read_stage1, write_stage1
 
     torch.set_num_threads(1)
     before = read_stage1(out)
@@ -212,6 +214,7 @@ def probe(
     if not other:  # short runs say the same beside every encoder
         found["others"] = before.get("others", {})
     write_stage1(found, out)
+    draw_swaps(list(swaps(checkpoint, load(data_root, cache, "val"), pairs=3)), out / "swaps.png")
     typer.echo(out / "README.md")
 
 

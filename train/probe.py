@@ -8,6 +8,7 @@ log-mel, and the teacher. Encoders to compare with (without the disentangling te
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -387,9 +388,23 @@ def silence_report(encoder: Encoder, val: Corpus) -> dict[str, list[float]]:
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Log-mels (codes, 2, 80): clip A, A + noise n, another clip B + n; what is decoded of A with the noise of B."""
+
+    clean: np.ndarray
+    mixture: np.ndarray
+    other: np.ndarray
+    decoded: np.ndarray
+
+    def gaps(self) -> list[float]:
+        """Mean squared distance of what is decoded, after half a second, from the mixture, from A, from B + n."""
+        return [float(((self.decoded - to)[25:] ** 2).mean()) for to in (self.mixture, self.clean, self.other)]
+
+
 @torch.no_grad()
-def swap_report(checkpoint_path: Path, val: Corpus, pairs: int = 120) -> dict[str, float]:
-    """Content, mood and voice of A, noise of B (another clip with noise n): is the decoded log-mel nearest to A + n?"""
+def swaps(checkpoint_path: Path, val: Corpus, pairs: int = 120, codes: int = 120) -> Iterator[Swap]:
+    """Content, mood and voice of A, noise of B (another clip with noise n), decoded."""
     tensors, facts = checkpoint.load(checkpoint_path)
     config = build(VaeConfig, facts["config"], str(checkpoint_path))
     blank = Corpus({}, tuple(facts["speakers"]), tuple(facts["noise_classes"]), {}, np.zeros((0, 1)))
@@ -399,8 +414,6 @@ def swap_report(checkpoint_path: Path, val: Corpus, pairs: int = 120) -> dict[st
     draw = np.random.default_rng(12)
     items = [item for name in ("tts", "grid") for item in val.items[name]]
     noises = [r for name, found in val.noises.items() for r in found]
-    won = {"nearest to the mixture": 0, "nearer to it than to A": 0, "nearer to it than to B": 0}
-    codes = 120
     for _ in range(pairs):
         a, b = (sound(items[int(draw.integers(len(items)))])[: codes * 320] for _ in range(2))
         a, b = np.resize(a, codes * 320), np.resize(b, codes * 320)
@@ -414,10 +427,17 @@ def swap_report(checkpoint_path: Path, val: Corpus, pairs: int = 120) -> dict[st
             content, out["emotion"][0, :-delay], out["noise"][2, :-delay], out["speaker"][0, :-delay]
         )
         mel = out["mel"].unflatten(1, (-1, 2))[:, :-delay]
-        gaps = [float(((made - mel[row])[25:] ** 2).mean()) for row in (1, 0, 2)]
-        won["nearest to the mixture"] += gaps[0] < min(gaps[1:])
-        won["nearer to it than to A"] += gaps[0] < gaps[1]
-        won["nearer to it than to B"] += gaps[0] < gaps[2]
+        yield Swap(*(part.numpy() for part in (*mel, made)))
+
+
+def swap_report(checkpoint_path: Path, val: Corpus, pairs: int = 120) -> dict[str, float]:
+    """Share of pairs whose decoded log-mel is nearest to the true mixture."""
+    won = {"nearest to the mixture": 0, "nearer to it than to A": 0, "nearer to it than to B": 0}
+    for swap in swaps(checkpoint_path, val, pairs):
+        mixture, clean, other = swap.gaps()
+        won["nearest to the mixture"] += mixture < min(clean, other)
+        won["nearer to it than to A"] += mixture < clean
+        won["nearer to it than to B"] += mixture < other
     return {name: value / pairs for name, value in won.items()}
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.errors import InputError
 from engines.spec import SPEC
 from train.shards import write_whole
+
+if TYPE_CHECKING:
+    from train.probe import Swap
 
 LOOKAHEADS = [f"{ms} ms" for ms in SPEC.lookaheads_ms]
 
@@ -83,6 +87,7 @@ def write_stage1(report: dict, out: Path) -> None:
     parts.append(markdown_table(("label", "gap"), report["gaps"].items()))
     parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")
     parts.append(markdown_table(("decoded log-mel is", "share of pairs"), report["swap"].items()))
+    parts.append("![log-mels of three swaps](swaps.png)\n")
     parts.append("## Nobody speaks: share of codes where SIL is likeliest\n")
     silence = report["SIL when nobody speaks, 0 and 80 ms"]
     parts.append(markdown_table(("sound", "0 ms", "80 ms"), ([name, *row] for name, row in silence.items())))
@@ -109,6 +114,30 @@ def write_stage1(report: dict, out: Path) -> None:
     if notes.is_file():
         parts.append(notes.read_text())
     write_whole(out / "README.md", "\n".join(parts).encode())
+
+
+def draw_swaps(swaps: Sequence[Swap], path: Path) -> None:
+    """A PNG of log-mels, a row for each swap."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = ("A", "B with noise", "A with the noise of B, decoded", "A truly in that noise")
+    figure, axes = pyplot.subplots(
+        len(swaps), 4, figsize=(12, 1.9 * len(swaps)), sharex=True, sharey=True, squeeze=False
+    )
+    for row, swap in zip(axes, swaps, strict=True):
+        for axis, mel in zip(row, (swap.clean, swap.other, swap.decoded, swap.mixture), strict=True):
+            axis.imshow(mel.reshape(-1, SPEC.mel_bands).T, origin="lower", aspect="auto", vmin=-2, vmax=2, cmap="magma")
+        row[0].set_ylabel("mel band")
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("hops of 10 ms")
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
 
 
 def _phones_figure(report: dict, path: Path) -> None:

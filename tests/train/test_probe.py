@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from engines.errors import InputError
 from tests.train.test_train_vae import CONFIG, make_corpus
 from train import checkpoint, probe, reports
 from train.batches import Corpus
@@ -91,6 +92,7 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
         "teacher": {"phones": 0.9},
         "others": {},
     }
+    assert reports.read_stage1(tmp_path / "stage1") == {}
     report["others"]["cut short"] = {name: report[name] for name in ("steps", "phones", "factors", "swap")}
     assert report["SNR from the levels of whole clips, R2"] > 0.5  # steady noise under even tones is easily told
     reports.write_stage1(report, tmp_path / "stage1")
@@ -98,6 +100,19 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
     assert "phones" in text
     assert json.loads((tmp_path / "stage1" / "report.json").read_text())["steps"] == 0
     assert (tmp_path / "stage1" / "phones_against_snr.png").stat().st_size > 1000
+    assert reports.read_stage1(tmp_path / "stage1")["others"]["cut short"]["steps"] == 0
+    (tmp_path / "stage1" / "report.json").write_text("{")
+    with pytest.raises(InputError, match="remove it"):
+        reports.read_stage1(tmp_path / "stage1")
+
+
+def test_swaps_are_drawn(untaught: Path, tmp_path: Path) -> None:
+    found = list(probe.swaps(untaught, corpus(2), pairs=2, codes=60))
+    for swap in found:
+        assert swap.decoded.shape == swap.mixture.shape == swap.clean.shape == swap.other.shape == (56, 2, 80)
+        assert np.abs(swap.mixture - swap.clean).mean() > 0.05  # noise was added
+    reports.draw_swaps(found, tmp_path / "swaps.png")
+    assert (tmp_path / "swaps.png").stat().st_size > 5000
 
 
 def test_readers_find_what_is_there_and_no_more() -> None:
