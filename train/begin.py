@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from engines.errors import InputError, WrongInput
 from engines.spec import SPEC
 from train import checkpoint
-
-if TYPE_CHECKING:
-    from train.train_vae import Model
+from train.vae import EncoderConfig
 
 Tensors = dict[str, torch.Tensor]
 
 
-def begin(model: Model, path: Path) -> int:
-    """Load into a model what `path` holds, grown to its width; returns the steps that those weights were taught.
+def begin(model: nn.Module, config: EncoderConfig, path: Path) -> int:
+    """Load into a model of `encoder` and `heads` what `path` holds, grown to its width; returns the steps of those weights.
 
     path: a checkpoint, whose averaged encoder is taken, or an exported encoder.onnx, which has neither heads nor
     variances: they begin anew, as do layers whose form has changed otherwise. InputError for a file of another kind.
@@ -34,7 +32,7 @@ def begin(model: Model, path: Path) -> int:
         tensors, facts = checkpoint.load(path, "config", "step")
         known = checkpoint.part("model", tensors) | checkpoint.prefixed("encoder", checkpoint.part("average", tensors))
         steps = facts["step"] + facts.get("steps_before", 0)
-    levels = SPEC.mel_bands * model.config.encoder.slow_mel
+    levels = SPEC.mel_bands * config.slow_mel
     last_columns = {"write": levels, "weigh": levels, "presence": SPEC.noise_size}  # what is read beside a GRU
     own = model.state_dict()
     for name, value in known.items():

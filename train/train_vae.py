@@ -127,7 +127,7 @@ def train_vae(
         states = {m: checkpoint.part(f"state{m}", tensors) or states[m] for m in own}
         first, steps_before = known["step"], known.get("steps_before", 0)
     elif begin is not None:
-        steps_before = load_beginning(model, begin)
+        steps_before = load_beginning(model, config.encoder, begin)
         average = {name: value.detach().clone() for name, value in model.encoder.state_dict().items()}
     step_model, optimiser = fabric.setup(model, optimiser)
     average = {name: value.to(fabric.device) for name, value in average.items()}
