@@ -21,7 +21,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def begin(model: nn.Module, config: EncoderConfig, path: Path) -> int:
-    """Load into a model of `encoder` and `heads` what `path` holds, grown to its width; returns the steps of those weights.
+    """Load what `path` holds into a model of `encoder` and `heads`, grown to its width; returns its steps of all legs.
 
     path: a checkpoint, whose averaged encoder is taken, or an exported encoder.onnx, which has neither heads nor
     variances: they begin anew, as do layers whose form has changed otherwise. InputError for a file of another kind.
