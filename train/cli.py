@@ -214,7 +214,7 @@ def probe(
     if not other:  # short runs say the same beside every encoder
         found["others"] = before.get("others", {})
     write_stage1(found, out)
-    draw_swaps(list(swaps(checkpoint, load(data_root, cache, "val"), pairs=3)), out / "swaps.png")
+    draw_swaps(list(swaps(checkpoint, load(data_root, cache, "val"), pairs=3)), out / "swaps.jpg")
     typer.echo(out / "README.md")
 
 

@@ -87,7 +87,7 @@ def write_stage1(report: dict, out: Path) -> None:
     parts.append(markdown_table(("label", "gap"), report["gaps"].items()))
     parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")
     parts.append(markdown_table(("decoded log-mel is", "share of pairs"), report["swap"].items()))
-    parts.append("![log-mels of three swaps](swaps.png)\n")
+    parts.append("![log-mels of three swaps](swaps.jpg)\n")
     parts.append("## Nobody speaks: share of codes where SIL is likeliest\n")
     silence = report["SIL when nobody speaks, 0 and 80 ms"]
     parts.append(markdown_table(("sound", "0 ms", "80 ms"), ([name, *row] for name, row in silence.items())))
@@ -117,7 +117,7 @@ def write_stage1(report: dict, out: Path) -> None:
 
 
 def draw_swaps(swaps: Sequence[Swap], path: Path) -> None:
-    """A PNG of log-mels, a row for each swap."""
+    """A picture of log-mels, a row for each swap."""
     import matplotlib
 
     matplotlib.use("Agg")

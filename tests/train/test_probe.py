@@ -111,8 +111,8 @@ def test_swaps_are_drawn(untaught: Path, tmp_path: Path) -> None:
     for swap in found:
         assert swap.decoded.shape == swap.mixture.shape == swap.clean.shape == swap.other.shape == (56, 2, 80)
         assert np.abs(swap.mixture - swap.clean).mean() > 0.05  # noise was added
-    reports.draw_swaps(found, tmp_path / "swaps.png")
-    assert (tmp_path / "swaps.png").stat().st_size > 5000
+    reports.draw_swaps(found, tmp_path / "swaps.jpg")
+    assert (tmp_path / "swaps.jpg").stat().st_size > 5000
 
 
 def test_readers_find_what_is_there_and_no_more() -> None:
