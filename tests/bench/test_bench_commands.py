@@ -44,7 +44,7 @@ def run(capsys):
         (("robustness", "--clips", ".", "--encoder", "=x"), 2, "is not NAME=CARD"),
         (("robustness", "--clips", ".", "--encoder", "a=encoder", "--encoder", "a=encoder"), 2, "called 'a'"),
         (("robustness", "--clips", ".", "--encoder", "deaf=encoder"), 2, "called 'deaf'"),
-        (("robustness", "--clips", ".", "--encoder", "a=/nowhere.card.json"), 1, "/nowhere.card.json"),
+        (("robustness", "--clips", ".", "--encoder", "a=/nowhere.card.json"), 2, "/nowhere.card.json"),
         (("scale", "--fps", "13"), 2, "13 pictures a second"),
         (("scale", "--megapixels", "500"), 2, "from 0.1 to 60"),
         (("scale", "--minutes", "nan"), 2, "from 0.2 to 600"),
