@@ -6,12 +6,12 @@ hear everything and nobody listens to them yet. Unlike copies of old units they 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from engines.card import card_path, read_card
 from engines.errors import InputError, WrongInput
 from engines.spec import SPEC
 from train import checkpoint
@@ -101,5 +101,4 @@ def exported_weights(path: Path) -> Tensors:
 
 def exported_steps(path: Path) -> int:
     """Steps of all legs, by the card beside an exported encoder; 0 where there is none."""
-    card = path.with_suffix(".card.json")
-    return int(json.loads(card.read_text())["metrics"].get("steps", 0)) if card.is_file() else 0
+    return int(read_card(path).metrics.get("steps", 0)) if card_path(path).is_file() else 0

@@ -87,6 +87,7 @@ def vae(
     from lightning.fabric import Fabric
 
     from engines.errors import ConfigError
+    from train.begin import exported_weights
     from train.checkpoint import facts_of
     from train.config import load_config
     from train.curves import draw
@@ -96,8 +97,8 @@ def vae(
     torch.set_num_threads(threads)
     settings = load_config(VaeConfig, config or CONFIGS / "vae.toml")
     for known in (begin, out / "last.safetensors" if (out / "last.safetensors").is_file() else None):
-        if known is not None and known.suffix != ".onnx":
-            facts_of(known, "config", "step")
+        if known is not None:
+            exported_weights(known) if known.suffix == ".onnx" else facts_of(known, "config", "step")
     strategy = "ddp" if devices * nodes > 1 else "auto"
     try:
         fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
