@@ -46,9 +46,11 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _unraisable(self, what: Any) -> None:
-        if not (self.came and issubclass(what.exc_type, KeyboardInterrupt)):
+        if not self.came:
             self._hook_before(what)
             return
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            return  # the finaliser of something that the interrupt left half made
         self._deaf_until_ns = 0
         again = threading.Timer(AGAIN_S, _signal_main)
         again.daemon = True

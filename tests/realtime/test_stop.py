@@ -9,11 +9,13 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
+from realtime.interrupts import Interrupts
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.sound_rig import SoundRig
 
@@ -49,6 +51,18 @@ def test_at_any_moment_of_the_start(
         assert "voxcam" not in sound_rig.ask("list", "short", "modules").stdout
         assert [path for path in tmp_path.iterdir() if path != out] == []
         out.unlink(missing_ok=True)
+
+
+def test_what_an_interrupt_left_half_made_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    stops = Interrupts()
+    monkeypatch.setattr(stops, "_hook_before", told.append)
+    lost = SimpleNamespace(exc_type=AttributeError)
+    stops._unraisable(lost)
+    assert told == [lost]  # without an interrupt it is
+    stops.came = True
+    stops._unraisable(lost)
+    assert told == [lost]
 
 
 SWALLOW = """
