@@ -21,6 +21,7 @@ from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.errors import EngineMismatch, VoxcamError
 from engines.opening import open_session
 from engines.spec import SPEC
+from engines.warp import FINE, make_finer
 
 try:
     import onnx
@@ -59,23 +60,30 @@ def measure_rewrites(repeats: int = 5, progress: Progress = lambda text: None) -
 
 
 def _remaps() -> list[Contestant]:
-    """OpenCV's remap, with the map in fixed point as engines/generator.py gives it."""
+    """OpenCV's remap, with the map in fixed point as engines/warp.py gives it; its own way is the last one."""
     rows, columns = WARP
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (rows, columns, 3), np.uint8)
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    whole, parts = cv2.convertMaps(x + 3 * np.sin(y / 40), y + 3 * np.cos(x / 40), cv2.CV_16SC2)
+    from_x, from_y = x + 3 * np.sin(y / 40), y + 3 * np.cos(x / 40)
     out = np.empty_like(picture)
-    ways = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+    finer = make_finer(picture, (0, 0, columns, rows))
+    ways = {
+        "bilinear": (picture, 1, cv2.INTER_LINEAR),
+        "bicubic": (picture, 1, cv2.INTER_CUBIC),
+        "bilinear, photo twice as fine": (finer, FINE, cv2.INTER_LINEAR),
+    }
 
-    def remap(interpolation: int) -> None:
+    def remap(source: np.ndarray, whole: np.ndarray, parts: np.ndarray, interpolation: int) -> None:
         cv2.setNumThreads(1)
-        cv2.remap(picture, whole, parts, interpolation, dst=out, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(source, whole, parts, interpolation, dst=out, borderMode=cv2.BORDER_REPLICATE)
 
-    return [
-        Contestant(partial(remap, kind), what=f"warp {way}", way="cv2.remap, 8 bit", engine="opencv")
-        for way, kind in ways.items()
-    ]
+    contestants = []
+    for way, (source, times, kind) in ways.items():
+        whole, parts = cv2.convertMaps(times * from_x, times * from_y, cv2.CV_16SC2)
+        about = {"what": f"warp {way}", "way": "cv2.remap, 8 bit", "engine": "opencv"}
+        contestants.append(Contestant(partial(remap, source, whole, parts, kind), **about))
+    return contestants
 
 
 def _graphs() -> list[tuple[str, str, Any]]:

@@ -100,7 +100,7 @@ def drawing(rig: Rig) -> Contestant:
 
 
 def motion_course(rig: Rig, samples: np.ndarray, lookahead_ms: int = 0) -> np.ndarray:
-    """The motion codes of a sound, (codes, 25)."""
+    """The motion codes of a sound, (codes, 26)."""
     course = []
     with rig.engines(lookahead_ms) as engines:
         stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), Meters(), lookahead_ms=lookahead_ms)

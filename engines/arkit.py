@@ -1,4 +1,4 @@
-"""The 25 motion channels as the 52 ARKit blendshape weights that 3D avatars know.
+"""The motion channels as the 52 ARKit blendshape weights that 3D avatars know.
 
 Each shape's effect on the channels was measured on ten rendered heads at weight 1 (train/shapes.py makes
 docs/reports/shapes.md); a weight is the channel over that effect. Where one channel has several causes, they are told
@@ -6,7 +6,7 @@ apart in the order of the face: jaw first, then lips, then corners. Shut lips st
 the lips' gap, `mouthClose` takes back, and no shape that parts the lips is set past what is left of the gap.
 
 Shapes that nothing here moves stay 0: jawForward, jawLeft, jawRight, mouthLeft, mouthRight, mouthDimple, mouthShrug,
-mouthPress, cheekPuff, eyeWide, tongueOut.
+mouthPress, cheekPuff, eyeWide, tongueOut. A tongue behind the teeth (tongueUp) has no shape among them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CHANNEL = {name: i for i, name in enumerate(MOTION_CHANNELS)}
 
 
 def arkit_weights(motion: np.ndarray) -> np.ndarray:
-    """Motion codes (..., 25) -> weights (..., 52) float32 in 0..1, in the order of ARKIT."""
+    """Motion codes (..., 26) -> weights (..., 52) float32 in 0..1, in the order of ARKIT."""
     motion = np.asarray(motion, np.float64)
     weights = np.zeros((*motion.shape[:-1], len(ARKIT)))
 
@@ -110,7 +110,7 @@ def arkit_weights(motion: np.ndarray) -> np.ndarray:
 
 
 def head_quaternion(motion: np.ndarray) -> np.ndarray:
-    """Head rotation (x, y, z, w) float64 of one code (25,), in Unity's frame as VMC wants it.
+    """Head rotation (x, y, z, w) float64 of one code (26,), in Unity's frame as VMC wants it.
 
     Unity is left-handed, y up, and an avatar looks along +z with its own right at +x: looking up is -x, turning to
     one's left is -y, tilting to one's left is +z; Euler angles apply in the order z, x, y.

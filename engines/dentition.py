@@ -25,7 +25,14 @@ DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth
 FADE_PX = 14  # over which a person's own row goes over into the learned one
-LOWER_UNEVEN = ((0.0, 0.004, 0.001, 0.008, 0.01), (0.003, -0.002, 0.006, 0.004, 0.01))  # of lower edges, eye distances
+# Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
+# the picture.
+LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
+LOWER_HEIGHTS = np.array([0.13, 0.13, 0.14, 0.12, 0.11])
+LOWER_LEVELS = np.array([[0.0, 0.004, 0.001, 0.008, 0.01], [0.003, -0.002, 0.006, 0.004, 0.01]])
+# They crowd: widths as seen and light (a turned tooth) differ more than above. Levels of .006 left single teeth
+# standing above the lip, which shows little of the row.
+LOWER_WIDTHS_DIFFER, LOWER_LEVELS_DIFFER, LOWER_LIGHT_DIFFERS = 0.09, 0.0025, 0.05
 # How a row may differ from the learned one; widths of its teeth from the midline out, lengths in eye distances.
 TOOTH_WIDTHS = np.array([0.141, 0.107, 0.102, 0.081, 0.068])
 SIZES_DIFFER, WIDTHS_DIFFER, CROWNS_DIFFER = 0.06, 0.065, 0.08
@@ -58,14 +65,14 @@ def texture_places() -> tuple[np.ndarray, np.ndarray]:
     return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + TEETH_TOP
 
 
-def guessed_teeth(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Teeth for who shows none: an upper row like those of many smiles (train/teeth.py), a drawn lower one.
+def guessed_upper(face: np.ndarray) -> np.ndarray:
+    """Upper teeth for who shows none: a row like those of many smiles (train/teeth.py).
 
     face: any array that tells one face from another in eye distances, such as how its rigid points lie beside the
     canonical ones. What nobody can know is drawn by it: widths and levels of the single teeth, the row's bow, relief.
     So two people differ as people do, and one photo shows the same teeth in every size.
     """
-    own = iter(_whims(face))
+    own = iter(_whims(face, WHIMS))
     relief, cover, components = _learned()
     relief = relief + RELIEF_SHARE * sum(next(own) * component for component in components)
     x, y = texture_places()
@@ -87,18 +94,30 @@ def guessed_teeth(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row = cv2.remap(_texture(relief, cover), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     row[..., 3] = np.clip(row[..., 3], 0, 1)
     row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
-    lower = draw_teeth((0.080, 0.085, 0.09, 0.07, 0.06), (0.13, 0.13, 0.14, 0.12, 0.11), up=False)
-    return row, lower
+    return row
 
 
-def _whims(face: np.ndarray) -> np.ndarray:
-    """(WHIMS,) numbers of mean 0 and variance 1 that change smoothly with a face, and from one to another entirely.
+def guessed_lower(face: np.ndarray) -> np.ndarray:
+    """Lower teeth, which no photo shows well enough: drawn, as crowded as the face's build has it."""
+    size, height, *each = _whims(face, 2 + 3 * 2 * len(LOWER_WIDTHS), draws=1)
+    widths, levels, lights = np.reshape(each, (3, 2, len(LOWER_WIDTHS)))
+    return draw_teeth(
+        LOWER_WIDTHS * (1 + SIZES_DIFFER * size) * (1 + LOWER_WIDTHS_DIFFER * widths),
+        LOWER_HEIGHTS * (1 + CROWNS_DIFFER * height),
+        up=False,
+        levels=LOWER_LEVELS + LOWER_LEVELS_DIFFER * levels,
+        lights=1 + LOWER_LIGHT_DIFFERS * lights,
+    )
+
+
+def _whims(face: np.ndarray, count: int, draws: int = 0) -> np.ndarray:
+    """(count,) numbers of mean 0 and variance 1 that change smoothly with a face, and from one to another entirely.
 
     Random Fourier features (Rahimi & Recht, 2007): people's faces differ by FACES_DIFFER in each random direction.
     """
-    draw = np.random.default_rng(0)
-    directions = draw.standard_normal((WHIMS, face.size)) / np.sqrt(face.size)
-    return np.sqrt(2) * np.sin(1.5 / FACES_DIFFER * directions @ face.ravel() + draw.uniform(0, 2 * np.pi, WHIMS))
+    draw = np.random.default_rng(draws)
+    directions = draw.standard_normal((count, face.size)) / np.sqrt(face.size)
+    return np.sqrt(2) * np.sin(1.5 / FACES_DIFFER * directions @ face.ravel() + draw.uniform(0, 2 * np.pi, count))
 
 
 def learned_teeth() -> np.ndarray:
@@ -127,24 +146,35 @@ def _learned() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return relief, cover, components
 
 
-def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) -> np.ndarray:
-    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX; widths, heights from the midline out.
+def draw_teeth(
+    widths: np.ndarray | tuple[float, ...],
+    heights: np.ndarray | tuple[float, ...],
+    up: bool,
+    levels: np.ndarray | float = 0.0,
+    lights: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX.
 
-    `up`: crowns hang from the top of the texture with their edge at y = 0 (upper teeth); otherwise they stand.
+    widths, heights from the midline out, levels of their edges, eye distances, and lights, as factors: (n,), or (2, n)
+    for the picture's left and right side. `up`: crowns hang from the top of the texture with
+    their edge at y = 0 (upper teeth); otherwise they stand.
     """
     x, y = texture_places()
     if not up:
         y = -y
     light = np.zeros(x.shape)
     cover = np.zeros(x.shape)
-    left = 0.0
-    for tooth, (tooth_width, tooth_height) in enumerate(zip(widths, heights, strict=True)):
-        middle = left + tooth_width / 2
-        left += tooth_width
-        for sign in (-1, 1):
+    count = len(heights)
+    both = [np.broadcast_to(values, (2, count)) for values in (widths, heights, levels, lights)]
+    for sign, side_widths, side_heights, side_levels, side_lights in zip((-1, 1), *both, strict=True):
+        inner = 0.0
+        for tooth in range(count):
+            tooth_width, tooth_height = side_widths[tooth], side_heights[tooth]
+            middle = inner + tooth_width / 2
+            inner += tooth_width
             # A crown: straight sides, rounded edge; slightly narrower at the neck.
             along = (sign * x - middle) / (tooth_width / 2)
-            edge = -tooth_height * 0.10 * tooth / len(widths) - (0.0 if up else LOWER_UNEVEN[sign > 0][tooth])
+            edge = -tooth_height * 0.10 * tooth / count - side_levels[tooth]
             depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
             squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
             corner = np.clip(1 - depth / 0.16, 0, 1)
@@ -155,7 +185,7 @@ def draw_teeth(widths: tuple[float, ...], heights: tuple[float, ...], up: bool) 
             relief = (
                 1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
             )
-            relief *= 1.0 - 0.06 * tooth
+            relief *= side_lights[tooth] * (1.0 - 0.06 * tooth)
             light = np.where(body > cover, relief, light)
             cover = np.maximum(cover, body)
     return np.dstack([light[..., None] * WHITE * cover[..., None], cover]).astype(np.float32)

@@ -243,7 +243,7 @@ def parse_emotion(text: str) -> Emotion:
 
 
 def prototype(look: str) -> np.ndarray:
-    """The look at strength 1, (25,) float64 in MOTION_CHANNELS; neutral is zeros."""
+    """The look at strength 1, (26,) float64 in MOTION_CHANNELS; neutral is zeros."""
     return _TABLE[LOOKS.index(look)].copy()
 
 
@@ -251,7 +251,7 @@ def prototype(look: str) -> np.ndarray:
 def step_expression(
     state: np.ndarray, targets: np.ndarray, logits: np.ndarray, presence: float, out: np.ndarray
 ) -> None:
-    """One code: move the strengths towards what is wanted and add the looks to `out` (25,); all in place, float64.
+    """One code: move the strengths towards what is wanted and add the looks to `out` (26,); all in place, float64.
 
     `auto` believes the voice only while it speaks and only what it has said for a second; it shows one mood at a time,
     half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.

@@ -2,7 +2,7 @@
 
 moved = mesh at rest + basis . code, turned with the head       numpy, 576 points
 shift = the moved mesh rasterised on a coarse grid               engines/geometry.py
-picture = the photo's own pixels fetched through that map        one cv2.remap over what moves
+picture = the photo's own pixels fetched through that map        engines/warp.py
 eyes, mouth = layers between the lids and lips of now            engines/layers.py
 """
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numba
 import numpy as np
 
 from engines.card import WEIGHTS
@@ -25,7 +24,6 @@ from engines.geometry import (
     LOWER_SEAM,
     NECK,
     UPPER_SEAM,
-    fill_map,
     head_rotation,
     push_chin,
 )
@@ -33,10 +31,10 @@ from engines.layers import LASH_REACH, LASHES_FALL, LINE, paint_eye, paint_mouth
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
-from engines.spec import MOTION_CHANNELS
+from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS
+from engines.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
-GRID_PX = 4  # one grid point of the backward map for each 4x4 px
 LOWER_SHOWN = 0.014  # of the lower teeth above the soft edge of an open mouth's lip, eye distances
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
@@ -55,6 +53,7 @@ for _name, _low, _high in (
     ("headPitch", -0.30, 0.30),
     ("headYaw", -0.35, 0.35),
     ("headRoll", -0.30, 0.30),
+    ("tongueUp", 0.0, 1.0),
 ):
     LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
 
@@ -63,6 +62,7 @@ BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
 SQUINT = MOTION_CHANNELS.index("eyeSquint")
 LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
+TONGUE = MOTION_CHANNELS.index("tongueUp")
 SMILE = MOTION_CHANNELS.index("mouthSmileRight")  # the left one before it
 CORNERS = (61, 291)  # of the mouth, the person's right and left
 
@@ -71,16 +71,15 @@ CORNERS = (61, 291)  # of the mouth, the person's right and left
 class Scratch:
     """Buffers for one portrait's size, made once."""
 
-    shift: np.ndarray  # (h, w, 2) float32: coarse backward map
-    row: np.ndarray  # (w, 2) float32: one row of it
-    whole: np.ndarray  # (H, W, 2) int16: fixed-point map of the box, whole px
-    parts: np.ndarray  # (H, W) uint16: the same, 1/32 px
-    finer: int  # how many times finer the network's light is sampled than the backward map
-    fine_shift: np.ndarray  # (finer h, finer w, 2) float32: the backward map there; `shift` itself where finer is 1
-    gains: np.ndarray  # (finer h, finer w, 3) float32: the network's gain of skin
+    maps: BackwardMap
+    light_step: int  # how many times finer the network's light is sampled than the backward map
+    fine_shift: np.ndarray  # (light_step h, light_step w, 2) float32: the backward map there; `maps.shift` for 1
+    gains: np.ndarray  # (light_step h, light_step w, 3) float32: the network's gain of skin
     cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
     source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
+    finer: np.ndarray  # (2 h, 2 w, 3) uint8: what moves of it, twice as fine
+    marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: photo, bare photo, place in source (finer)
     source_of: Portrait | None  # whose it is
     faded: np.ndarray  # (3,) how far, of the left lid, the right lid, the lips
     lines: np.ndarray  # (2, LINE): lips or lids of now
@@ -143,7 +142,7 @@ class Generator:
         self.session = session
 
     def draw(self, code: np.ndarray, portrait: Portrait, out: np.ndarray | None = None) -> np.ndarray:
-        """The portrait at a motion code (25,): a picture (H, W, 3) uint8 RGB, in `out` where given.
+        """The portrait at a motion code (26,): a picture (H, W, 3) uint8 RGB, in `out` where given.
 
         Codes are clamped to what faces do; numbers that are not finite count as rest.
         """
@@ -162,7 +161,7 @@ class Generator:
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
         fade_marks(portrait, moved, code, scratch)
-        warp(portrait, moved, scratch, out)
+        warp(moved, portrait.source, portrait.triangles, scratch.finer, scratch.maps, out)
         for side, eye in enumerate(EYES):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
@@ -180,31 +179,28 @@ class Generator:
         if self._held is not portrait:
             self.session.hold(features=portrait.features, vector=portrait.vector)
             self._held = portrait
-        outputs = self.session.run({"code": code[None]})
+        outputs = self.session.run({"code": code[None, : len(MODEL_CHANNELS)]})
         return Learned(outputs["skin"][0], outputs["interior"][0])
 
     def _buffers(self, portrait: Portrait) -> Scratch:
-        x0, y0, x1, y1 = (int(value) for value in portrait.box)
         # A small portrait's crop is finer than the coarse map, where fine light would alias.
-        finer = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
-        key = (x0, y0, x1, y1, *portrait.size, finer)
+        step = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
+        key = (*(int(value) for value in portrait.box), *portrait.size, step)
         if key not in self._scratch:
-            height, width = y1 - y0, x1 - x0
-            rows, columns = -(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1
             if len(self._scratch) >= 4:
                 self._scratch.clear()
-            shift = np.zeros((rows, columns, 2), np.float32)
+            maps = BackwardMap.over(portrait.box)
+            rows, columns = maps.shift.shape[:2]
             self._scratch[key] = Scratch(
-                shift=shift,
-                row=np.zeros((columns, 2), np.float32),
-                whole=np.zeros((height, width, 2), np.int16),
-                parts=np.zeros((height, width), np.uint16),
-                finer=finer,
-                fine_shift=shift if finer == 1 else np.zeros((finer * rows, finer * columns, 2), np.float32),
-                gains=np.zeros((finer * rows, finer * columns, 3), np.float32),
+                maps=maps,
+                light_step=step,
+                fine_shift=maps.shift if step == 1 else np.zeros((step * rows, step * columns, 2), np.float32),
+                gains=np.zeros((step * rows, step * columns, 3), np.float32),
                 cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
                 source=np.empty_like(portrait.photo),
+                finer=np.zeros((0, 0, 3), np.uint8),
+                marks=[],
                 source_of=None,
                 faded=np.zeros(3),
                 lines=np.zeros((2, LINE)),
@@ -214,9 +210,9 @@ class Generator:
 
     def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
         """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
-        own = np.tensordot(code, portrait.basis, 1)
+        own = np.tensordot(code[: len(MODEL_CHANNELS)], portrait.basis, 1)
         push_chin(portrait.rest, own)
-        pitch, yaw, roll, head_x, head_y = code[HEAD:]
+        pitch, yaw, roll, head_x, head_y = code[HEAD : HEAD + 5]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
         turn[[0, 1, 2], [0, 1, 2]] -= 1.0  # the change only, so that no motion is exactly none
@@ -256,11 +252,37 @@ def uncross(moved: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], d
     moved[list(lower)] = lower_points - over
 
 
+def take_photo(portrait: Portrait, scratch: Scratch) -> None:
+    """Make `scratch`'s sources anew from a portrait's photo, with all its marks."""
+    x0, y0 = scratch.maps.corner
+    height, width = scratch.maps.parts.shape
+    np.copyto(scratch.source, portrait.photo)
+    scratch.finer = make_finer(portrait.photo, (x0, y0, x0 + width, y0 + height))
+    scratch.marks.clear()
+    for left, top, right, bottom in portrait.bare.boxes:
+        box = max(left, x0), max(top, y0), min(right, x0 + width), min(bottom, y0 + height)
+        if box[0] >= box[2] or box[1] >= box[3]:  # an eye or a mouth at the picture's edge
+            scratch.marks.append([])
+            continue
+        with_marks, bare = make_finer(portrait.photo, box), make_finer(portrait.bare.photo, box)
+        here = slice(box[1], box[3]), slice(box[0], box[2])
+        finer_here = (
+            slice(FINE * (box[1] - y0), FINE * (box[3] - y0)),
+            slice(FINE * (box[0] - x0), FINE * (box[2] - x0)),
+        )
+        scratch.marks.append(
+            [
+                (portrait.photo[here], portrait.bare.photo[here], scratch.source[here]),
+                (with_marks, bare, scratch.finer[finer_here]),
+            ]
+        )
+    scratch.source_of, scratch.faded[:] = portrait, 0.0
+
+
 def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch: Scratch) -> None:
-    """Bring `scratch.source` to this code: lashes leave the skin of a closing lid, specks of light parting lips."""
+    """Bring the sources to this code: lashes leave the skin of a closing lid, specks of light parting lips."""
     if scratch.source_of is not portrait:
-        np.copyto(scratch.source, portrait.photo)
-        scratch.source_of, scratch.faded[:] = portrait, 0.0
+        take_photo(portrait, scratch)
     upper, lower = UPPER_SEAM[5], LOWER_SEAM[5]
     parted = float(
         np.hypot(*(moved[lower] - moved[upper])) - np.hypot(*(portrait.source[lower] - portrait.source[upper]))
@@ -275,89 +297,8 @@ def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch:
         if share == scratch.faded[k]:
             continue
         scratch.faded[k] = share
-        x0, y0, x1, y1 = portrait.bare.boxes[k]
-        if x1 > x0:
-            box = slice(y0, y1), slice(x0, x1)
-            cv2.addWeighted(portrait.photo[box], 1 - share, portrait.bare.photo[box], share, 0, scratch.source[box])
-
-
-def warp(portrait: Portrait, moved: np.ndarray, scratch: Scratch, out: np.ndarray) -> None:
-    """Fetch the photo's pixels through the moved mesh, in the smallest box that holds all that moves."""
-    x0, y0 = int(portrait.box[0]), int(portrait.box[1])
-    height, width = scratch.parts.shape
-    centre = (GRID_PX - 1) / 2
-    fill_map(moved, portrait.source, portrait.triangles, x0 + centre, y0 + centre, float(GRID_PX), scratch.shift)
-    top, bottom, left, right = moving_part(scratch.shift)
-    if top > bottom:
-        return
-    top, left = max(0, (top - 1) * GRID_PX), max(0, (left - 1) * GRID_PX)
-    bottom, right = min(height, (bottom + 2) * GRID_PX), min(width, (right + 2) * GRID_PX)
-    whole, parts = scratch.whole[top:bottom, left:right], scratch.parts[top:bottom, left:right]
-    refine_map(scratch.shift, x0, y0, top, left, scratch.row, whole, parts)
-    cv2.remap(
-        scratch.source,
-        whole,
-        parts,
-        cv2.INTER_CUBIC,
-        dst=out[y0 + top : y0 + bottom, x0 + left : x0 + right],
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-
-
-@numba.njit(cache=True)
-def moving_part(shift: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last row and column of the coarse map where anything moves; first > last where nothing does."""
-    top, bottom, left, right = shift.shape[0], -1, shift.shape[1], -1
-    for j in range(shift.shape[0]):
-        for i in range(shift.shape[1]):
-            if shift[j, i, 0] != 0.0 or shift[j, i, 1] != 0.0:
-                top, bottom = min(top, j), max(bottom, j)
-                left, right = min(left, i), max(right, i)
-    return top, bottom, left, right
-
-
-@numba.njit(cache=True, fastmath=True)
-def refine_map(
-    shift: np.ndarray,
-    x0: int,
-    y0: int,
-    top: int,
-    left: int,
-    row: np.ndarray,
-    whole: np.ndarray,
-    parts: np.ndarray,
-) -> None:
-    """Coarse shifts -> OpenCV's fixed-point map of every pixel, bilinear between grid points.
-
-    `row` (columns, 2) float32 is scratch; `left` is a multiple of GRID_PX.
-    """
-    rows, columns = shift.shape[0], shift.shape[1]
-    half = (GRID_PX - 1) / 2.0
-    width = whole.shape[1]
-    for y in range(whole.shape[0]):
-        at = (y + top - half) / GRID_PX
-        j = min(max(int(np.floor(at)), 0), rows - 2)
-        fy = np.float32(min(max(at - j, 0.0), 1.0))
-        for i in range(columns):
-            row[i, 0] = 32.0 * (shift[j, i, 0] + (shift[j + 1, i, 0] - shift[j, i, 0]) * fy)
-            row[i, 1] = 32.0 * (shift[j, i, 1] + (shift[j + 1, i, 1] - shift[j, i, 1]) * fy)
-        base_x, base_y = 32 * (left + x0) + (1 << 15), 32 * (y + top + y0) + (1 << 15)
-        for cell in range(-1, (width + GRID_PX - 1) // GRID_PX):
-            # Pixels between the centres of two neighbouring grid points.
-            i = cell + left // GRID_PX
-            a, b = min(max(i, 0), columns - 1), min(max(i + 1, 0), columns - 1)
-            from_x, from_y = row[a, 0], row[a, 1]
-            step_x, step_y = (row[b, 0] - from_x) / GRID_PX, (row[b, 1] - from_y) / GRID_PX
-            first = cell * GRID_PX + (GRID_PX // 2)
-            for k in range(GRID_PX):
-                x = first + k
-                if 0 <= x < width:
-                    f = np.float32(k + 0.5)
-                    # Truncation of what is made positive rounds like floor(v + 0.5).
-                    px = int(from_x + step_x * f + np.float32(0.5) + 32.0 * x + base_x) - (1 << 15)
-                    py = int(from_y + step_y * f + np.float32(0.5) + base_y) - (1 << 15)
-                    whole[y, x, 0], whole[y, x, 1] = px >> 5, py >> 5
-                    parts[y, x] = (py & 31) * 32 + (px & 31)
+        for with_marks, bare, source in scratch.marks[k]:
+            cv2.addWeighted(with_marks, 1 - share, bare, share, 0, source)
 
 
 def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -406,10 +347,10 @@ def draw_skin(portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: 
     to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
     height, width = skin.shape[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
-    step = GRID_PX // scratch.finer
+    step = GRID_PX // scratch.light_step
     centre = (step - 1) / 2
-    if scratch.finer > 1:  # OpenCV's half-pixel rule is the one that the grid's points follow
-        cv2.resize(scratch.shift, scratch.fine_shift.shape[1::-1], scratch.fine_shift, 0, 0, cv2.INTER_LINEAR)
+    if scratch.light_step > 1:  # OpenCV's half-pixel rule is the one that the grid's points follow
+        cv2.resize(scratch.maps.shift, scratch.fine_shift.shape[1::-1], scratch.fine_shift, 0, 0, cv2.INTER_LINEAR)
     shade_skin(
         out,
         pixel_box(np.concatenate([corners, moved[list(FACE_OVAL)][9:28]]), 2.0, out.shape),
@@ -477,6 +418,7 @@ def draw_mouth(
         portrait.cavity,
         portrait.tongue,
         gap,
+        float(code[TONGUE]),
         interior,
         scratch.cover,
     )

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from engines.errors import EngineMismatch
-from engines.spec import MOTION_CHANNELS
+from engines.spec import MODEL_CHANNELS
 
 # Pairs of inner-lip points, from the person's right corner to the left; first and last are the corners.
 UPPER_SEAM = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -91,7 +91,7 @@ def load_geometry() -> tuple[np.ndarray, np.ndarray]:
             triangles = stored["triangles"].astype(np.int32)
     except (OSError, ValueError, KeyError) as error:
         raise EngineMismatch(f"weights/geometry.npz is damaged ({error})", "install voxcam again") from error
-    if basis.shape != (len(MOTION_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
+    if basis.shape != (len(MODEL_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
         raise EngineMismatch("weights/geometry.npz is of another version", "install voxcam again")
     return basis, triangles
 

@@ -230,7 +230,7 @@ def _brows(state: np.ndarray, c: np.ndarray, onset: float) -> None:
 
 @numba.njit(cache=True)
 def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, out: np.ndarray) -> None:
-    """One code: age the state and add the process to `out` (25,); in place, float64.
+    """One code: age the state and add the process to `out` (26,); in place, float64.
 
     presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances.
     """
@@ -359,6 +359,6 @@ class Idle:
 def run_idle(
     state: np.ndarray, c: np.ndarray, presence: np.ndarray, rms: np.ndarray, opening: np.ndarray, out: np.ndarray
 ) -> None:
-    """Many codes at once: presence, rms, opening (K,) and out (K, 25), in place; the same as K steps."""
+    """Many codes at once: presence, rms, opening (K,) and out (K, 26), in place; the same as K steps."""
     for k in range(len(out)):
         step_idle(state, c, presence[k], rms[k], opening[k], out[k])

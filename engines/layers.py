@@ -16,6 +16,8 @@ LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 LASHES_FALL = 0.45  # share of a blink from which the lashes point down
 LASH_REACH = 0.10  # how far, eye distances
+BLADE = 0.30  # half the width of a raised tongue's blade, eye distances
+TIP_BEHIND = 0.015  # how far its tip then stands above the upper teeth's edge
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
 # by 28 mm at the first molars, 26 mm from it.
 ARCH = 2.0  # depth over squared distance from the midline, both in eye distances of 63 mm
@@ -198,15 +200,18 @@ def fetch(image: np.ndarray, x: float, y: float, wx: np.ndarray, wy: np.ndarray,
     i, j = int(np.floor(x)), int(np.floor(y))
     cubic(x - i, wx)
     cubic(y - j, wy)
-    for c in range(3):
-        out[c] = 0.0
+    a, b, c, d = wx[0], wx[1], wx[2], wx[3]
+    # Four columns by name and sums in registers: through arrays every sum would be stored and read again.
+    first, second = min(width - 1, max(0, i - 1)), min(width - 1, max(0, i))
+    third, fourth = min(width - 1, max(0, i + 1)), min(width - 1, max(0, i + 2))
+    red = green = blue = 0.0
     for dj in range(4):
-        row = min(height - 1, max(0, j - 1 + dj))
-        for di in range(4):
-            column = min(width - 1, max(0, i - 1 + di))
-            weight = wy[dj] * wx[di]
-            for c in range(3):
-                out[c] += weight * image[row, column, c]
+        row = image[min(height - 1, max(0, j - 1 + dj))]
+        weight = wy[dj]
+        red += weight * (a * row[first, 0] + b * row[second, 0] + c * row[third, 0] + d * row[fourth, 0])
+        green += weight * (a * row[first, 1] + b * row[second, 1] + c * row[third, 1] + d * row[fourth, 1])
+        blue += weight * (a * row[first, 2] + b * row[second, 2] + c * row[third, 2] + d * row[fourth, 2])
+    out[0], out[1], out[2] = red, green, blue
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -274,6 +279,7 @@ def paint_mouth(
     cavity: np.ndarray,
     tongue: np.ndarray,
     gap: float,
+    lift: float,
     interior: np.ndarray,
     cover: np.ndarray,
 ) -> None:
@@ -285,7 +291,8 @@ def paint_mouth(
     skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower teeth, by
     how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
     colours 0..255.
-    gap: opening at the centre, eye distances. interior (h, w) float32: the network's light on it, as a gain,
+    gap: opening at the centre, eye distances. lift: the tongue's tip, 0 behind the lower teeth .. 1 behind the edge of
+    the upper ones. interior (h, w) float32: the network's light on it, as a gain,
     stretched between the lips; may be empty. cover (of the picture's size): takes how much of a pixel is inside the
     mouth, 0..255.
     """
@@ -333,15 +340,26 @@ def paint_mouth(
             depth = ramp(inside, 0.0, 0.10)
             for c in range(3):
                 colour[c] = cavity[c] * (1.35 - 0.75 * depth)
-            # Tongue: it rests behind the lower teeth, its back a soft arch, its tip turned down.
+            a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
+            b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
+            tooth = along_arch(a, slants[0, 0])
+            edge = b - slants[0, 1] * ARCH * tooth * tooth - 0.010 * ramp(abs(tooth), 0.12, 0.40)  # below upper teeth's
+            # Tongue: it rests behind the lower teeth, its back a soft arch, its tip turned down; or its blade,
+            # narrower, rises until the tip is behind the upper teeth's edge.
+            blade = lift * (1.0 - ramp(abs(tooth), 0.5 * BLADE, BLADE))
             arch = max(rise * (1.0 - side * side), 1e-3)
+            arch += blade * max(0.0, above_lip + edge + TIP_BEHIND - arch)
             height = above_lip / arch  # 0 at the lower lip, 1 at the rim of its back
-            flesh = 1.0 - ramp(height, 0.72, 1.18)
-            flesh *= (1.0 - ramp(side, 0.45, 0.92)) * ramp(gap, 0.04, 0.14)
+            flesh = 1.0 - ramp(height, 0.72 + 0.20 * blade, 1.18 - 0.12 * blade)
+            flesh *= (1.0 - ramp(side, 0.45, 0.92)) * ramp(gap, 0.04, 0.14 - 0.06 * lift)
             # Lit from before and above on its tip's round, dark towards the throat, the cheeks and the lower teeth.
             light = 0.30 + 0.53 * ramp(height, 0.0, 0.55) * (1.0 - 0.75 * ramp(height, 0.45, 1.10))
             light *= (1.0 - 0.72 * ramp(side, 0.04, 0.66)) * (0.50 + 0.50 * ramp(gap, 0.12, 0.30))
             light *= 1.0 - 0.13 * (1.0 - ramp(side, 0.0, 0.10)) * ramp(height, 0.30, 0.75)  # its furrow
+            # A raised blade shows its underside: dark at its root and where the teeth shade its tip.
+            under = (0.40 + 0.48 * ramp(height, 0.10, 0.85)) * (1.0 - 0.35 * ramp(abs(tooth), 0.3 * BLADE, BLADE))
+            under *= 0.60 + 0.40 * ramp(edge, -0.01, 0.05)
+            light += blade * (under - light)
             wet = (1.0 - ramp(abs(height - 0.50), 0.0, 0.22)) * (1.0 - ramp(side, 0.06, 0.30))
             for c in range(3):
                 colour[c] += flesh * (tongue[c] * (light + 0.07 * wet) + 6.0 * wet * light - colour[c])
@@ -349,17 +367,15 @@ def paint_mouth(
             corner = 1.0 - 0.80 * ramp(side, 0.45, 1.05)
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
-            tooth = along_arch(a, slants[1, 0])
-            b -= slants[1, 1] * ARCH * tooth * tooth
-            tap(lower_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
-            shade = (0.32 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(tooth), 0.10, 0.28)) * corner
+            under_tooth = along_arch(a, slants[1, 0])
+            b -= slants[1, 1] * ARCH * under_tooth * under_tooth
+            tap(lower_teeth, (under_tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            shade = (
+                (0.32 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(under_tooth), 0.10, 0.28)) * corner
+            )
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
-            a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
-            b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
-            tooth = along_arch(a, slants[0, 0])
-            b -= slants[0, 1] * ARCH * tooth * tooth + 0.010 * ramp(abs(tooth), 0.12, 0.40)
-            tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - TEETH_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
             shade *= 0.70 + 0.30 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
             # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.

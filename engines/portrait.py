@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from engines.card import WEIGHTS
-from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_teeth, lift_teeth, tint_teeth
+from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.folds import fold_gains
 from engines.geometry import (
@@ -42,7 +42,7 @@ from engines.measure import (
     remove_pose,
 )
 from engines.opening import open_session
-from engines.spec import MOTION_CHANNELS, SPEC
+from engines.spec import MODEL_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 
 VERSION = 3
@@ -163,7 +163,7 @@ class Portrait:
 
 def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
     """Whether a stored portrait's measures are numbers that a face can have, and as many as the mesh needs."""
-    shapes = {"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MOTION_CHANNELS), POINTS, 3)}
+    shapes = {"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MODEL_CHANNELS), POINTS, 3)}
     numbers = [array for array in arrays.values() if array.dtype.kind == "f"]
     return (
         all(np.isfinite(array).all() for array in numbers)
@@ -324,10 +324,10 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
 
     rest = np.zeros((POINTS, 3), np.float32)
     rest[:468] = (aligned + shift)[:468]
-    basis = np.zeros((len(MOTION_CHANNELS), POINTS, 3), np.float32)
+    basis = np.zeros((len(MODEL_CHANNELS), POINTS, 3), np.float32)
     basis[:, :468] = channel_basis[:, :468]
     for k, eye in enumerate(EYES):
-        basis[MOTION_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
+        basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
     head_share = np.ones(POINTS, np.float32)
     oval = list(FACE_OVAL)
     middle = rest[oval].mean(0)
@@ -349,10 +349,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     blur_px = photo_blur(photo, landmarks)
     tones = measure_tones(photo, landmarks)
     teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
-    upper_teeth, lower_teeth = guessed_teeth(build)
     teeth_px = min(TEETH_PX, 2.0 * scale)
     blur_teeth_px = blur_px * teeth_px / scale
-    lower_teeth = tint_teeth(lower_teeth, tones["white"], teeth_px, blur_teeth_px)
+    lower_teeth = tint_teeth(guessed_lower(build), tones["white"], teeth_px, blur_teeth_px)
     line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     edges = np.array([[INCISOR_DROP, 0.10], [LOWER_DROP, 0.12]]) + line[1:]
@@ -361,7 +360,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     if teeth is None or not 0.0 < teeth.place[1] - line[1] < 0.16 or is_flesh(teeth, tones["skin"]):
         own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already
         more_px = max(0.0, blur_teeth_px**2 - own_blur_px**2) ** 0.5
-        upper_teeth = tint_teeth(upper_teeth, tones["white"], teeth_px, more_px)
+        upper_teeth = tint_teeth(guessed_upper(build), tones["white"], teeth_px, more_px)
     else:
         upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
         place[0], slant[0] = teeth.place, teeth.slant

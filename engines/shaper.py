@@ -8,14 +8,15 @@ Order, and why:
    which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
 2. Emotion and the idle process are added. Neither changes the gap between the lips.
-3. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
+3. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
+4. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
    lowered, the lower lip comes up, the upper one comes down a little.
-4. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+5. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
-    motion, state = shaper.step(code, state, chunk_rms)      # (25,) float32; the old state is spent
+    motion, state = shaper.step(code, state, chunk_rms)      # (26,) float32; the old state is spent
 
 Nothing is smoothed: the encoder's own jitter is half of a real mouth's, and smoothing what is small cost correlation.
 All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
@@ -37,6 +38,7 @@ from engines.state import State
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
 OPEN_SIDE, UPPER_UP = MOTION_CHANNELS.index("mouthOpenSide"), MOTION_CHANNELS.index("mouthUpperUp")
 BLINK_LEFT, SQUINT, SNEER = (MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeSquint", "noseSneer"))
+TONGUE_UP = MOTION_CHANNELS.index("tongueUp")
 SPEECH = len(SPEECH_CHANNELS)
 FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 
@@ -63,18 +65,33 @@ SHUT_GAP = 0.002  # median gap that FaceMesh reads on shut lips: a hair line is 
 TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
 TOUCH_UPPER = 0.008  # upper lip raised off the teeth in f and v
 NO_NUMBERS = ("the encoder gave values that are not numbers", "voxcam engines verify")
+# How high the tongue's tip stands: at the upper teeth in th, l, t, d, n, behind them in s and sh; a front vowel lifts
+# the blade with it. By phonetics' places of articulation (Ladefoged & Johnson, A Course in Phonetics, 6th ed., 2011,
+# chapters 1 and 4); no data here shows tongues. Phones that are not named say nothing of it.
+# fmt: off
+TONGUE = {
+    "TH": 1.0, "DH": 1.0, "L": 1.0, "T": 0.9, "D": 0.9, "N": 0.9, "S": 0.65, "Z": 0.65,
+    "CH": 0.6, "JH": 0.6, "SH": 0.5, "ZH": 0.5, "Y": 0.4, "R": 0.35, "ER": 0.3, "IY": 0.3, "IH": 0.25, "EY": 0.25,
+    "AY": 0.1, "EH": 0.15, "UH": 0.1, "UW": 0.1, "AE": 0.05, "AH": 0.1, "AA": 0.0, "AO": 0.0, "AW": 0.0, "OW": 0.0,
+    "OY": 0.05, "K": 0.1, "G": 0.1, "NG": 0.1, "SIL": 0.1,
+}
+# fmt: on
+TONGUE_STEP = 0.4  # a code: from the floor to the teeth in 50 ms, as fast as tips are
+TONGUE_FROM, TONGUE_SURE = 0.1, 0.4  # posterior of phones that say something of it: none, and all their way
 IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 
-LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1])
-HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1])
+LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1, 0.0])
+HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1, 1.0])
 
 _LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
 _SILENCE = SPEC.phones.index("SIL")
+_TONGUE = np.array([TONGUE.get(phone, -1.0) for phone in SPEC.phones])  # -1: says nothing of it
 _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 
-# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB.
-OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL = range(6)
-LAW_STATE = 6
+# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, and
+# the tongue's tip.
+OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP = range(7)
+LAW_STATE = 7
 SILENT_DB = -80.0
 
 
@@ -109,7 +126,7 @@ def _step(
 ) -> bool:
     """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
 
-    out (25,) float64. False, with nothing done, for NaN.
+    out (26,) float64. False, with nothing done, for NaN.
     """
     total = presence + rms + snr_db
     for i in range(len(speech)):
@@ -133,6 +150,12 @@ def _step(
     for i in _TEETH:
         teeth += np.exp(phone_logits[i] - most) / total
     silent = np.exp(phone_logits[_SILENCE] - most) / total
+    said = height = 0.0  # of the tongue
+    for i in range(len(phone_logits)):
+        if _TONGUE[i] >= 0.0:
+            share = np.exp(phone_logits[i] - most) / total
+            said += share
+            height += share * _TONGUE[i]
 
     level = 20 * np.log10(min(1.0, max(rms, 1e-4))) - SILENT_DB
     laws[LEVEL] += (LEVEL_RISE if level > laws[LEVEL] else LEVEL_SHARE) * (level - laws[LEVEL])
@@ -163,6 +186,11 @@ def _step(
     laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
     wanted = _share(teeth, closing[0], closing[1]) * gate
     laws[TOUCH] = _towards(laws[TOUCH], wanted, CLOSE_RISE, CLOSE_FALL)
+
+    if said > TONGUE_FROM:
+        wanted = laws[TIP] + _share(said, TONGUE_FROM, TONGUE_SURE) * (height / said - laws[TIP])
+        laws[TIP] = _towards(laws[TIP], wanted, TONGUE_STEP, TONGUE_STEP)
+    out[TONGUE_UP] = laws[TIP] * gate
 
     touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
     shut = laws[CLOSURE] * max(0.0, out[JAW_OPEN] - touch)
@@ -256,7 +284,7 @@ class Shaper:
         return State({"laws": laws, "mood": mood, "life": self.life.init_state()})
 
     def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:
-        """One encoder step -> (25,) float32 in MOTION_CHANNELS of code k - lookahead / 20 ms, and the state after it.
+        """One encoder step -> (26,) float32 in MOTION_CHANNELS of code k - lookahead / 20 ms, and the state after it.
 
         chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent. Values
         that are not numbers would stay in the state for good: StreamError.
@@ -292,7 +320,7 @@ class Shaper:
         state: State | None = None,
         snr_db: np.ndarray | None = None,
     ) -> tuple[np.ndarray, State]:
-        """A whole course at once, the same as K steps: (K, 14), (K, 40), (K,), (K, 7), (K,) -> (K, 25) float32, state.
+        """A whole course at once, the same as K steps: (K, 14), (K, 40), (K,), (K, 7), (K,) -> (K, 26) float32, state.
 
         The rows are those of this lookahead. Without a state, from the start of a stream; without snr_db (K,), noisy.
         """

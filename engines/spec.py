@@ -47,7 +47,12 @@ FACE_CHANNELS = (
     "headX",  # head shift, eye distances
     "headY",
 )
-MOTION_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS
+MODEL_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS  # what the generator's network and geometry know
+MOTION_CHANNELS = (
+    *MODEL_CHANNELS,
+    # From the phones (engines/shaper.py); painted (engines/layers.py), so that no weights depend on it.
+    "tongueUp",  # tip of the tongue, 0 behind the lower teeth .. 1 at the upper ones
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class StreamSpec:
     lookaheads_ms: tuple[int, ...] = (0, 40, 80)
     phones: tuple[str, ...] = PHONES
     speech_channels: tuple[str, ...] = SPEECH_CHANNELS
-    motion_channels: tuple[str, ...] = MOTION_CHANNELS
+    motion_channels: tuple[str, ...] = MODEL_CHANNELS
 
     @property
     def chunk_samples(self) -> int:

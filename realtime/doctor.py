@@ -251,7 +251,7 @@ def check_speed() -> Iterator[Finding]:
 
     import numpy as np
 
-    from engines.spec import SPEC
+    from engines.spec import MOTION_CHANNELS, SPEC
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
 
@@ -262,7 +262,7 @@ def check_speed() -> Iterator[Finding]:
         with open_engines() as engines:
             random = np.random.default_rng(0)
             encoder_state, shaper_state = engines.encoder.init_state(), engines.shaper.init_state()
-            motion = np.zeros(len(SPEC.motion_channels), np.float32)
+            motion = np.zeros(len(MOTION_CHANNELS), np.float32)
             out = engines.generator.draw(motion, portrait)  # the first one loads
             begin_ns, begin_cpu_s, pictures = clock.now_ns(), cpu_s(), 0
             while clock.now_ns() - begin_ns < MEASURE_S * NS:

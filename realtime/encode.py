@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from engines.errors import ConfigError, InputError, OutputError, VoxcamError, WrongInput
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.cli import say
 from realtime.pacer import checked_lookahead
 from realtime.targets import checked_folder, checked_target
@@ -31,7 +31,7 @@ SIZES = {
     "emotion": SPEC.emotion_size,
     "noise": SPEC.noise_size,
     "speaker": SPEC.speaker_size,
-    "motion": len(SPEC.motion_channels),
+    "motion": len(MOTION_CHANNELS),
     "phone_logits": len(SPEC.phones),
     "presence": 1,
     "snr_db": 1,
@@ -49,7 +49,7 @@ class Course:
     count: int = 0
 
     def add(self, code: Code, row: int, motion: np.ndarray) -> None:
-        """Copy one step: its row of this lookahead, the slow factors as they are, and the shaped motion (25,)."""
+        """Copy one step: its row of this lookahead, the slow factors as they are, and the shaped motion (26,)."""
         if self.count == len(self.arrays["motion"]):
             self.arrays = {name: np.concatenate([a, np.zeros_like(a)]) for name, a in self.arrays.items()}
         at = self.count
@@ -69,7 +69,7 @@ class Course:
             **{name: array[: self.count] for name, array in self.arrays.items()},
             "times_s": (np.arange(self.count) + 0.5) / SPEC.codes_per_second,
             "phones": np.array(SPEC.phones),
-            "motion_channels": np.array(SPEC.motion_channels),
+            "motion_channels": np.array(MOTION_CHANNELS),
             "emotions": np.array(EMOTIONS),
         }
 
@@ -319,7 +319,7 @@ def draw_plot(samples: np.ndarray, codes: dict[str, np.ndarray], count: int) -> 
     for number, row in enumerate(rows):
         text(SPEC.phones[row], LEFT - 30, int(upper + (number + 0.5) / len(rows) * (lower - upper)) + 4, 0.32)
 
-    channels = SPEC.motion_channels
+    channels = MOTION_CHANNELS
     opening, stretch = (codes["motion"][:, channels.index(name)] for name in ("jawOpen", "mouthStretch"))
     line(np.zeros(count), boxes["opening"], -0.12, 0.28, GREY)
     line(stretch, boxes["opening"], -0.12, 0.28, RED)

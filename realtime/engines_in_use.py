@@ -12,7 +12,7 @@ import numpy as np
 from engines.card import card_path
 from engines.errors import VoxcamError
 from engines.session import Session
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
     from engines.auto import AutoSession
@@ -31,7 +31,7 @@ class Engines(AbstractContextManager["Engines"]):
 
     def warm_up(self, portrait: Any) -> None:
         """Draw once with everything moving: kernels are loaded, or compiled after an update, before sound flows."""
-        self.generator.draw(np.full(len(SPEC.motion_channels), 0.05, np.float32), portrait)
+        self.generator.draw(np.full(len(MOTION_CHANNELS), 0.05, np.float32), portrait)
 
     @property
     def sessions(self) -> list[tuple[Any, Session]]:

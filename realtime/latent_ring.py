@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import AudioCode, Stop
 
@@ -19,7 +19,7 @@ class LatentRing:
     The reader may look at the newest `capacity - 8` codes: the rest is the margin in which the writer works.
     """
 
-    def __init__(self, channels: int = len(SPEC.motion_channels), capacity: int = 256) -> None:
+    def __init__(self, channels: int = len(MOTION_CHANNELS), capacity: int = 256) -> None:
         if capacity < 16:
             raise ValueError("capacity must be 16 or more")
         self.capacity = capacity

@@ -19,7 +19,7 @@ class AudioHop:
 
 @dataclass(frozen=True, slots=True)
 class AudioCode:
-    """What one encoder step said: the motion for the generator (25,) and readings for meters."""
+    """What one encoder step said: the motion for the generator (26,) and readings for meters."""
 
     index: int  # step k ends at sample 320 (k + 1)
     motion: np.ndarray

@@ -1,7 +1,7 @@
 """Motion to other faces: ARKit weights and the head's rotation over VMC, an OSC protocol that 3D avatars listen to.
 
     with OscSender("192.168.1.7:39539") as sender:
-        sender.send(motion)                      # (25,), any number of times a second
+        sender.send(motion)                      # (26,), any number of times a second
 
 Protocol: https://protocol.vmc.info/english (Virtual Motion Capture). A send is a few datagrams below 1,400 bytes, so
 that none is torn on its way; each ends in whole messages. They are laid out once and only their numbers are written.
@@ -75,7 +75,7 @@ class OscSender:
         self._socket.close()
 
     def send(self, motion: np.ndarray) -> None:
-        """One motion code (25,) as it is now. Never waits and never raises for the network's sake."""
+        """One motion code (26,) as it is now. Never waits and never raises for the network's sake."""
         values = [*arkit_weights(motion).tolist(), *head_quaternion(motion).tolist()]
         at = 0
         for datagram, offset, count in self._floats:

@@ -21,7 +21,7 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import StreamError
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.clock import JUMP_NS, NS, Clock, SystemClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioCode, AudioHop, Picture, Stop
@@ -41,7 +41,7 @@ SETTLING_NS = 6 * NS  # so long the delayed microphone jumps to where it should 
 # about each other. So sound is aimed behind the picture, not at it, and by so much that it is not early either for who
 # reads a cable before the sound system says that its sound is played (docs/decisions.md).
 SOUND_BEHIND_NS = 25_000_000
-JAW_OPEN = SPEC.motion_channels.index("jawOpen")
+JAW_OPEN = MOTION_CHANNELS.index("jawOpen")
 
 
 class EncoderLike(Protocol):
@@ -204,7 +204,7 @@ class FaceStage:
         self.badge = badge
         self.height, self.width = size
         self._clock = clock or SystemClock()
-        self._motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        self._motion = np.zeros(len(MOTION_CHANNELS), np.float32)
         self.opening = 0.0  # of the lips in the newest picture, eye distances
         self.spare: Callable[[], GeneratorLike] | None = None  # makes the generator that replaces one that fails
         self.on_failure: Callable[[Exception], None] = lambda error: None

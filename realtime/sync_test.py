@@ -17,13 +17,13 @@ import typer
 
 from engines.encoder import Code
 from engines.errors import ConfigError, DeviceError
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.clock import NS, SystemClock
 from realtime.pacer import checked_lookahead, checked_rate
 
 BEEP_S, EVERY_S = 0.12, 1.013  # not a whole number of picture periods: every phase comes up
 LOUD = 0.05
-JAW = SPEC.motion_channels.index("jawOpen")
+JAW = MOTION_CHANNELS.index("jawOpen")
 
 
 class LevelEncoder:
@@ -61,7 +61,7 @@ class LevelShaper:
         return 0
 
     def step(self, code: Code, state: int, chunk_rms: float) -> tuple[np.ndarray, int]:
-        motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        motion = np.zeros(len(MOTION_CHANNELS), np.float32)
         motion[JAW] = code.motion[self.row, JAW]
         return motion, state
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.encoder import Code
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 
-JAW = SPEC.motion_channels.index("jawOpen")
+JAW = MOTION_CHANNELS.index("jawOpen")
 ROWS = len(SPEC.lookaheads_ms)
 
 
@@ -72,7 +72,7 @@ class FakeShaper:
         return 0
 
     def step(self, code: Code, state: int, chunk_rms: float) -> tuple[np.ndarray, int]:
-        motion = np.zeros(len(SPEC.motion_channels), np.float32)
+        motion = np.zeros(len(MOTION_CHANNELS), np.float32)
         motion[: len(SPEC.speech_channels)] = code.motion[self.row]
         return motion, state + 1
 

@@ -56,7 +56,18 @@ WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sit
 WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
 # Modules of engines/.
-DRAWING = ("generator", "layers", "portrait", "dentition", "folds", "geometry", "measure", "unsmile", "landmarker")
+DRAWING = (
+    "generator",
+    "warp",
+    "layers",
+    "portrait",
+    "dentition",
+    "folds",
+    "geometry",
+    "measure",
+    "unsmile",
+    "landmarker",
+)
 HEARING = ("encoder", "shaper", "expression", "idle")
 
 
@@ -333,7 +344,7 @@ def sheets(work: Work) -> dict:
     chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 4, 7, 13)))
     large = [sized(p, WEBCAM_EYES_PX * face_height(p) / float(p.scale[0])) for p in chosen]
     mouths, eyes = (
-        [shapes[name] for name in names] for names in (("rest", "half", "wide", "smile"), ("blink", "gaze"))
+        [shapes[name] for name in names] for names in (("rest", "half", "wide", "tongue", "smile"), ("blink", "gaze"))
     )
     for part, codes, beside in (("mouth", mouths, 1), ("eyes", eyes, 2)):
         tile_px = round(3 * 2 * REACH[part] * WEBCAM_EYES_PX)

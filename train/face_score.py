@@ -61,7 +61,7 @@ class Driven:
 
     name: str
     portrait: Portrait
-    codes: np.ndarray  # (T, 25) true motion
+    codes: np.ndarray  # (T, 26) true motion
     truth: np.ndarray  # (T, H, W, 3) uint8, in the portrait's pose
     landmarks: np.ndarray  # (T, 478, 3) px of `truth`
     first: int  # the picture that is the portrait
@@ -77,7 +77,7 @@ def read_clip(path: Path) -> np.ndarray:
 
 
 def true_codes(landmarks: np.ndarray) -> np.ndarray:
-    """Motion codes of a clip from its landmarks, (T, 25): speech channels and lids, smoothed against jitter."""
+    """Motion codes of a clip from its landmarks, (T, 26): speech channels and lids, smoothed against jitter."""
     aligned, *_ = remove_pose(landmarks, canonical_face())
     measures = mouth_measures(aligned)
     measures = gaussian_filter1d(measures - rest_measures(measures), 0.6, axis=0, mode="nearest")
@@ -95,7 +95,7 @@ def bring_to_pose(
     """Put head angles into the codes and bring every picture to where that code draws the head.
 
     pictures (T, H, W, 3), landmarks (T, 478, 3) of them, picture `first` being the portrait. Returns the pictures in
-    the portrait's place and size, and their landmarks. `codes` (T, 25) is changed in place.
+    the portrait's place and size, and their landmarks. `codes` (T, 26) is changed in place.
     """
     canonical = canonical_face()
     _, rotation, _, _ = remove_pose(landmarks, canonical)
@@ -275,7 +275,7 @@ def score_drawn(
     every: int = 1,
     pixels: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Draw a clip by `codes` (T, 25) and compare with the truth: name -> a number for each compared picture.
+    """Draw a clip by `codes` (T, 26) and compare with the truth: name -> a number for each compared picture.
 
     `every`: of the truth's pictures, how many are left out between two. pixels: also SSIM, PSNR, sharpness.
     """

@@ -53,6 +53,7 @@ def speech_shapes(landmarks: Path) -> dict[str, np.ndarray]:
         "pucker": codes[np.argsort(codes[:, SPEECH_CHANNELS.index("mouthStretch")])[:40]].mean(0),
         "blink": code(eyeBlinkLeft=1, eyeBlinkRight=1),
         "gaze": code(eyeLookX=0.25, eyeLookY=0.05),
+        "tongue": near(0.20) + code(tongueUp=1),
         "turned": near(0.14) + code(headYaw=0.12, headPitch=0.05, headRoll=0.05),
     }
 

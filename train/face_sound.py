@@ -38,7 +38,7 @@ def driven_codes(driven: Driven, motion: np.ndarray, offset_s: float = 0.0) -> n
     offset_s: how late the clip's pictures are against its sound, which the camera is to blame for.
     """
     codes = at_times(motion, driven.times_s - offset_s)
-    codes[:, HEAD:] = driven.codes[:, HEAD:]
+    codes[:, HEAD : HEAD + 5] = driven.codes[:, HEAD : HEAD + 5]
     return codes
 
 

@@ -107,7 +107,7 @@ def score_outside(portrait: Portrait, codes: np.ndarray, generator: Generator) -
     masks = regions(portrait)
     height, width = (side // 2 * 2 for side in portrait.size)
     still = codes.copy()
-    still[:, HEAD:] = 0
+    still[:, HEAD : HEAD + 5] = 0
     found: dict[str, dict[str, float]] = {}
     photo = portrait.photo.astype(np.float32)
     alone = coded([portrait.photo] * len(codes))

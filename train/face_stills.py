@@ -64,7 +64,7 @@ class Photos:
 
 
 def still_codes(landmarks: np.ndarray) -> np.ndarray:
-    """Codes (n, 25) of stills of one person, the first at rest."""
+    """Codes (n, 26) of stills of one person, the first at rest."""
     aligned, *_ = remove_pose(landmarks, canonical_face())
     measures = mouth_measures(aligned)
     codes = np.zeros((len(landmarks), len(MOTION_CHANNELS)), np.float32)

@@ -62,7 +62,7 @@ def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, trut
     photo_y = to_photo[1, 0] * x + to_photo[1, 1] * y + to_photo[1, 2]
     grid_x = ((photo_x - portrait.box[0] - 1.5) / 4).astype(np.float32)
     grid_y = ((photo_y - portrait.box[1] - 1.5) / 4).astype(np.float32)
-    shift = cv2.remap(scratch.shift, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shift = cv2.remap(scratch.maps.shift, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     back = invert(to_photo)
     from_x, from_y = photo_x + shift[..., 0], photo_y + shift[..., 1]
     source = np.stack(

@@ -36,7 +36,7 @@ from engines.measure import (
 )
 from engines.photo import read_photo
 from engines.portrait import Portrait, make_portrait
-from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEECH_CHANNELS
 from train.face_score import bring_to_pose, drive
 from train.face_stills import still_codes
 
@@ -347,7 +347,7 @@ def fit(
     mouth = mouth_basis(motions, canonical)
     if filmed:
         mouth = mouth + follow_film(data, landmarks, mouth, canonical, held_out, say)
-    basis = np.zeros((len(MOTION_CHANNELS), *canonical.shape), np.float32)
+    basis = np.zeros((len(MODEL_CHANNELS), *canonical.shape), np.float32)
     basis[: len(MOUTH)] = mouth
     basis[len(MOUTH) : len(SPEECH_CHANNELS)] = brow_basis(canonical)
     for name, field in upper_face_basis(canonical).items():

@@ -11,7 +11,8 @@ from engines.dentition import (
     WIDTH_PX,
     _learned,
     complete_row,
-    guessed_teeth,
+    guessed_lower,
+    guessed_upper,
     learned_teeth,
     slant_of,
     texture_places,
@@ -65,22 +66,32 @@ def test_both_sides_are_alike(row):
 
 
 def test_colours_are_premultiplied(row):
-    for texture in guessed_teeth(FACE):
+    for texture in (guessed_upper(FACE), guessed_lower(FACE)):
         assert (texture[..., :3] <= 256 * texture[..., 3:] + 1e-3).all()
 
 
 def test_teeth_differ_from_face_to_face_and_hardly_from_photo_to_photo() -> None:
     draw = np.random.default_rng(4)
-    here, _ = guessed_teeth(FACE)
-    again, _ = guessed_teeth(FACE + draw.normal(0, 0.0007, FACE.shape))
-    others = [guessed_teeth(draw.normal(0, 0.014, FACE.shape))[0] for _ in range(12)]
-    np.testing.assert_array_equal(here, guessed_teeth(FACE)[0])
+    here = guessed_upper(FACE)
+    again = guessed_upper(FACE + draw.normal(0, 0.0007, FACE.shape))
+    others = [guessed_upper(draw.normal(0, 0.014, FACE.shape)) for _ in range(12)]
+    np.testing.assert_array_equal(here, guessed_upper(FACE))
     gap = lambda a, b: float(np.abs(a[..., :3] - b[..., :3]).mean())  # noqa: E731
     assert gap(here, again) < 0.35 * min(gap(here, other) for other in others)
     edges = np.array([np.flatnonzero(other[:, 100:130, 3].mean(1) > 0.5).max() for other in [here, *others]])
     assert np.abs(edges - HEIGHT_PX + 0.05 * TEETH_PX).max() < 0.02 * TEETH_PX  # the incisors' edge stays about y = 0
     lines = [np.argmin(other[30:50, 140:165, :3].mean((0, 2))) for other in [here, *others]]  # behind the left incisor
     assert np.ptp(lines) >= 4
+
+
+def test_lower_teeth_crowd_in_another_way_in_each_face() -> None:
+    draw = np.random.default_rng(5)
+    rows = [guessed_lower(draw.normal(0, 0.014, FACE.shape)) for _ in range(12)]
+    np.testing.assert_array_equal(guessed_lower(FACE), guessed_lower(FACE.copy()))
+    inner = slice(WIDTH_PX // 2 - 40, WIDTH_PX // 2 + 40)  # the four incisors
+    tops = np.array([np.argmax(row[:, inner, 3] > 0.5, axis=0) for row in rows])
+    assert np.ptp(np.median(tops, 1)) < 0.03 * TEETH_PX  # the row stays in its place
+    assert (tops.std(0) > 0.4).mean() > 0.7  # its edge differs nearly everywhere
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):

@@ -102,6 +102,22 @@ def test_speech_moves_the_lower_face_only(generator: Generator, portrait: Portra
     assert changed[int(portrait.landmarks[14, 1]) :].any()
 
 
+def test_the_tongue_moves_between_the_lips_alone(generator: Generator, portrait: Portrait) -> None:
+    shape = {"jawOpen": 0.25, "jawDrop": 0.15, "mouthLowerDown": 0.2}
+    low, high = (generator.draw(code(**shape, tongueUp=up), portrait).astype(int) for up in (0.0, 1.0))
+    changed = (low != high).any(2)
+    assert changed.any()
+    lips = moved_mesh(generator, portrait, code(**shape))[[*UPPER_SEAM, *LOWER_SEAM]]
+    rows, columns = np.nonzero(changed)
+    assert columns.min() >= lips[:, 0].min()
+    assert columns.max() <= lips[:, 0].max()
+    assert rows.min() >= lips[:, 1].min() - 1
+    assert rows.max() <= lips[:, 1].max() + 1
+    red = (high - low)[changed][:, 0]
+    assert red.sum() > 0  # where the throat was dark there is flesh now
+    assert np.array_equal(generator.draw(code(tongueUp=1.0), portrait), portrait.photo)  # behind shut lips
+
+
 def test_no_memory(portrait: Portrait) -> None:
     random = np.random.default_rng(3)
     codes = [code(), *(random.normal(0, 0.12, len(MOTION_CHANNELS)).astype(np.float32) for _ in range(6))]

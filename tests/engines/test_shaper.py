@@ -331,3 +331,30 @@ def test_values_that_are_no_numbers_are_refused_and_leave_no_trace(name):
     with pytest.raises(StreamError, match="not numbers"):
         shaper.run(**course, state=state)
     assert state.equal(before)
+
+
+@pytest.mark.parametrize("phone", ["L", "T", "D", "N", "TH"])
+def test_the_tongue_rises_for_its_phones_and_comes_down_for_an_open_vowel(phone: str) -> None:
+    course = vowel(60)
+    say_phone(course, phone, 30, 36)
+    tongue = Shaper(lookahead_ms=0, idle=False).run(**course)[0][:, AT["tongueUp"]]
+    assert tongue[25:30].max() < 0.15
+    assert tongue[32:36].min() > 0.75  # there within three codes
+    assert tongue[40:].max() < 0.15
+
+
+def test_lips_leave_the_tongue_where_its_neighbours_want_it() -> None:
+    course = vowel(60)
+    say_phone(course, "L", 20, 60)
+    say_phone(course, "P", 30, 36)
+    tongue = Shaper(lookahead_ms=0, idle=False).run(**course)[0][:, AT["tongueUp"]]
+    assert tongue[26:].min() > 0.9
+
+
+def test_the_tongue_rests_where_nobody_speaks() -> None:
+    course = vowel(80)
+    say_phone(course, "L", 0, 80)
+    course["presence"][20:] = 0.0
+    tongue = Shaper(lookahead_ms=0, idle=False).run(**course)[0][:, AT["tongueUp"]]
+    assert tongue[10:20].min() > 0.9
+    assert (tongue[30:] == 0).all()

@@ -15,7 +15,7 @@ from engines.auto import Candidate
 from engines.encoder import Encoder
 from engines.generator import Generator
 from engines.opening import open_session
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime import engines_in_use
 from realtime.clock import NS, FakeClock
 from realtime.engines_in_use import Engines, LighterEngines
@@ -281,7 +281,7 @@ def test_an_encoder_is_exchanged_in_mid_stream_and_nothing_is_lost() -> None:
 
 def test_a_generator_is_exchanged_with_its_portrait(shipped_portrait: Any) -> None:
     pytest.importorskip("openvino", reason="needs the openvino extra")
-    code = np.zeros(len(SPEC.motion_channels), np.float32)
+    code = np.zeros(len(MOTION_CHANNELS), np.float32)
     code[:2] = 0.12
     with open_session("generator") as first, open_session("generator", "openvino") as second:
         generator = Generator(first)

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.clock import FakeClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioCode, Stop
 from realtime.sample_ring import SampleRing
 
 CHUNK = SPEC.chunk_samples
-CHANNELS = len(SPEC.motion_channels)
+CHANNELS = len(MOTION_CHANNELS)
 
 
 @given(
