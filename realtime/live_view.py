@@ -17,6 +17,14 @@ from rich.text import Text
 from realtime.microphone import STREAMS
 from realtime.pipeline import EMOTIONS, Pipeline
 
+STAGES = {  # of a picture, and how they are called here
+    "hop": "hop",
+    "encode": "encode",
+    "ring_wait": "wait",
+    "generate": "draw",
+    "compose": "badge",
+    "hand_over": "hand over",
+}
 KEYS = "m mute   e emotion   l lookahead   r reload portrait   b badge   s snapshot   q quit"
 
 
@@ -41,10 +49,13 @@ def nothing_between() -> Iterator[None]:
             os.close(kept)
 
 
-def bar(share: float, width: int = 24) -> Text:
-    """A meter: green, then yellow, then red."""
+def level_bar(share: float) -> Text:
+    """A meter of loudness: green, then yellow, then red."""
+    return bar(share, "green" if share < 0.75 else "yellow" if share < 0.92 else "red")
+
+
+def bar(share: float, colour: str = "cyan", width: int = 24) -> Text:
     filled = round(float(np.clip(share, 0, 1)) * width)
-    colour = "green" if share < 0.75 else "yellow" if share < 0.92 else "red"
     return Text("━" * filled, style=colour) + Text("─" * (width - filled), style="grey23")
 
 
@@ -60,7 +71,7 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
     table.add_column(style="bold", width=10)
     table.add_column()
     table.add_column()
-    level = Text("muted", style="red") if controls.mute else bar(level_share(meters.level))
+    level = Text("muted", style="red") if controls.mute else level_bar(level_share(meters.level))
     where = state["microphone"] + (" [lost: waiting for it]" if pipeline.source.lost else "")
     table.add_row("input", level, Text(where, style="red" if pipeline.source.lost else ""))
     noise = "" if controls.mute else f"signal to noise {meters.snr_db:.0f} dB"
@@ -74,8 +85,8 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
     table.add_row("emotion", str(state["emotion"]), f"heard: {heard}")
     age = meters.newest_sample_age
     stages = "  ".join(
-        f"{name} {meters.stages[name].percentile_ms(50):.1f}"
-        for name in ("hop", "encode", "ring_wait", "generate", "compose", "hand_over")
+        f"{shown} {meters.stages[name].percentile_ms(50):.1f}"
+        for name, shown in STAGES.items()
         if meters.stages[name].count
     )
     table.add_row("delay", f"newest sound {age.percentile_ms(50):.1f} ms, p99 {age.percentile_ms(99):.1f}", stages)
