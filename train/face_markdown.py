@@ -310,7 +310,7 @@ FIGURES = (
         "altered); the last four portraits smile, and are drawn from that.",
     ),
     ("others", "Columns: photo, parted, pucker, gaze, turned."),
-    ("mouth_3x", "Mouths three times as large as in a 1280x720 picture: photo, rest, half, wide, tongue raised, smile."),
+    ("mouth_3x", "Mouths three times as large as in 1280x720: photo, rest, half, wide, tongue raised, smile."),
     ("eyes_3x", "Eyes three times as large: photo, blink, gaze."),
 )
 SECTIONS = {
