@@ -134,8 +134,8 @@ class PhotoReport:
 class Landmarker:
     """Finds faces and reads their landmarks. The networks load on first use; about 50 ms a photo after that."""
 
-    def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
+    def __init__(self, threads: int = 1, backend: str = "onnxruntime") -> None:
+        self.threads, self.backend = threads, backend
         self._sessions: dict[str, Session] = {}
         self._mirror = mirror_points()
 
@@ -216,7 +216,7 @@ class Landmarker:
 
     def _session(self, name: str) -> Session:
         if name not in self._sessions:
-            self._sessions[name] = open_session(name, threads=self.threads)
+            self._sessions[name] = open_session(name, self.backend, threads=self.threads)
         return self._sessions[name]
 
     def _detect(self, rgb: np.ndarray, center: np.ndarray, side: float, tilt: float) -> list[Face]:

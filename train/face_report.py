@@ -40,6 +40,7 @@ from train.face_sound import (
 from train.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
 from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
 from train.heard import hear, shaped_motion
+from train.motion_labels import fast_landmarker
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
 from train.shards import write_whole
 from train.stages import Say, hash_of, run_stages
@@ -130,7 +131,7 @@ class Work:
 
     @cached_property
     def landmarker(self) -> Landmarker:
-        return self.stack.enter_context(Landmarker())
+        return self.stack.enter_context(fast_landmarker())
 
     @cached_property
     def encoder(self) -> Encoder:

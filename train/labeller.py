@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from engines.spec import SPEECH_CHANNELS
 from train.motion_labels import AT_LEAST_0, OPEN
 from train.teacher import FEATURES
 
+BATCH = 32  # clips that are labelled at once
 CHANNEL_WEIGHT = torch.tensor([2.0 if name in ("jawOpen", "mouthStretch") else 1.0 for name in SPEECH_CHANNELS])
 
 
@@ -43,8 +45,14 @@ class LabelNet(nn.Module):
         self.out = nn.Linear(2 * size, len(SPEECH_CHANNELS))
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        hidden, _ = self.gru(self.drop(torch.relu(self.squeeze(features))))
+    def forward(self, features: torch.Tensor, codes: torch.Tensor | None = None) -> torch.Tensor:
+        """codes (batch,): how many of each row count; without them all."""
+        squeezed = self.drop(torch.relu(self.squeeze(features)))
+        if codes is None:
+            hidden, _ = self.gru(squeezed)
+        else:
+            packed = pack_padded_sequence(squeezed, codes, batch_first=True, enforce_sorted=False)
+            hidden, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
         return self.out(self.drop(hidden))
 
 
@@ -104,10 +112,26 @@ def teach(
 
 
 @torch.no_grad()
-def label(nets: list[LabelNet], standard: tuple[np.ndarray, np.ndarray], features: np.ndarray) -> np.ndarray:
-    """(codes, 384) -> (codes, 14) float32 in the talker's scale."""
-    x = torch.from_numpy((np.asarray(features, np.float32) - standard[0]) / standard[1])[None]
-    return torch.stack([net(x)[0] for net in nets]).mean(0).numpy()
+def label(
+    nets: list[LabelNet],
+    standard: tuple[np.ndarray, np.ndarray],
+    features: dict[str, np.ndarray],
+    progress: Callable[[int], None] = lambda _done: None,
+) -> dict[str, np.ndarray]:
+    """Clips of (codes, 384) -> (codes, 14) float32 in the talker's scale; many of about one length at a time."""
+    by_length = sorted(features, key=lambda key: len(features[key]))
+    labels: dict[str, np.ndarray] = {}
+    for first in range(0, len(by_length), BATCH):
+        keys = by_length[first : first + BATCH]
+        codes = torch.tensor([len(features[key]) for key in keys])
+        x = torch.zeros(len(keys), int(codes.max()), FEATURES)
+        for row, key in enumerate(keys):
+            heard = (np.asarray(features[key], np.float32) - standard[0]) / standard[1]
+            x[row, : len(heard)] = torch.from_numpy(heard)
+        said = torch.stack([net(x, codes) for net in nets]).mean(0).numpy()
+        labels.update({key: said[row, : len(features[key])].copy() for row, key in enumerate(keys)})
+        progress(len(labels))
+    return labels
 
 
 def amplitude_gain(
@@ -122,7 +146,7 @@ def amplitude_gain(
         features, {k: v for k, v in targets.items() if talker_of[k] not in left_out}, talker_of, config
     )
     keys = [key for key in sorted(targets) if talker_of[key] in left_out]
-    guesses = {key: label(nets, standard, features[key]) for key in keys}
+    guesses = label(nets, standard, {key: features[key] for key in keys})
     truth = np.concatenate([targets[key] for key in keys])
     guess = np.concatenate([guesses[key] for key in keys])
     r = np.mean(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
 import numpy as np
 
 from engines.errors import InputError
+from engines.landmarker import Landmarker, largest_face
 from engines.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import Clip
@@ -71,6 +73,11 @@ def landmarks_of(clip: Clip, landmarks_root: Path) -> np.ndarray | None:
     return np.load(path, allow_pickle=False) if path.is_file() else None
 
 
+def fast_landmarker() -> Landmarker:
+    """For many pictures: OpenVINO takes less than half of ONNX Runtime's time for these networks, where it is there."""
+    return Landmarker(backend="openvino" if find_spec("openvino") else "onnxruntime")
+
+
 def find_landmarks(
     clips: Sequence[Clip],
     landmarks_root: Path,
@@ -80,9 +87,7 @@ def find_landmarks(
     missing = [clip for clip in clips if clip.pictures and not (landmarks_root / f"{clip.key}.npy").is_file()]
     if not missing:
         return
-    from engines.landmarker import Landmarker, largest_face
-
-    with Landmarker() as landmarker:
+    with fast_landmarker() as landmarker:
         for number, clip in enumerate(missing):
             found = []
             with av.open(str(clip.pictures)) as container:

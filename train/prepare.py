@@ -210,21 +210,20 @@ def label_motion(
     gain, r_left_out = amplitude_gain(features, targets, talker_of, config, CALIBRATION_TALKERS)
     total = config.nets * config.steps
     nets, standard = teach(features, targets, talker_of, config, lambda step: progress("labeller", step, total))
-    for key in clips:
-        if key not in truth:
-            motion[key] = finish(label(nets, standard, features[key]) * gain)
+    others = {key: features[key] for key in clips if key not in truth}
+    labelled = label(nets, standard, others, lambda done: progress("labelled", done, len(others)))
+    motion |= {key: finish(value * gain) for key, value in labelled.items()}
     facts["labeller"] = asdict(config)
     facts["labeller_gain"] = gain.tolist()
     facts["labeller_r_talkers_left_out"] = r_left_out
+    heard = label(nets, standard, {key: features[key] for key in truth if clips[key].split == "val"})
     facts["labeller_r_val"] = {
         talker: {
-            name: float(
-                np.mean([np.corrcoef(label(nets, standard, features[k])[:, c], truth[k][:, c])[0, 1] for k in keys])
-            )
+            name: float(np.mean([np.corrcoef(heard[k][:, c], truth[k][:, c])[0, 1] for k in keys]))
             for c, name in enumerate(SPEECH_CHANNELS)
         }
-        for talker in sorted({talker_of[k] for k in truth if clips[k].split == "val"})
-        if (keys := [k for k in truth if clips[k].split == "val" and talker_of[k] == talker])
+        for talker in sorted({talker_of[k] for k in heard})
+        if (keys := [k for k in heard if talker_of[k] == talker])
     }
     return motion, facts
 

@@ -20,6 +20,7 @@ import typer
 
 from engines.errors import ConfigError, InputError, VoxcamError
 from engines.landmarker import Landmarker
+from train.motion_labels import fast_landmarker
 from train.rendered_people import load_heads, write_npz
 
 PARTS = ("heads.py", "ict.npz", "parts.npz", "hdri.npz", "semantic.npz", "uvmaps.npz", "textures")
@@ -89,7 +90,7 @@ def render(folder: Path, out: Path, people: int) -> Iterator[str]:
     """Write people whose file is not there yet; yields what was done with each."""
     module, renderer = open_renderer(folder)
     out.mkdir(parents=True, exist_ok=True)
-    with Landmarker() as landmarker:
+    with fast_landmarker() as landmarker:
         for seed in range(FIRST_SEED, FIRST_SEED + people):
             path = out / f"{seed}.npz"
             if path.exists():

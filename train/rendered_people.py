@@ -23,6 +23,7 @@ import numpy as np
 from engines.errors import InputError
 from engines.landmarker import Landmarker
 from train.corpora import Clip, Interval, speech
+from train.motion_labels import fast_landmarker
 
 FIRST_SEED = 5000
 PICTURE_PX, SUPERSAMPLING = 320, 1.25
@@ -149,7 +150,7 @@ def rendered_talkers(cache: Path, renderer: Path | None, data: Path, count: int)
     cache.mkdir(parents=True, exist_ok=True)
     found: list[RenderedTalker] = []
     heads, drawing = None, None
-    with Landmarker() as landmarker:
+    with fast_landmarker() as landmarker:
         for number, clip in enumerate(utterances(data, count)):
             path = cache / f"talker_{FIRST_SEED + number}.npz"
             if not path.is_file():

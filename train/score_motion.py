@@ -235,7 +235,8 @@ def labeller_courses(
             say(f"labeller, step {step} of {total}")
 
     nets, standard = teach(features, targets, talker_of, config, progress)
-    return {key: finish(label(nets, standard, features[key])) for key in sorted(wanted)}
+    heard = label(nets, standard, {key: features[key] for key in sorted(wanted)})
+    return {key: finish(motion) for key, motion in heard.items()}
 
 
 def amplitude_gain(

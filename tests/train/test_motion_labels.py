@@ -5,7 +5,7 @@ import pytest
 
 from engines.measure import canonical_face
 from engines.spec import SPEECH_CHANNELS
-from train.labeller import LabellerConfig, label, teach
+from train.labeller import LabellerConfig, LabelNet, label, teach
 from train.motion_labels import OPEN, at_codes, clip_motion, measure_offsets, picture_measures, smooth, talker_scales
 from train.teacher import FEATURES
 
@@ -93,6 +93,22 @@ def test_labeller_learns_what_features_tell() -> None:
     targets = {key: at_codes(value, 150).astype(np.float32) for key, value in pictures.items()}
     config = LabellerConfig(nets=1, steps=60, batch=6, size=16, dropout=0.1, learning_rate=0.01)
     nets, standard = teach(features, {k: v for k, v in targets.items() if not k.endswith("5")}, talker_of, config)
-    guess = label(nets, standard, features["a/5"])
+    guess = label(nets, standard, {"a/5": features["a/5"]})["a/5"]
     assert guess.shape == (150, len(SPEECH_CHANNELS))
     assert np.corrcoef(guess[:, 0], targets["a/5"][:, 0])[0, 1] > 0.8
+
+
+def test_clips_are_labelled_together_as_each_by_itself() -> None:
+    draw = np.random.default_rng(2)
+    nets = [LabelNet(8, 0.3).eval() for _ in range(2)]
+    standard = draw.standard_normal(FEATURES).astype(np.float32), np.full(FEATURES, 1.5, np.float32)
+    lengths = draw.integers(5, 300, 70)  # more than one batch
+    features = {f"c/{k}": draw.standard_normal((n, FEATURES)).astype(np.float16) for k, n in enumerate(lengths)}
+    done: list[int] = []
+    together = label(nets, standard, features, done.append)
+    assert set(together) == set(features)
+    assert done[-1] == 70
+    for key, value in features.items():
+        alone = label(nets, standard, {key: value})[key]
+        assert together[key].shape == (len(value), len(SPEECH_CHANNELS))
+        np.testing.assert_allclose(together[key], alone, atol=2e-5)
