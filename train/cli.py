@@ -147,7 +147,9 @@ def generator(
     adversary_weight: Annotated[
         float, typer.Option(min=0.0, help="Their pull on the picture against that of the distances; 0: none.")
     ] = 0.5,
-    begin: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of from nothing.")] = None,
+    begin: Annotated[
+        Path | None, typer.Option(help="What to start from: a checkpoint, or an exported generator.onnx.")
+    ] = None,
     held_out: Annotated[list[str] | None, typer.Option(help="GRID talker to leave out; may be repeated.")] = None,
     seed: int = 0,
     export_to: Annotated[

@@ -18,6 +18,7 @@ import numpy as np
 from engines.card import WEIGHTS
 from engines.encoder import Encoder, open_encoder
 from engines.errors import ConfigError, VoxcamError
+from engines.expression import LOOKS
 from engines.generator import BLINK, HEAD, Generator, Learned, open_generator
 from engines.landmarker import Landmarker
 from engines.opening import open_session
@@ -276,7 +277,11 @@ def moods(work: Work) -> dict:
         courses |= {
             f"sound, {name}": driven_codes(driven, shaped_motion(rows, 80, shaper)) for name, shaper in shapers.items()
         }
-        actress[clip.emotion or ""] = {
+        mood = clip.emotion or ""
+        if mood in LOOKS and mood != "neutral":  # what a caller in this mood would choose
+            chosen = Shaper(SPEC, 80, 7, emotion=mood)
+            courses["sound, mood by name"] = driven_codes(driven, shaped_motion(rows, 80, chosen))
+        actress[mood] = {
             name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
             for name, codes in courses.items()
         }

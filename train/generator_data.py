@@ -22,7 +22,7 @@ from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.layers import LINE, trace
 from engines.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.portrait import CROP_SIZE_PX, Portrait, crop_to_photo, make_portrait
-from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from train.adversaries import RUN
 from train.corpora import sound_of
 from train.face_score import bring_to_pose, drive
@@ -81,7 +81,7 @@ def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, trut
         )
 
     return {
-        "code": code.astype(np.float32),
+        "code": code[: len(MODEL_CHANNELS)].astype(np.float32),
         "drawn": cut(drawn),
         "truth": cut(truth),
         "source": source.astype(np.float16),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from engines.spec import SPEC
 from train.reports import LOOKAHEADS, bar, markdown_table
 from train.shards import write_whole
@@ -109,6 +111,20 @@ def others(parts: dict) -> list[str]:
             )
     head = ("r, or share of codes", "this one", *(f"{n} ({parts['others'][n]['steps']} steps)" for n in names))
     return [*text, markdown_table(head, rows)]
+
+
+def strangers(parts: dict) -> list[str]:
+    found = parts["strangers"]
+    names = [name for name in next(iter(found["talkers"].values())) if name != "clips"]
+    rows = [[talker, row["clips"], *(triple(row[name]) for name in names)] for talker, row in found["talkers"].items()]
+    mean = [[float(np.mean([row[name][k] for row in found["talkers"].values()])) for k in range(3)] for name in names]
+    return [
+        "## Four more strangers\n",
+        f"Talkers of GRID train that a short run of {found['steps']} steps in the same form left out "
+        "(train/configs/calibration.toml), judged by that run; r, encoder, 0 / 40 / 80 ms; unheard noises. One unseen "
+        "talker is little: this shows how far they differ.\n",
+        markdown_table(("talker", "clips", *names), [*rows, ["mean", "", *map(triple, mean)]]),
+    ]
 
 
 def own_row(parts: dict, kind: str, row: str) -> list[float] | None:
@@ -234,6 +250,7 @@ SECTIONS: dict[str, Callable[[dict], list[str]]] = {
     "labeller": labeller,
     "beside": beside,
     "others": others,
+    "strangers": strangers,
     "noises": noises,
     "shape": shape,
     "channels": channels,

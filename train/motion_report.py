@@ -349,6 +349,31 @@ def others(work: Work) -> dict:
     return found
 
 
+def strangers(work: Work) -> dict:
+    """Four more unseen talkers, one by one: those that the short calibration run left out, judged by that run."""
+    from train.export import encoder_of
+
+    if work.calibration is None:
+        return {}
+    _, facts = encoder_of(work.calibration)
+    draw = np.random.default_rng(work.seed)
+    talkers: dict[str, dict] = {}
+    with open_checkpoint(work.calibration, None) as encoder:
+        for talker in facts["config"]["leave_out"]:
+            group = takes(work.data, work.landmarks, work.offsets_s, "train", [talker])
+            noisy = [with_noise(t.sound, work.noises[int(draw.integers(len(work.noises)))][1], 5, draw) for t in group]
+            clean, loud = ([hear(encoder, sound) for sound in s] for s in ([t.sound for t in group], noisy))
+            talkers[talker.removeprefix("grid/")] = {
+                "clips": len(group),
+                "opening in words, clean": r_row(clean, group, "encoder"),
+                "opening in words, 5 dB": r_row(loud, group, "encoder"),
+                "opening, whole clip, clean": r_row(clean, group, "encoder", words=False),
+                "width in words, clean": r_row(clean, group, "encoder", STRETCH),
+            }
+            work.say(f"stranger {talker}: {len(group)} clips")
+    return {"steps": facts["steps"], "talkers": talkers}
+
+
 def against(work: Work, encoder: Encoder) -> dict:
     group = work.people["unseen"]
     conditions = ("clean", "10 dB", "0 dB", "babble 5 dB")
@@ -476,6 +501,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "beside": beside,
     "labeller": labeller,
     "others": others,
+    "strangers": strangers,
     "noises": noise_classes,
     "shape": shape,
     "channels": channels,
@@ -491,7 +517,9 @@ def made_with(work: Work, name: str) -> str:
     """Hash of what a stage judges."""
     paths: list[Path] = []
     gain = b""
-    if name not in WITHOUT_ENCODER:
+    if name == "strangers":
+        paths = [work.calibration] if work.calibration else []
+    elif name not in WITHOUT_ENCODER:
         paths = [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
         gain = b"" if work.gain is None else np.asarray(work.gain, np.float32).tobytes()
     if name == "others":
@@ -506,7 +534,8 @@ def report(work: Work, only: list[str] | None = None, again: bool = False) -> di
     facts: dict[str, object] = {"steps": encoder_of(work.checkpoint)[1]["steps"], "lookaheads_ms": list(LOOKAHEADS_MS)}
     facts["clips"] = {people: len(group) for people, group in work.people.items()}
     stages = {name: partial(stage, work) for name, stage in STAGES.items()}
-    keys = {name: made_with(work, name) if name != "others" or work.others else None for name in STAGES}
+    given = {"others": bool(work.others), "strangers": work.calibration is not None}
+    keys = {name: made_with(work, name) if given.get(name, True) else None for name in STAGES}
     with work.stack:
         results, old = run_stages(work.out, stages, keys, only, again, work.say, facts)
     motion_markdown.write(facts, results, old, work.out)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from engines.errors import InputError
+from engines.errors import InputError, WrongInput
 from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from train import checkpoint
 from train.adversaries import ADVERSARY_RATE, NAMES, OTHERS, RUN, Adversaries, mouth_box
@@ -350,12 +350,13 @@ class Learner:
         self.step = facts["step"]
 
     def begin(self, path: Path) -> list[str]:
-        """Start from the averaged networks of another run, of this form or an earlier one.
+        """Start from the averaged networks of another run, or from exported ones, of this form or an earlier one.
 
         Layers of the same name and shape are taken over; the names of the others, which start anew, are returned. Its
-        adversaries come along where it has some.
+        adversaries come along where it has some. path: a checkpoint, or a generator.onnx with portrait_encoder.onnx
+        beside it.
         """
-        tensors, _ = checkpoint.load(path)
+        tensors = exported_networks(path) if path.suffix == ".onnx" else checkpoint.load(path)[0]
         given, own = checkpoint.part("average", tensors), self.both.state_dict()
         fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
         if not fitting:
@@ -365,6 +366,29 @@ class Learner:
             self.adversaries.load_state_dict(against)
         self.average = {name: value.clone() for name, value in self.both.state_dict().items()}
         return missing
+
+
+def exported_networks(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a generator.onnx and in the portrait_encoder.onnx beside it, named as in a checkpoint."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    found = {}
+    for part, file in (("decoder", path), ("encoder", path.with_name("portrait_encoder.onnx"))):
+        if not file.is_file():
+            raise WrongInput(f"there is no {file}", "give a checkpoint, or a generator.onnx with its portrait_encoder")
+        try:
+            graph = onnx.load(file).graph
+        except DecodeError as error:
+            raise InputError(f"{file} is damaged ({error})", "export it again") from error
+        for tensor in graph.initializer:
+            found[f"average.{part}.{tensor.name}"] = torch.tensor(onnx.numpy_helper.to_array(tensor))
+    # The exporter keeps the basis transposed under a name of its own: the one factor of that size.
+    size = 3 * len(canonical_face())
+    turned = [value for value in found.values() if value.shape == (size, SHAPE)]
+    if turned:
+        found["average.encoder.shape_basis"] = turned[0].T.contiguous()
+    return found
 
 
 def networks(weights: dict[str, torch.Tensor]) -> tuple[PortraitEncoder, Decoder]:

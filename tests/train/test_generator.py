@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import onnx
 import pytest
 import torch
 
-from engines.card import read_card
-from engines.errors import InputError
+from engines.card import WEIGHTS, read_card
+from engines.errors import InputError, WrongInput
 from engines.generator import Generator, Learned
 from engines.golden import read_golden, verify
 from engines.measure import mirror_points
@@ -40,6 +41,7 @@ from train.train_generator import (
     Learner,
     Plan,
     Samples,
+    exported_networks,
     loss_of,
     mirrored,
     sound_windows,
@@ -410,3 +412,32 @@ def test_fine_light_has_no_colour_and_stays_around_the_mouth(scales: Scales) -> 
     assert region[45, 60] == 1
     assert region[0].max() == region[-1].max() == 0
     assert float((smooth - smooth.mean(1, keepdim=True)).abs().max()) <= SMOOTHEST * CHROMA * 4 / 3
+
+
+def test_training_goes_on_from_the_exported_networks() -> None:
+    nothing = Scales(torch.ones(14), torch.zeros(478 * 3), torch.zeros(SHAPE, 478 * 3))
+    learner = Learner(nothing, Plan(10))
+    new = learner.begin(WEIGHTS / "generator.onnx")
+    assert not any(
+        name.startswith(("encoder.first", "encoder.vector", "decoder.mix", "decoder.blocks")) for name in new
+    )
+    random = np.random.default_rng(0)
+    inputs = {
+        "crop": random.random((1, 3, 96, 120), np.float32),
+        "shape": (0.02 * random.standard_normal((1, 478, 3))).astype(np.float32),
+        "tones": random.random((1, 12), np.float32),
+    }
+    learner.encoder.eval()
+    with torch.no_grad():
+        _, vector = learner.encoder(*(torch.from_numpy(value) for value in inputs.values()))
+    with open_session("portrait_encoder") as session:
+        np.testing.assert_allclose(vector.numpy(), session.run(inputs)["vector"], atol=1e-4)
+
+
+def test_exported_networks_that_are_not_there_or_damaged_are_told_in_a_line(tmp_path: Path) -> None:
+    shutil.copy(WEIGHTS / "generator.onnx", tmp_path)
+    with pytest.raises(WrongInput, match="portrait_encoder"):
+        exported_networks(tmp_path / "generator.onnx")
+    (tmp_path / "portrait_encoder.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(InputError, match="damaged"):
+        exported_networks(tmp_path / "generator.onnx")
