@@ -235,13 +235,19 @@ def _prepared(cache: Path) -> Path:
 
 
 def _filmed(data_root: Path, landmarks: Path) -> tuple[Path, Path]:
-    """Data root and landmarks where both hold GRID; WrongInput or InputError otherwise."""
+    """Data root and landmarks where both hold GRID, and photos, whose landmarks are found here; WrongInput or
+    InputError otherwise."""
     from engines.errors import InputError, WrongInput
 
     if not (data_root / "grid" / "train").is_dir():
         raise WrongInput(f"{data_root} holds no grid/train", "name the folder of grid/ and faces/ with --data-root")
     if not (landmarks / "grid" / "train").is_dir():
         raise InputError(f"{landmarks} holds no landmarks of GRID", "voxcam train prepare, or name --landmarks")
+    if not any((data_root / "faces" / "london").glob("*_smile.jpg")):
+        raise WrongInput(f"{data_root} holds no faces/london", "name the folder of grid/ and faces/ with --data-root")
+    from train.motion_labels import find_photo_landmarks
+
+    find_photo_landmarks(data_root / "faces", landmarks / "faces", typer.echo)
     return data_root, landmarks
 
 

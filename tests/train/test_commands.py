@@ -60,4 +60,6 @@ def test_what_filmed_people_are_learned_from_is_told(tmp_path: Path, command: st
     refused(WrongInput, "holds no grid/train", *given)
     (tmp_path / "grid" / "train").mkdir(parents=True)
     refused(InputError, "holds no landmarks of GRID", *given)
+    (tmp_path / "landmarks" / "grid" / "train").mkdir(parents=True)
+    refused(WrongInput, "holds no faces/london", *given)
     assert not (tmp_path / "out").exists()
