@@ -132,6 +132,13 @@ def results() -> dict[str, dict]:
         "labeller": {p: labelled for p in people},
         "beside": {p: {"deaf: mean course": {c: 0.2 for c in conditions} | {"whole clip": 0.5}} for p in people},
         "others": {"plain": {"steps": 5} | {k: against for k in KINDS}},
+        "strangers": {
+            "steps": 7,
+            "talkers": {
+                "s3": {"clips": 2, "opening in words, clean": [0.1, 0.2, 0.3]},
+                "s4": {"clips": 4, "opening in words, clean": [0.3, 0.4, 0.7]},
+            },
+        },
         "noises": {"wind": {"recordings": 3, "10 dB": kinds, "0 dB": kinds}},
         "shape": {
             p: {"truth": {"closed at p, b, m": 0.9, "open in words": 0.8, "open in silence": 0.2}}
@@ -159,6 +166,8 @@ def test_the_report_names_what_falls_short(tmp_path: Path) -> None:
         "0.500 (wanted 0.6)",
         "earlier laws: rest",
         "plain (5 steps)",
+        "| s4 | 4 | 0.300 / 0.400 / 0.700 |",
+        "| mean |  | 0.200 / 0.300 / 0.500 |",
         "## What falls short",
     ):
         assert said in text
