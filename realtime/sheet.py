@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from engines.card import write_atomically
 from engines.errors import OutputError
 from realtime.provenance import with_xmp
 
@@ -131,22 +131,17 @@ class ContactSheet:
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a png or jpg that says it is synthetic, beside and renamed; OutputError where that fails."""
+    """Write a png or jpg that says it is synthetic; OutputError where that fails."""
     suffix = path.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{path.name} has no known ending", "use .png or .jpg")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
-    try:
-        options = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
-        done, data = cv2.imencode(suffix, rgb[..., ::-1], options)
-        if not done:
-            raise OutputError(f"{path} cannot be coded", "use .png")
-        temporary.write_bytes(with_xmp(data.tobytes()))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    if not path.parent.is_dir():  # a wrong path is told, not made
+        raise OutputError(f"there is no folder {path.parent}", "name another folder")
+    options = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    done, data = cv2.imencode(suffix, rgb[..., ::-1], options)
+    if not done:
+        raise OutputError(f"{path} cannot be coded", "use .png")
+    write_atomically(path, with_xmp(data.tobytes()))
 
 
 def _write(
