@@ -2,23 +2,26 @@
 
 Order, and why:
 
-1. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
+1. What changes is led a little: the encoder learned courses that were smoothed over a picture, so that it comes late
+   and small where lips are quick.
+2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
    which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
-2. Emotion and the idle process are added. Neither changes the gap between the lips.
-3. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
-4. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
+3. Emotion and the idle process are added. Neither changes the gap between the lips.
+4. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
+5. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
    lowered, the lower lip comes up, the upper one comes down a little.
-5. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+6. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
     motion, state = shaper.step(code, state, chunk_rms)      # (26,) float32; the old state is spent
 
 Nothing is smoothed: the encoder's own jitter is half of a real mouth's, and smoothing what is small cost correlation.
+The lead gives some of it back.
 All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
 than the encoder's row did.
 """
@@ -47,6 +50,7 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
+LEAD = 0.3  # of the change over the last two codes, added to the mouth's channels (docs/decisions.md)
 ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
 QUIET_ON, QUIET_OFF = 0.32, 0.08  # the same in a quiet or a clean one
 MORE = 0.15  # what ON and OFF rise by where there is far more noise than voice
@@ -91,7 +95,8 @@ _TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
 # State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, and
 # the tongue's tip.
 OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP = range(7)
-LAW_STATE = 7
+LAST, BEFORE = 7, 7 + FIRST_BROW  # the mouth's channels one and two codes ago
+LAW_STATE = 7 + 2 * FIRST_BROW
 SILENT_DB = -80.0
 
 
@@ -172,6 +177,10 @@ def _step(
     out[:] = 0.0
     for c in range(SPEECH):
         out[c] = speech[c] * gate
+    for c in range(FIRST_BROW):
+        out[c] += LEAD * (speech[c] - laws[BEFORE + c]) * gate
+        laws[BEFORE + c] = laws[LAST + c]
+        laws[LAST + c] = speech[c]
 
     step_expression(mood, emotion, emotion_logits, presence, out)
     if with_life or laws[LIFE] > 0.001:

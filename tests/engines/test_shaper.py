@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.shaper import NOISY_SNR_DB, Shaper
+from engines.shaper import LEAD, NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.state import State
 
@@ -271,6 +271,14 @@ def test_what_is_heard_passes_whole_and_at_once():
     course = vowel(300)
     course["speech"][:, JAW] += (0.004 * np.random.default_rng(0).standard_normal(300)).astype(np.float32)
     course["speech"][150:, JAW] += 0.08
+    out, _ = Shaper(idle=False, emotion="off").run(**course)
+    heard = course["speech"][:, :11].astype(np.float64)
+    led = heard[20:] + LEAD * (heard[20:] - heard[18:-2])  # by the last two codes, and by nothing else
+    np.testing.assert_allclose(out[20:, :11], led, atol=1e-6)
+
+
+def test_a_course_that_stays_is_not_led() -> None:
+    course = vowel(100)
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     assert np.array_equal(out[20:, :11], course["speech"][20:, :11])
 
