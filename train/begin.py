@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from engines.card import card_path, read_card
-from engines.errors import InputError, WrongInput
+from engines.errors import InputError
 from engines.spec import SPEC
 from train import checkpoint
+from train.onnx_export import read_graph
 from train.vae import EncoderConfig
 
 Tensors = dict[str, torch.Tensor]
@@ -71,16 +72,7 @@ def exported_weights(path: Path) -> Tensors:
 
     Without `typical` and `gain`: those are the data's and what is fitted after training.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if not path.is_file():
-        raise WrongInput(f"there is no {path}", "give a checkpoint or an exported encoder.onnx")
-    try:
-        graph = onnx.load(path).graph
-    except DecodeError as error:
-        raise InputError(f"{path} is damaged ({error})", "export it again") from error
-    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    graph, arrays = read_graph(path, "give a checkpoint or an exported encoder.onnx")
     weights = {
         name.removeprefix("encoder."): torch.tensor(array)
         for name, array in arrays.items()

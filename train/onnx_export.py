@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
-from engines.errors import EngineMismatch
+from engines.errors import EngineMismatch, InputError, WrongInput
 from engines.golden import Golden, verify
 from engines.opening import open_session
 from engines.spec import SPEC
@@ -88,6 +89,20 @@ def write_model(
     if not compared.passed:
         raise EngineMismatch(f"the ONNX file of {name} differs from PyTorch: {compared.refusal()}", "this is a bug")
     return card
+
+
+def read_graph(path: Path, advice: str) -> tuple[Any, dict[str, np.ndarray]]:
+    """The graph of an exported file and its weights by name; WrongInput (with `advice`) or InputError otherwise."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise WrongInput(f"there is no {path}", advice)
+    try:
+        graph = onnx.load(path).graph
+    except DecodeError as error:
+        raise InputError(f"{path} is damaged ({error})", "export it again") from error
+    return graph, {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
 def commit_of(folder: Path) -> str:

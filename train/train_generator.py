@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from engines.errors import InputError, WrongInput
+from engines.errors import InputError
 from engines.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from train import checkpoint
 from train.adversaries import ADVERSARY_RATE, NAMES, OTHERS, RUN, Adversaries, mouth_box
 from train.generator import SHAPE, SPEECH, Decoder, PortraitEncoder, Scales, compose, ride
 from train.generator_data import PICTURE_HOPS, prepare
 from train.geometry import mirror_channels, smile_pairs
+from train.onnx_export import read_graph
 
 DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portraits of a kind, pictures of each
 SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
@@ -370,19 +371,10 @@ class Learner:
 
 def exported_networks(path: Path) -> dict[str, torch.Tensor]:
     """The weights in a generator.onnx and in the portrait_encoder.onnx beside it, named as in a checkpoint."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for part, file in (("decoder", path), ("encoder", path.with_name("portrait_encoder.onnx"))):
-        if not file.is_file():
-            raise WrongInput(f"there is no {file}", "give a checkpoint, or a generator.onnx with its portrait_encoder")
-        try:
-            graph = onnx.load(file).graph
-        except DecodeError as error:
-            raise InputError(f"{file} is damaged ({error})", "export it again") from error
-        for tensor in graph.initializer:
-            found[f"average.{part}.{tensor.name}"] = torch.tensor(onnx.numpy_helper.to_array(tensor))
+        _, arrays = read_graph(file, "give a checkpoint, or a generator.onnx with its portrait_encoder")
+        found |= {f"average.{part}.{name}": torch.tensor(array) for name, array in arrays.items()}
     # The exporter keeps the basis transposed under a name of its own: the one factor of that size.
     size = 3 * len(canonical_face())
     turned = [value for value in found.values() if value.shape == (size, SHAPE)]
