@@ -245,9 +245,9 @@ def _filmed(data_root: Path, landmarks: Path) -> tuple[Path, Path]:
         raise InputError(f"{landmarks} holds no landmarks of GRID", "voxcam train prepare, or name --landmarks")
     if not any((data_root / "faces" / "london").glob("*_smile.jpg")):
         raise WrongInput(f"{data_root} holds no faces/london", "name the folder of grid/ and faces/ with --data-root")
-    from train.motion_labels import find_photo_landmarks
+    from train.face_stills import find_photo_landmarks
 
-    find_photo_landmarks(data_root / "faces", landmarks / "faces", typer.echo)
+    find_photo_landmarks(data_root, landmarks / "faces", typer.echo)
     return data_root, landmarks
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from train.face_score import align, bring_to_pose, lips_apart, mouth_box
 from train.generator_data import read_rgb
+from train.motion_labels import fast_landmarker
 from train.picture_metrics import gradient_similarity, grey, sharpness, ssim
 
 SMILE_EYES_PX = 72  # pixels between the eyes at which smiles are compared
@@ -61,6 +62,18 @@ class Photos:
             name = smile.stem.removesuffix("_smile")
             (neutral, at_rest), (smiling, moved) = (self(f"{name}_{kind}") for kind in ("neutral", "smile"))
             yield Pair(name, neutral, smiling, at_rest, moved)
+
+
+def find_photo_landmarks(data: Path, out: Path, say: Callable[[str], None] = lambda _text: None) -> None:
+    """Find the landmarks of every photo of data/faces that has none in `out`."""
+    missing = [path for path in sorted((data / "faces").glob("*/*.jpg")) if not (out / f"{path.stem}.npy").is_file()]
+    if not missing:
+        return
+    with fast_landmarker() as landmarker:
+        photos = Photos(data, out, landmarker)
+        for path in missing:
+            photos(path.stem)
+    say(f"landmarks of {len(missing)} photos")
 
 
 def still_codes(landmarks: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
 from engines.errors import InputError
@@ -104,23 +103,6 @@ def find_landmarks(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, buffer.getvalue())
             progress("landmarks", number + 1, len(missing))
-
-
-def find_photo_landmarks(faces: Path, out: Path, say: Callable[[str], None] = lambda _text: None) -> None:
-    """Find the landmarks of every FACES/SET/NAME.jpg that has no OUT/NAME.npy, (478, 3) px."""
-    missing = [path for path in sorted(faces.glob("*/*.jpg")) if not (out / f"{path.stem}.npy").is_file()]
-    if not missing:
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    with fast_landmarker() as landmarker:
-        for path in missing:
-            picture = cv2.imread(str(path))
-            if picture is None:
-                raise InputError(f"{path} is not a picture that can be read", "copy the data set again")
-            buffer = io.BytesIO()
-            np.save(buffer, landmarker.examine(picture[..., ::-1].copy()).landmarks, allow_pickle=False)
-            write_whole(out / f"{path.stem}.npy", buffer.getvalue())
-    say(f"landmarks of {len(missing)} photos")
 
 
 def talker_scales(labels: dict[str, np.ndarray], talker_of: dict[str, str]) -> tuple[dict[str, np.ndarray], np.ndarray]:

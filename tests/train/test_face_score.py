@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from train.face_score import (
 )
 from train.face_sound import at_times, driven_codes
 from train.face_steady import coded, regions, score_flicker, score_outside
+from train.face_stills import find_photo_landmarks
 from train.picture_metrics import gradient_similarity, psnr, sharpness, ssim
 from train.rendered_people import SHAPES, blink_course, mouth_weights
 
@@ -321,3 +323,19 @@ def test_another_generator_reads_portraits_by_its_own_encoder(tmp_path: Path) ->
         expected = shipped.draw(spoken, portrait)
         assert not np.array_equal(shipped.draw(spoken, elsewhere), expected)
         assert np.array_equal(other.draw(spoken, elsewhere), expected)
+
+
+def test_landmarks_of_photos_are_found_once(tmp_path: Path) -> None:
+    folder = tmp_path / "faces" / "cc0"
+    folder.mkdir(parents=True)
+    shutil.copy(files("realtime") / "assets" / "portrait.jpg", folder / "me.jpg")
+    said: list[str] = []
+    find_photo_landmarks(tmp_path, tmp_path / "landmarks", said.append)
+    kept = tmp_path / "landmarks" / "me.npy"
+    found = np.load(kept)
+    assert found.shape == (478, 3)
+    assert np.isfinite(found).all()
+    before = kept.stat().st_mtime_ns
+    find_photo_landmarks(tmp_path, tmp_path / "landmarks", said.append)
+    assert kept.stat().st_mtime_ns == before
+    assert said == ["landmarks of 1 photos"]
