@@ -87,10 +87,12 @@ IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1, 0.0])
 HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1, 1.0])
 
-_LIPS = np.array([SPEC.phones.index(p) for p in ("P", "B", "M")])
-_SILENCE = SPEC.phones.index("SIL")
-_TONGUE = np.array([TONGUE.get(phone, -1.0) for phone in SPEC.phones])  # -1: says nothing of it
-_TEETH = np.array([SPEC.phones.index(p) for p in ("F", "V")])
+# What each phone says: lips shut, lower lip at the teeth, silence, something of the tongue's tip, and its height.
+_LIPS = np.array([float(phone in ("P", "B", "M")) for phone in SPEC.phones])
+_TEETH = np.array([float(phone in ("F", "V")) for phone in SPEC.phones])
+_SILENT = np.array([float(phone == "SIL") for phone in SPEC.phones])
+_SAYS_TIP = np.array([float(phone in TONGUE) for phone in SPEC.phones])
+_TIP_HEIGHT = np.array([TONGUE.get(phone, 0.0) for phone in SPEC.phones])
 
 # State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, and
 # the tongue's tip.
@@ -146,21 +148,16 @@ def _step(
     most = phone_logits[0]
     for i in range(1, len(phone_logits)):
         most = max(most, phone_logits[i])
-    total = 0.0
+    total = lips = teeth = silent = said = height = 0.0
     for i in range(len(phone_logits)):
-        total += np.exp(phone_logits[i] - most)
-    lips = teeth = 0.0
-    for i in _LIPS:
-        lips += np.exp(phone_logits[i] - most) / total
-    for i in _TEETH:
-        teeth += np.exp(phone_logits[i] - most) / total
-    silent = np.exp(phone_logits[_SILENCE] - most) / total
-    said = height = 0.0  # of the tongue
-    for i in range(len(phone_logits)):
-        if _TONGUE[i] >= 0.0:
-            share = np.exp(phone_logits[i] - most) / total
-            said += share
-            height += share * _TONGUE[i]
+        likely = np.exp(phone_logits[i] - most)
+        total += likely
+        lips += likely * _LIPS[i]
+        teeth += likely * _TEETH[i]
+        silent += likely * _SILENT[i]
+        said += likely * _SAYS_TIP[i]
+        height += likely * _TIP_HEIGHT[i]
+    lips, teeth, silent, said, height = lips / total, teeth / total, silent / total, said / total, height / total
 
     level = 20 * np.log10(min(1.0, max(rms, 1e-4))) - SILENT_DB
     laws[LEVEL] += (LEVEL_RISE if level > laws[LEVEL] else LEVEL_SHARE) * (level - laws[LEVEL])

@@ -195,6 +195,22 @@ def section_sound(results: dict) -> list[str]:
     ]
 
 
+def section_ceiling(results: dict) -> list[str]:
+    head = ("people", "motion", "LMD share", "shape share", "opening r", "slope")
+    rows = [
+        [people, name, n["lmd_share"], n["shape_share"], n["opening_r"], n["opening_slope"]]
+        for people, numbers in results["ceiling"].items()
+        for name, n in numbers.items()
+    ]
+    return [
+        "### What sound can do\n\n"
+        "The same clips, driven by motion that is pieced together. The labeller hears the whole clip before it says "
+        "anything, and was taught on the teacher's features of clean sound (its course of val is kept by `voxcam train "
+        "score motion`). GRID's mean: the regression of each channel of the mouth on the opening.\n\n",
+        markdown_table(head, rows),
+    ]
+
+
 def section_moods(results: dict) -> list[str]:
     found = results["moods"]
     voices = found["voices"]
@@ -316,6 +332,7 @@ FIGURES = (
 SECTIONS = {
     "true-motion": section_true,
     "sound": section_sound,
+    "ceiling": section_ceiling,
     "rendered": section_rendered,
     "moods": section_moods,
     "smiles": section_smiles,

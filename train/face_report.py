@@ -5,6 +5,7 @@ A stage judges weights and drawing code, so that a new encoder costs only the st
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ from train.face_sound import (
     driven_codes,
     grid_sounds,
     mood_changes,
+    pieced_codes,
     summarise_rows,
     talker_offsets,
 )
@@ -43,6 +45,7 @@ from train.face_stills import FaceModel, Photos, score_identity, score_sharpness
 from train.heard import hear, shaped_motion
 from train.motion_labels import fast_landmarker
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
+from train.score_motion import kept_courses
 from train.shards import write_whole
 from train.stages import Say, hash_of, run_stages
 
@@ -220,6 +223,34 @@ def by_sound(work: Work) -> dict:
     return found
 
 
+def ceiling(work: Work) -> dict:
+    """GRID val driven by motion that is partly heard, partly true: what sound lacks, and what it can't do."""
+    prepared, kept = json.loads((work.cache / "speech.json").read_text()), kept_courses(work.cache)
+    scale = np.array(prepared["typical"]) * np.array(prepared["labeller_gain"])
+    shaper = Shaper(SPEC, 80, 7)
+    found: dict[str, dict] = {}
+    for people, talker in TALKERS.items():
+        sounds, rows = grid_sounds(work.data, talker), {}
+        offset_s = talker_offsets(work.cache).get(f"grid/{talker}", 0.0)
+        for name in work.clip_names(talker):
+            driven = work.clip_of(talker, name)
+            if driven is None:
+                continue
+            truth = Truth.read(driven, work.landmarker, 3)
+            motion = shaped_motion(hear(work.encoder, sound_of(sounds[name].sound)), 80, shaper)
+            labelled = None
+            if kept is not None:
+                said = motion[: len(kept[sounds[name].key])].copy()
+                said[:, : len(SPEECH_CHANNELS)] = (kept[sounds[name].key] * scale)[: len(said)]
+                labelled = driven_codes(driven, said, offset_s)
+            for row, codes in pieced_codes(driven, driven_codes(driven, motion, offset_s), labelled).items():
+                scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)
+                rows.setdefault(row, []).append(scored)
+            work.say(f"pieced together, {people}: {name}")
+        found[people] = {row: summarise(clips) for row, clips in rows.items()}
+    return found
+
+
 def rendered_true(work: Work) -> dict:
     """Rendered strangers under exactly known motion."""
     rows: dict[str, list] = {name: [] for name in work.generators}
@@ -363,6 +394,7 @@ STAGES: dict[str, tuple[Callable[[Work], dict], bool]] = {
     # name: (stage, whether it hears, so that a new encoder makes it old)
     "true-motion": (true_motion, False),
     "sound": (by_sound, True),
+    "ceiling": (ceiling, True),
     "rendered": (rendered_true, False),
     "rendered-sound": (rendered_sound, True),
     "moods": (moods, True),

@@ -12,7 +12,7 @@ from engines.generator import Generator
 from engines.landmarker import Landmarker
 from engines.measure import lid_opening, mouth_measures
 from engines.portrait import Portrait
-from engines.shaper import Shaper
+from engines.shaper import FIRST_BROW, WITH_OPENING, Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import Clip, grid, noise, sound_of, speech
 from train.face_score import HEAD, MOST_LAG, Driven, Truth, align, score_drawn, summarise, sync_lag
@@ -23,6 +23,7 @@ CLEAN = "clean"
 CONDITIONS = ((CLEAN, 80), (CLEAN, 0), ("10 dB", 80), ("10 dB", 0), ("0 dB", 80), ("0 dB", 0))
 LEVELS_DB = {"10 dB": 10.0, "0 dB": 0.0}
 EVERY = 3  # pictures between those compared where no course over time is needed
+JAW = [SPEECH_CHANNELS.index(name) for name in ("jawOpen", "jawDrop", "mouthOpenSide")]
 MOOD_ROWS = ("browInnerUp", "browDown", "mouthSmileLeft", "mouthSmileRight", "mouthStretch", "jawOpen")
 
 
@@ -93,6 +94,18 @@ class SoundJudge:
             driven, truth, codes, with_network, self.landmarker, EVERY, pixels=True
         )
         return rows
+
+
+def pieced_codes(driven: Driven, heard: np.ndarray, labelled: np.ndarray | None) -> dict[str, np.ndarray]:
+    """What sound could do at best: codes (T, 26) with truth in place of a part of what was heard, by name.
+
+    heard (T, 26): by sound; labelled (T, 26): the labeller's, which hears the whole clip before it says anything.
+    """
+    alone, rest = heard.copy(), driven.codes.copy()
+    alone[:, :FIRST_BROW] = driven.codes[:, :1] * WITH_OPENING[:FIRST_BROW]
+    rest[:, JAW] = heard[:, JAW]
+    pieced = {"the true opening, all else along GRID's mean": alone, "opening and jaw by sound, all else true": rest}
+    return pieced if labelled is None else {"the labeller, not causal": labelled} | pieced
 
 
 def talker_offsets(cache: Path) -> dict[str, float]:

@@ -26,7 +26,7 @@ CHANNEL_WEIGHT = torch.tensor([2.0 if name in ("jawOpen", "mouthStretch") else 1
 @dataclass(frozen=True, slots=True)
 class LabellerConfig:
     nets: int = 3
-    steps: int = 700
+    steps: int = 1400
     batch: int = 24
     codes: int = 150
     size: int = 64

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from engines.errors import InputError
 from engines.landmarker import Landmarker, largest_face
@@ -24,7 +25,7 @@ from train.shards import write_whole
 
 PICTURE_S = 0.04
 OPEN = SPEECH_CHANNELS.index("jawOpen")
-SMOOTHING_PICTURES = 1.0  # standard deviation of the Gaussian against landmark jitter
+SMOOTHING_PICTURES = 0.35  # deviation of the Gaussian: more makes quick lips late and small (docs/decisions.md)
 AT_LEAST_0 = tuple(SPEECH_CHANNELS.index(name) for name in ("jawOpen", "mouthOpenSide"))
 
 
@@ -52,10 +53,13 @@ def smooth(courses: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def at_codes(motion: np.ndarray, codes: int, offset_s: float = 0.0) -> np.ndarray:
-    """Resample pictures to code times: (pictures, 14) -> (codes, 14). offset_s > 0: the pictures come too late."""
+    """Resample pictures to code times: (pictures, 14) -> (codes, 14). offset_s > 0: the pictures come too late.
+
+    By a cubic spline, since a straight line between two pictures would smooth what is quick.
+    """
     picture_times = (np.arange(len(motion)) + 0.5) * PICTURE_S - offset_s
     code_times = (np.arange(codes) + 0.5) * SPEC.chunk_samples / SPEC.sample_rate_hz
-    return np.stack([np.interp(code_times, picture_times, column) for column in motion.T], 1)
+    return CubicSpline(picture_times, motion)(code_times.clip(picture_times[0], picture_times[-1]))
 
 
 def clip_motion(

@@ -7,9 +7,10 @@ lookahead has passed: r is at lag 0. "In words" is between the first word's star
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,13 @@ from train.corpora import Clip, grid, noise, sound_of, speech
 from train.export import encoder_of
 from train.labeller import LabellerConfig, finish, label, teach
 from train.motion_labels import OPEN, landmarks_of, picture_measures
-from train.shards import read_shards
+from train.shards import read_shards, write_whole
 from train.streams import encode
 
 PICTURES = 75
 OPEN_AT = 0.035  # eye distances: above it GRID's real mouths are open in .67 of speech and .15 of silence
 CLOSED_AT = 0.025
+COURSES = "labeller.npz"  # in the cache: the labeller's motion of val
 SNRS_DB = (20, 10, 5, 0, -5)
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 STEADY_S = 0.1  # least length of a vowel that counts as steady
@@ -216,9 +218,12 @@ def labeller_courses(
 ) -> dict[str, np.ndarray]:
     """The labeller's motion (codes, 14) of each take by key, in units of the talker's scale: not causal, the ceiling.
 
-    It is taught anew, as prepared: on GRID train, from the teacher's features.
+    It is taught anew, as prepared: on GRID train, from the teacher's features; its answer is kept in `cache`.
     """
     wanted = {take.clip.key for take in found}
+    mark = labels_mark(cache)
+    if (kept := kept_courses(cache)) is not None and wanted <= set(kept):
+        return {key: kept[key] for key in wanted}
     features, targets, talker_of = {}, {}, {}
     for key, arrays in read_shards(cache / "labels"):
         corpus, split, talker = (*key.split("/"), "", "")[:3]
@@ -236,7 +241,25 @@ def labeller_courses(
 
     nets, standard = teach(features, targets, talker_of, config, progress)
     heard = label(nets, standard, {key: features[key] for key in sorted(wanted)})
-    return {key: finish(motion) for key, motion in heard.items()}
+    courses = {key: finish(motion) for key, motion in heard.items()}
+    file = io.BytesIO()
+    np.savez(file, mark=np.array(mark), **courses)
+    write_whole(cache / COURSES, file.getvalue())
+    return courses
+
+
+def labels_mark(cache: Path) -> str:
+    """What the labeller learns from: the labels' version, and its own form."""
+    version = json.loads((cache / "labels" / "index.json").read_text())["version"]
+    return json.dumps([version, asdict(LabellerConfig())], sort_keys=True)
+
+
+def kept_courses(cache: Path) -> dict[str, np.ndarray] | None:
+    """What `labeller_courses` kept of these labels, by key; None where there is nothing."""
+    if not (cache / COURSES).is_file():
+        return None
+    with np.load(cache / COURSES, allow_pickle=False) as file:
+        return None if str(file["mark"]) != labels_mark(cache) else {k: file[k] for k in file.files if k != "mark"}
 
 
 def amplitude_gain(

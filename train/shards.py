@@ -2,7 +2,7 @@
 
 A shard is SHARDS/NNNNN.tar with one file KEY.NAME.npy per array, where the key's slashes are kept. A shard is written
 beside and renamed, so an interrupted run leaves whole shards only, and the next run goes on after them. index.json
-says what made them (`version`): a cache of another version is refused, not mixed.
+says what made them (`version`): a cache of another version is refused, or made anew where that is cheap, never mixed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,23 @@ def write_shards(
     compute: Callable[[Sequence[str]], dict[str, Arrays]],
     version: dict,
     done: Callable[[int, int], None] = lambda _shard, _count: None,
+    anew: bool = False,
 ) -> int:
     """Compute and write the shards that are not there yet; returns how many were computed.
 
     groups: the keys of each shard. compute(keys) gives the arrays of each key. done(shard, count) reports progress.
+    anew: shards of another version are replaced; otherwise ConfigError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stamp = {"version": version, "groups": [list(group) for group in groups]}
     index = folder / "index.json"
-    if index.is_file() and _stamp_of(index) != stamp:
-        raise ConfigError(f"{folder} was made by another version or from other clips", "remove it and prepare again")
+    if index.is_file() and (old := _stamp_of(index)) != stamp:
+        if not anew:
+            raise ConfigError(
+                f"{folder} was made by another version or from other clips", "remove it and prepare again"
+            )
+        for number in range(len(old["groups"])):
+            (folder / f"{number:05d}.tar").unlink(missing_ok=True)
     write_whole(index, json.dumps(stamp).encode())
     computed = 0
     for number, keys in enumerate(groups):

@@ -32,7 +32,7 @@ from train.face_score import (
     summarise,
     sync_lag,
 )
-from train.face_sound import at_times, driven_codes
+from train.face_sound import JAW, at_times, driven_codes, pieced_codes
 from train.face_steady import coded, regions, score_flicker, score_outside
 from train.face_stills import find_photo_landmarks
 from train.picture_metrics import gradient_similarity, psnr, sharpness, ssim
@@ -191,6 +191,22 @@ def test_codes_by_sound_take_the_head_from_the_truth(portrait) -> None:
     late = driven_codes(driven, motion, offset_s=0.04)  # pictures 40 ms late show what was said 40 ms before
     assert late[3, 0] == pytest.approx(codes[2, 0], abs=1e-7)
     assert at_times(motion, np.array([-1.0, 99.0]))[:, 0] == pytest.approx([0, 0.099])
+
+
+def test_pieced_codes_take_what_they_say(portrait) -> None:
+    draw = np.random.default_rng(3)
+    true, heard, labelled = (draw.standard_normal((4, len(MOTION_CHANNELS))).astype(np.float32) for _ in range(3))
+    driven = Driven("x", portrait, true, np.zeros((4, 2, 2, 3), np.uint8), np.zeros((4, 478, 3)), 0)
+    pieced = pieced_codes(driven, heard, labelled)
+    assert pieced["the labeller, not causal"] is labelled
+    assert list(pieced_codes(driven, heard, None)) == list(pieced)[1:]
+    _, alone, rest = pieced.values()
+    np.testing.assert_array_equal(alone[:, 0], true[:, 0])
+    np.testing.assert_allclose(alone[:, 2] / alone[:, 0], 0.73, rtol=1e-5)  # mouthOpenSide, by GRID's regression
+    np.testing.assert_array_equal(alone[:, 11:], heard[:, 11:])
+    np.testing.assert_array_equal(rest[:, JAW], heard[:, JAW])
+    others = [c for c in range(true.shape[1]) if c not in JAW]
+    np.testing.assert_array_equal(rest[:, others], true[:, others])
 
 
 def test_still_regions(portrait) -> None:

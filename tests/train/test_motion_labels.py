@@ -45,6 +45,19 @@ def test_lost_faces_are_filled_from_their_neighbours() -> None:
     np.testing.assert_allclose(holed[:50], whole[:50], atol=0.01)
 
 
+def test_labels_are_as_quick_as_the_pictures() -> None:
+    """Lips that part for a single picture part in the labels, as far and at the same time; nothing is below rest."""
+    points = np.repeat(talking(1), 75, 0)
+    points[40] = talking(5)[4]
+    seen = picture_measures(points)[40, OPEN]
+    labels = clip_motion(points, 150)[:, OPEN]
+    assert seen > 0.05
+    assert labels[80:82].mean() > 0.8 * seen  # codes 80 and 81 lie in picture 40; the spline is past its peak there
+    assert labels[:78].max() < 0.15 * seen
+    assert labels[84:].max() < 0.15 * seen
+    assert labels.min() == 0
+
+
 def test_smoothing_keeps_the_mean() -> None:
     course = np.random.default_rng(0).standard_normal((200, 3))
     smoothed = smooth(course, 1.0)

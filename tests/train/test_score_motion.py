@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engines.spec import SPEECH_CHANNELS
+from train import score_motion
 from train.augment import active_rms, rms
 from train.corpora import Clip
+from train.labeller import LabellerConfig
 from train.motion_labels import OPEN
 from train.score_motion import (
     CLOSED_AT,
@@ -17,11 +21,15 @@ from train.score_motion import (
     baselines,
     closed_at,
     jitter,
+    kept_courses,
+    labeller_courses,
     pictures_of,
     r_of,
     slope_of,
     with_noise,
 )
+from train.shards import write_shards
+from train.teacher import FEATURES
 
 
 def take(seed: int = 0) -> Take:
@@ -88,3 +96,35 @@ def test_baselines_hear_what_they_can_hear() -> None:
     assert rows["smoothed loudness"]["clean"] > 0.3
     assert rows["causal ridge, 5 pictures of 40 log-mels"]["clean"] > 0.5
     assert abs(rows["deaf: mean course of other clips"]["clean"]) < 0.4
+
+
+def test_the_labellers_answer_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taught once; taught again for other labels."""
+    taught = []
+
+    class Short(LabellerConfig):
+        def __init__(self) -> None:
+            super().__init__(nets=1, steps=2, batch=2, codes=20, size=8)
+
+    def teach_and_count(*arguments):
+        taught.append(1)
+        return teach(*arguments)
+
+    teach = score_motion.teach
+    monkeypatch.setattr(score_motion, "LabellerConfig", Short)
+    monkeypatch.setattr(score_motion, "teach", teach_and_count)
+    draw = np.random.default_rng(5)
+    keys = ["grid/train/s2/a", "grid/val/s5/b"]
+    heard = {k: {"features": draw.standard_normal((30, FEATURES)).astype(np.float16)} for k in keys}
+    moved = {k: {"motion": draw.standard_normal((30, len(SPEECH_CHANNELS))).astype(np.float16)} for k in keys}
+    write_shards(tmp_path / "teacher", [keys], lambda _keys: heard, {"made": 1})
+    write_shards(tmp_path / "labels", [keys], lambda _keys: moved, {"made": 1})
+    assert kept_courses(tmp_path) is None
+    wanted = [replace(take(), clip=Clip(keys[1], "grid", Path(), "val", "grid/s5"))]
+    first, second = labeller_courses(tmp_path, wanted), labeller_courses(tmp_path, wanted)
+    assert len(taught) == 1
+    np.testing.assert_array_equal(first[keys[1]], second[keys[1]])
+    write_shards(tmp_path / "labels", [keys], lambda _keys: moved, {"made": 2}, anew=True)
+    assert kept_courses(tmp_path) is None
+    labeller_courses(tmp_path, wanted)
+    assert len(taught) == 2

@@ -52,6 +52,13 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         write_shards(tmp_path, GROUPS, compute, {"made": 2})
 
 
+def test_what_is_cheap_is_made_anew(tmp_path: Path) -> None:
+    write_shards(tmp_path, GROUPS, compute, VERSION)
+    assert write_shards(tmp_path, GROUPS[:1], compute, {"made": 2}, anew=True) == 1
+    assert set(dict(read_shards(tmp_path, {"made": 2}))) == set(GROUPS[0])
+    assert len(list(tmp_path.glob("*.tar"))) == 1
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     write_shards(tmp_path, GROUPS, compute, VERSION)
     path = tmp_path / "00001.tar"

@@ -1,0 +1,38 @@
+"""The trials behind numbers of the motion: what they judge, on courses whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.train.test_score_motion import take
+from train.motion_labels import OPEN
+from train.trials import judge, led, main, padded
+
+
+def test_a_lead_gives_back_what_smoothing_took() -> None:
+    """A slow sine through a mean of the last three codes comes a code late: half the change over two codes mends it."""
+    course = np.sin(np.arange(200) / 8)[:, None]
+    late = np.concatenate([course[:2], (course[2:] + course[1:-1] + course[:-2]) / 3])
+    assert np.abs(late - course)[10:].max() > 0.1
+    assert np.abs(led(late, 0.5) - course)[10:].max() < 0.025
+    np.testing.assert_array_equal(led(late, 0.0), late)
+
+
+def test_the_truth_is_judged_perfect() -> None:
+    found = [take(0), take(1)]
+    said = judge([np.repeat(each.truth, 2, 0) for each in found], found)
+    assert "in words 1.000 | whole 1.000" in said
+    assert "slope 1.000 | jitter 1.000" in said
+    shut = [np.zeros((150, 14)) for _ in found]
+    assert judge(shut, found).startswith("in words 0.000")
+
+
+def test_short_clips_are_padded() -> None:
+    assert padded(np.ones((148, 14)))[:, OPEN].tolist() == [1.0] * 150
+
+
+def test_lead_asks_for_its_checkpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["lead", "--data-root", "data", "--landmarks", "landmarks"])
+    assert "lead takes --checkpoint and --calibration" in capsys.readouterr().err

@@ -1,0 +1,154 @@
+"""The trials that settled a number of the motion (docs/decisions.md), on GRID's training talkers alone.
+
+    python -m train.trials labels --data-root DATA --cache CACHE --landmarks LANDMARKS
+    python -m train.trials lead --checkpoint RUN/last.safetensors --calibration RUN/last.safetensors ...
+
+labels: how much landmarks are smoothed before they teach. One net of the labeller for each deviation, four talkers left
+out, judged by their raw landmarks as in train/score_motion.py.
+
+lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
+the calibration run by that short run, and the final encoder's own talkers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engines.spec import SPEECH_CHANNELS
+from train.corpora import Clip, training_speech
+from train.export import encoder_of
+from train.labeller import LabellerConfig, label, teach
+from train.motion_labels import OPEN, clip_motion, landmarks_of, talker_scales
+from train.prepare import CALIBRATION_TALKERS
+from train.score_motion import (
+    PICTURES,
+    Take,
+    held_out_noises,
+    jitter,
+    pictures_of,
+    r_of,
+    slope_of,
+    takes,
+    with_noise,
+)
+from train.shards import read_shards
+from train.streams import encode
+from train.teacher import VERSION as TEACHER_VERSION
+
+WIDTH = SPEECH_CHANNELS.index("mouthStretch")
+SMOOTHINGS = (1.0, 0.7, 0.5, 0.35)
+LEADS = (0.0, 0.15, 0.3, 0.45, 0.6)
+EVERY = 12  # of the own talkers' clips
+
+
+def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:
+    """Guesses (150, channels) at codes against the raw pictures."""
+    pictures = [pictures_of(guess) for guess in guesses]
+    opening = [each[:, OPEN] for each in pictures]
+    rough = [jitter(o, take) / jitter(take.truth[:, OPEN], take) for o, take in zip(opening, found, strict=True)]
+    figures = {
+        "in words": r_of(opening, list(found)),
+        "whole": r_of(opening, list(found), words=False),
+        "width": r_of([each[:, WIDTH] for each in pictures], list(found), WIDTH),
+        "slope": slope_of(opening, list(found)),
+        "jitter": float(np.mean(rough)),
+    }
+    return " | ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+
+def padded(codes: np.ndarray) -> np.ndarray:
+    """To 150 codes, the last one repeated."""
+    return np.concatenate([codes, np.repeat(codes[-1:], max(0, 2 * PICTURES - len(codes)), 0)])
+
+
+def try_labels(
+    data_root: Path, cache: Path, landmarks_root: Path, smoothings: Sequence[float], say: Callable[[str], None] = print
+) -> None:
+    """Teach the labeller on labels smoothed so much, and say how well it tells talkers left out."""
+    offsets = json.loads((cache / "speech.json").read_text())["offsets_s"]
+    clips: dict[str, Clip] = {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
+    features = {k: a["features"] for k, a in read_shards(cache / "teacher", TEACHER_VERSION) if k in clips}
+    landmarks = {k: points for k, c in clips.items() if (points := landmarks_of(c, landmarks_root)) is not None}
+    talker_of = {key: clip.speaker for key, clip in clips.items()}
+    found = takes(data_root, landmarks_root, offsets, "train", CALIBRATION_TALKERS)
+    for smoothing in smoothings:
+        truth = {
+            key: clip_motion(points, len(features[key]), offsets.get(talker_of[key], 0.0), smoothing)
+            for key, points in landmarks.items()
+        }
+        scales, _ = talker_scales(truth, talker_of)
+        targets = {
+            key: (value / scales[talker_of[key]]).astype(np.float32)
+            for key, value in truth.items()
+            if talker_of[key] not in CALIBRATION_TALKERS
+        }
+        nets, standard = teach(features, targets, talker_of, replace(LabellerConfig(), nets=1))
+        guesses = label(nets, standard, {take.clip.key: features[take.clip.key] for take in found})
+        heard = [padded(guesses[take.clip.key] * scales[take.clip.speaker]) for take in found]
+        say(f"smoothed by {smoothing} pictures | {judge(heard, found)}")
+
+
+def led(motion: np.ndarray, lead: float) -> np.ndarray:
+    """Motion (codes, channels) plus `lead` times the change over the last two codes."""
+    before = np.concatenate([np.repeat(motion[:1], 2, 0), motion[:-2]])
+    return motion + lead * (motion - before)
+
+
+def try_lead(
+    data_root: Path,
+    cache: Path,
+    landmarks_root: Path,
+    checkpoint: Path,
+    calibration: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Say what each lead does to the short run's strangers and the final encoder's own talkers, clean and in noise."""
+    offsets = json.loads((cache / "speech.json").read_text())["offsets_s"]
+    noises = held_out_noises(data_root)
+    short, facts = encoder_of(calibration)
+    groups = (
+        ("short run, talkers left out", short, facts["config"]["leave_out"], 1),
+        ("final, its own talkers", encoder_of(checkpoint)[0], None, EVERY),
+    )
+    for who, encoder, speakers, every in groups:
+        found = takes(data_root, landmarks_root, offsets, "train", speakers, every)
+        draw = np.random.default_rng(0)
+        noisy = [with_noise(t.sound, noises[k % len(noises)][1], 5, draw) for k, t in enumerate(found)]
+        for condition, sounds in (("clean", [take.sound for take in found]), ("5 dB", noisy)):
+            motions = [each["motion"] for each in encode(encoder, sounds)]
+            for row, ms in enumerate((0, 40, 80)):
+                for lead in LEADS:
+                    heard = judge([led(motion[:, row], lead) for motion in motions], found)
+                    say(f"{who} | {condition} | {ms} ms | lead {lead} | {heard}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.trials", description=__doc__.split("\n\n")[0])
+    parser.add_argument("trial", choices=("labels", "lead"))
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
+    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
+    parser.add_argument("--landmarks", type=Path, required=True)
+    parser.add_argument("--smoothing", type=float, nargs="+", default=SMOOTHINGS, help="deviations in pictures")
+    parser.add_argument("--checkpoint", type=Path, help="of lead: the final encoder's")
+    parser.add_argument("--calibration", type=Path, help="of lead: a run of train/configs/calibration.toml")
+    options = parser.parse_args(arguments)
+    if options.data_root is None:
+        parser.error("name the data with --data-root or VOXCAM_DATA")
+    data = (Path(options.data_root), options.cache, options.landmarks)
+    if options.trial == "labels":
+        try_labels(*data, options.smoothing)
+    elif options.checkpoint and options.calibration:
+        try_lead(*data, options.checkpoint, options.calibration)
+    else:
+        parser.error("lead takes --checkpoint and --calibration")
+
+
+if __name__ == "__main__":
+    main()
