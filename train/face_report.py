@@ -230,7 +230,8 @@ def ceiling(work: Work) -> dict:
     shaper = Shaper(SPEC, 80, 7)
     found: dict[str, dict] = {}
     for people, talker in TALKERS.items():
-        sounds, rows = grid_sounds(work.data, talker), {}
+        sounds = grid_sounds(work.data, talker)
+        rows: dict[str, list] = {}
         offset_s = talker_offsets(work.cache).get(f"grid/{talker}", 0.0)
         for name in work.clip_names(talker):
             driven = work.clip_of(talker, name)

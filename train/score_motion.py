@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -243,7 +244,8 @@ def labeller_courses(
     heard = label(nets, standard, {key: features[key] for key in sorted(wanted)})
     courses = {key: finish(motion) for key, motion in heard.items()}
     file = io.BytesIO()
-    np.savez(file, mark=np.array(mark), **courses)
+    content: dict[str, Any] = {"mark": np.array(mark)} | courses
+    np.savez(file, **content)
     write_whole(cache / COURSES, file.getvalue())
     return courses
 
