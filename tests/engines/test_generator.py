@@ -449,3 +449,26 @@ def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:
     lower = moved_mesh(generator, portrait, motion)[list(LOWER_SEAM[2:-2])]
     picture = generator.draw(motion, portrait)
     assert max(int(picture[int(y) : int(y) + 4, int(x) - 2 : int(x) + 3].min(-1).max()) for x, y in lower) < 200
+
+
+@pytest.mark.parametrize(("warm", "is_orange"), [((150, 70, 20), True), ((120, 55, 62), False)])
+def test_parted_lips_wear_no_orange_rim(generator: Generator, warm: tuple[int, int, int], is_orange: bool) -> None:
+    """Light that went through flesh leaves a warm line between shut lips; a red line, as real lips have it, stays."""
+    photo, landmarks = paint_face()
+    seam = np.round((landmarks[list(UPPER_SEAM), :2] - 0.5) * 16).astype(np.int32)
+    cv2.polylines(photo, [seam], False, warm, 2, cv2.LINE_AA, 4)
+    portrait = make_portrait(photo, landmarks)
+    assert np.array_equal(generator.draw(code(), portrait), photo)  # at rest it is the photo
+    bare = portrait.bare.photo
+    x, y = np.round(landmarks[UPPER_SEAM[5], :2] - 0.5).astype(int)
+    on_line, before = (picture[y - 1 : y + 2, x - 15 : x + 16].astype(float).mean((0, 1)) for picture in (bare, photo))
+    lip = bare[y + 5 : y + 8, x - 15 : x + 16].astype(float).mean((0, 1))
+    yellower, was = (line[1] / line[2] / (lip[1] / lip[2]) - 1 for line in (on_line, before))
+    if is_orange:
+        assert was > 0.3
+        assert yellower < 0.35 * was
+    else:
+        assert np.abs(on_line - before).max() < 4
+    far = np.ones(photo.shape[:2], bool)
+    far[y - 12 : y + 13, x - 40 : x + 41] = False
+    assert np.abs(bare.astype(int) - photo)[far & (np.arange(photo.shape[0])[:, None] > y - 14)].max() <= 1
