@@ -281,6 +281,7 @@ def paint_mouth(
     gap: float,
     lift: float,
     interior: np.ndarray,
+    spared: float,
     cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lip lines of now.
@@ -292,9 +293,9 @@ def paint_mouth(
     how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
     colours 0..255.
     gap: opening at the centre, eye distances. lift: the tongue's tip, 0 behind the lower teeth .. 1 behind the edge of
-    the upper ones. interior (h, w) float32: the network's light on it, as a gain,
-    stretched between the lips; may be empty. cover (of the picture's size): takes how much of a pixel is inside the
-    mouth, 0..255.
+    the upper ones. interior (h, w) float32: the network's light on it, as a gain, stretched between the lips; may be
+    empty. spared: share of its shade that upper teeth go without. cover (of the picture's size): takes how much of a
+    pixel is inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -385,6 +386,7 @@ def paint_mouth(
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
+                light *= 1.0 - spared * texel[3] if light < 0.0 else 1.0
                 for c in range(3):
                     colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)

@@ -10,7 +10,7 @@ import pytest
 
 from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, InputError
-from engines.generator import Generator, open_generator
+from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
@@ -472,3 +472,29 @@ def test_parted_lips_wear_no_orange_rim(generator: Generator, warm: tuple[int, i
     far = np.ones(photo.shape[:2], bool)
     far[y - 12 : y + 13, x - 40 : x + 41] = False
     assert np.abs(bare.astype(int) - photo)[far & (np.arange(photo.shape[0])[:, None] > y - 14)].max() <= 1
+
+
+def test_teeth_that_can_be_seen_one_by_one_keep_half_of_their_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network's shade darkens the whole mouth of a small picture, and teeth half as much in a large one."""
+    shade = Learned(np.zeros(0, np.float32), np.full(INTERIOR_SIZE, -0.5, np.float32))
+    portrait, motion = make_portrait(*paint_face()), code(jawOpen=0.2, mouthLowerDown=0.15, mouthOpenSide=0.15)
+
+    def draw(learned: Learned) -> np.ndarray:
+        generator = Generator()
+        monkeypatch.setattr(generator, "_learned", lambda _code, _portrait: learned)
+        return generator.draw(motion, portrait).astype(float)
+
+    lit = draw(NOTHING)
+    monkeypatch.setattr("engines.generator.SMALL_PX", 2 * EYES_PX)
+    monkeypatch.setattr("engines.generator.SHARP_PX", 3 * EYES_PX)
+    small = draw(shade)
+    monkeypatch.setattr("engines.generator.SMALL_PX", 0.1 * EYES_PX)
+    monkeypatch.setattr("engines.generator.SHARP_PX", 0.2 * EYES_PX)
+    large = draw(shade)
+    inside = np.abs(small - lit).max(-1) > 3
+    teeth, dark = inside & (lit[..., 1] > 100), inside & (lit[..., 1] < 40)
+    assert teeth.sum() > 20
+    assert dark.sum() > 20
+    lost_small, lost_large = (1 - (shaded / lit)[teeth].mean() for shaded in (small, large))
+    assert lost_large == pytest.approx(0.5 * lost_small, rel=0.15)
+    assert np.median(np.abs(large - small)[dark]) < 1
