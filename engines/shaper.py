@@ -2,8 +2,7 @@
 
 Order, and why:
 
-1. What changes is led a little: the encoder learned courses that were smoothed over a picture, so that it comes late
-   and small where lips are quick.
+1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick.
 2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
@@ -20,8 +19,7 @@ Order, and why:
     state = shaper.init_state()
     motion, state = shaper.step(code, state, chunk_rms)      # (26,) float32; the old state is spent
 
-Nothing is smoothed: the encoder's own jitter is half of a real mouth's, and smoothing what is small cost correlation.
-The lead gives some of it back.
+Nothing is smoothed: the encoder's own jitter is below a real mouth's, and smoothing what is small cost correlation.
 All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
 than the encoder's row did.
 """
@@ -50,7 +48,7 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
-LEAD = 0.3  # of the change over the last two codes, added to the mouth's channels (docs/decisions.md)
+LEAD = 0.15  # of the change over the last two codes, added to the mouth's channels (docs/decisions.md)
 ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
 QUIET_ON, QUIET_OFF = 0.32, 0.08  # the same in a quiet or a clean one
 MORE = 0.15  # what ON and OFF rise by where there is far more noise than voice
