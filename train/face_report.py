@@ -5,7 +5,6 @@ A stage judges weights and drawing code, so that a new encoder costs only the st
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -45,7 +44,7 @@ from train.face_stills import FaceModel, Photos, score_identity, score_sharpness
 from train.heard import hear, shaped_motion
 from train.motion_labels import fast_landmarker
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
-from train.score_motion import kept_courses
+from train.score_motion import kept_motion
 from train.shards import write_whole
 from train.stages import Say, hash_of, run_stages
 
@@ -225,9 +224,7 @@ def by_sound(work: Work) -> dict:
 
 def ceiling(work: Work) -> dict:
     """GRID val driven by motion that is partly heard, partly true: what sound lacks, and what it can't do."""
-    prepared, kept = json.loads((work.cache / "speech.json").read_text()), kept_courses(work.cache)
-    scale = np.array(prepared["typical"]) * np.array(prepared["labeller_gain"])
-    shaper = Shaper(SPEC, 80, 7)
+    kept, shaper = kept_motion(work.cache), Shaper(SPEC, 80, 7)
     found: dict[str, dict] = {}
     for people, talker in TALKERS.items():
         sounds = grid_sounds(work.data, talker)
@@ -240,9 +237,9 @@ def ceiling(work: Work) -> dict:
             truth = Truth.read(driven, work.landmarker, 3)
             motion = shaped_motion(hear(work.encoder, sound_of(sounds[name].sound)), 80, shaper)
             labelled = None
-            if kept is not None:
-                said = motion[: len(kept[sounds[name].key])].copy()
-                said[:, : len(SPEECH_CHANNELS)] = (kept[sounds[name].key] * scale)[: len(said)]
+            if (course := kept.get(sounds[name].key)) is not None:
+                said = motion[: len(course)].copy()
+                said[:, : len(SPEECH_CHANNELS)] = course[: len(said)]
                 labelled = driven_codes(driven, said, offset_s)
             for row, codes in pieced_codes(driven, driven_codes(driven, motion, offset_s), labelled).items():
                 scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)

@@ -264,6 +264,16 @@ def kept_courses(cache: Path) -> dict[str, np.ndarray] | None:
         return None if str(file["mark"]) != labels_mark(cache) else {k: file[k] for k in file.files if k != "mark"}
 
 
+def kept_motion(cache: Path) -> dict[str, np.ndarray]:
+    """The same as motion of a typical person, (codes, 14) eye distances by key; {} where nothing is kept."""
+    courses = kept_courses(cache)
+    if courses is None:
+        return {}
+    prepared = json.loads((cache / "speech.json").read_text())
+    scale = np.array(prepared["typical"]) * np.array(prepared["labeller_gain"])
+    return {key: course * scale for key, course in courses.items()}
+
+
 def amplitude_gain(
     checkpoint: Path, calibration: Path, data_root: Path, landmarks_root: Path, cache: Path, target: float = 1.0
 ) -> np.ndarray:

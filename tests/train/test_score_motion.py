@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from train.score_motion import (
     closed_at,
     jitter,
     kept_courses,
+    kept_motion,
     labeller_courses,
     pictures_of,
     r_of,
@@ -120,10 +122,14 @@ def test_the_labellers_answer_is_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     write_shards(tmp_path / "teacher", [keys], lambda _keys: heard, {"made": 1})
     write_shards(tmp_path / "labels", [keys], lambda _keys: moved, {"made": 1})
     assert kept_courses(tmp_path) is None
+    assert kept_motion(tmp_path) == {}
     wanted = [replace(take(), clip=Clip(keys[1], "grid", Path(), "val", "grid/s5"))]
     first, second = labeller_courses(tmp_path, wanted), labeller_courses(tmp_path, wanted)
     assert len(taught) == 1
     np.testing.assert_array_equal(first[keys[1]], second[keys[1]])
+    facts = {"typical": [0.1] * len(SPEECH_CHANNELS), "labeller_gain": [1.5] * len(SPEECH_CHANNELS)}
+    (tmp_path / "speech.json").write_text(json.dumps(facts))
+    np.testing.assert_allclose(kept_motion(tmp_path)[keys[1]], 0.15 * first[keys[1]])
     write_shards(tmp_path / "labels", [keys], lambda _keys: moved, {"made": 2}, anew=True)
     assert kept_courses(tmp_path) is None
     labeller_courses(tmp_path, wanted)
