@@ -64,7 +64,8 @@ class SoundJudge:
             rows = hear(self.encoder, sound)
             for name, ms in CONDITIONS:
                 if name == condition:
-                    found[name, ms] = driven_codes(driven, shaped_motion(rows, ms, self.shapers[ms]), offset_s)
+                    motion = shaped_motion(rows, ms, self.shapers[ms], driven.portrait.reach)
+                    found[name, ms] = driven_codes(driven, motion, offset_s)
         return found
 
     def score(
@@ -88,7 +89,7 @@ class SoundJudge:
                 rows["closed form, clean, 80 ms"] = score_drawn(
                     driven, truth, codes, closed_form, self.landmarker, EVERY, pixels=True
                 )
-        shuffled = shaped_motion(hear(self.encoder, other), 80, self.shapers[80])
+        shuffled = shaped_motion(hear(self.encoder, other), 80, self.shapers[80], driven.portrait.reach)
         codes = driven_codes(driven, shuffled, offset_s)
         rows["another clip's sound, 80 ms"] = score_drawn(
             driven, truth, codes, with_network, self.landmarker, EVERY, pixels=True
@@ -159,7 +160,7 @@ def mood_changes(
     found: dict[str, list[dict[str, float]]] = {}
     for mood, samples in emotional_streams(data):
         rows = hear(encoder, samples)
-        with_mood, without = shaped_motion(rows, 80, auto)[200:], shaped_motion(rows, 80, off)[200:]
+        with_mood, without = (shaped_motion(rows, 80, shaper, portrait.reach)[200:] for shaper in (auto, off))
         readings = []
         for motion in (with_mood, without):
             pictures = [generator.draw(code, portrait) for code in motion[::50]]

@@ -2,12 +2,15 @@
 
     python -m train.trials labels --data-root DATA --cache CACHE --landmarks LANDMARKS
     python -m train.trials lead --checkpoint RUN/last.safetensors --calibration RUN/last.safetensors ...
+    python -m train.trials reach --landmarks LANDMARKS
 
 labels: how much landmarks are smoothed before they teach. One net of the labeller for each deviation, four talkers left
 out, judged by their raw landmarks as in train/score_motion.py.
 
 lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
 the calibration run by that short run, and the final encoder's own talkers.
+
+reach: how the deviation of each channel goes with the length from nose to chin (engines/portrait.py), talker by talker.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.measure import canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.portrait import CHIN, NOSE_TIP
 from engines.spec import SPEECH_CHANNELS
 from train.corpora import Clip, training_speech
 from train.export import encoder_of
@@ -46,6 +51,7 @@ WIDTH = SPEECH_CHANNELS.index("mouthStretch")
 SMOOTHINGS = (1.0, 0.7, 0.5, 0.35)
 LEADS = (0.0, 0.15, 0.3, 0.45, 0.6)
 EVERY = 12  # of the own talkers' clips
+LEAST_CLIPS, MOST_CLIPS = 9, 20  # of a talker
 
 
 def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:
@@ -129,9 +135,42 @@ def try_lead(
                     say(f"{who} | {condition} | {ms} ms | lead {lead} | {heard}")
 
 
+def try_reach(landmarks_root: Path, say: Callable[[str], None] = print) -> None:
+    """Say how well the length of the lower face tells a channel's deviation, also that of a talker left out."""
+    lengths, deviations = [], []
+    for talker in sorted((landmarks_root / "grid" / "train").iterdir()):
+        clips = sorted(talker.glob("*.npy"))[:MOST_CLIPS]
+        if len(clips) < LEAST_CLIPS:
+            continue
+        rest, spread = [], []
+        for clip in clips:
+            points = np.load(clip)
+            aligned, *_ = remove_pose(points[np.isfinite(points).all((1, 2))], canonical_face())
+            measures = mouth_measures(aligned)
+            closed = aligned[measures[:, OPEN] <= np.quantile(measures[:, OPEN], 0.25)].mean(0)
+            rest.append(closed[CHIN, 1] - closed[NOSE_TIP, 1])
+            spread.append((measures - rest_measures(measures)).var(0))
+        lengths.append(np.log(np.mean(rest)))
+        deviations.append(0.5 * np.log(np.mean(spread, 0) + 1e-9))
+        say(f"{talker.name} | nose to chin {np.exp(lengths[-1]):.3f} | opening {np.exp(deviations[-1][OPEN]):.3f}")
+    length, deviation = np.array(lengths), np.array(deviations)
+    say(f"{len(length)} talkers | typical length {np.exp(length.mean()):.3f}")
+    for c, name in enumerate(SPEECH_CHANNELS):
+        by_mean, by_power, powers = [], [], []
+        for left_out in range(len(length)):
+            others = np.arange(len(length)) != left_out
+            x, y = length[others] - length[others].mean(), deviation[others, c] - deviation[others, c].mean()
+            powers.append((x * y).sum() / (x * x).sum())
+            by_mean.append(deviation[left_out, c] - deviation[others, c].mean())
+            by_power.append(by_mean[-1] - powers[-1] * (length[left_out] - length[others].mean()))
+        r = np.corrcoef(length, deviation[:, c])[0, 1]
+        off = [float(np.sqrt(np.mean(np.square(errors)))) for errors in (by_mean, by_power)]
+        say(f"{name} | r {r:.2f} | power {np.mean(powers):.1f} | off by {off[0]:.2f}, with the length {off[1]:.2f}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.trials", description=__doc__.split("\n\n")[0])
-    parser.add_argument("trial", choices=("labels", "lead"))
+    parser.add_argument("trial", choices=("labels", "lead", "reach"))
     parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
     parser.add_argument("--landmarks", type=Path, required=True)
@@ -139,6 +178,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, help="of lead: the final encoder's")
     parser.add_argument("--calibration", type=Path, help="of lead: a run of train/configs/calibration.toml")
     options = parser.parse_args(arguments)
+    if options.trial == "reach":
+        return try_reach(options.landmarks)
     if options.data_root is None:
         parser.error("name the data with --data-root or VOXCAM_DATA")
     data = (Path(options.data_root), options.cache, options.landmarks)

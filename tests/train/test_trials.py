@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from engines.measure import canonical_face
 from tests.train.test_score_motion import take
 from train.motion_labels import OPEN
-from train.trials import judge, led, main, padded
+from train.trials import judge, led, main, padded, try_reach
 
 
 def test_a_lead_gives_back_what_smoothing_took() -> None:
@@ -36,3 +39,25 @@ def test_lead_asks_for_its_checkpoints(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         main(["lead", "--data-root", "data", "--landmarks", "landmarks"])
     assert "lead takes --checkpoint and --calibration" in capsys.readouterr().err
+
+
+def test_openings_that_go_with_the_length_are_told(tmp_path: Path) -> None:
+    """Nine faces whose chins and openings go together by a power of 2: r 1, and nothing is left to be off by."""
+    face, said, draw = canonical_face(), list[str](), np.random.default_rng(7)
+    for number in range(9):
+        share = 0.9 + 0.025 * number
+        longer = face.copy()
+        longer[152, 1] = face[1, 1] + share * (face[152, 1] - face[1, 1])
+        points = np.repeat(longer[None], 40, 0)
+        opening = 0.1 * share**2 * np.clip(np.sin(np.arange(40) / 4), 0, None)
+        for lower in (14, 87, 317, 178, 402, 88, 318):
+            points[:, lower, 1] += opening
+        folder = tmp_path / "grid" / "train" / f"s{number}"
+        folder.mkdir(parents=True)
+        for clip in range(9):
+            seen = points * 45 + [128, 128, 0] + draw.normal(0, 0.01, points.shape)
+            np.save(folder / f"{clip}.npy", seen.astype(np.float32))
+    try_reach(tmp_path, said.append)
+    row = next(line for line in said if line.startswith("jawOpen"))
+    assert "r 1.00 | power 2.0" in row
+    assert row.endswith("with the length 0.00")
