@@ -59,10 +59,6 @@ EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
 CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
-NOSE_TIP, CHIN = 1, 152
-# Nine GRID talkers: the deviation of their opening goes with the length from nose to chin to the power of 3.0 (r .87),
-# of which 2 is taken; their geometric mean. 120 people of the photo sets lie between 1.04 and 1.38.
-TYPICAL_LENGTH, REACH_POWER, REACH_LEAST, REACH_MOST = 1.208, 2.0, 0.8, 1.25
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_SHADE = 0.82  # of the lid's median light, the least of its bare skin
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
@@ -119,12 +115,6 @@ class Portrait:
     def size(self) -> tuple[int, int]:
         """Height and width, px."""
         return self.photo.shape[0], self.photo.shape[1]
-
-    @cached_property
-    def reach(self) -> float:
-        """How far these lips part in speech against a typical person's: by the length from nose to chin at rest."""
-        length = float(self.rest[CHIN, 1] - self.rest[NOSE_TIP, 1])
-        return min(REACH_MOST, max(REACH_LEAST, (length / TYPICAL_LENGTH) ** REACH_POWER))
 
     @cached_property
     def bare(self) -> Bare:

@@ -2,8 +2,7 @@
 
 Order, and why:
 
-1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick. The gap
-   between the lips is scaled to the face.
+1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick.
 2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
@@ -48,11 +47,6 @@ FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 # heights and thicknesses add up to the gap (jawOpen = up + down + roll upper + 0.76 roll lower, r 1.00); so do these.
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
 WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
-
-# What `reach` scales: the gap, and the lips' heights and rolls that add up to it. The jaw's drop goes its own way.
-_PARTS = np.zeros(len(MOTION_CHANNELS))
-for _name in ("jawOpen", "mouthOpenSide", "mouthUpperUp", "mouthLowerDown", "mouthRollUpper", "mouthRollLower"):
-    _PARTS[MOTION_CHANNELS.index(_name)] = 1.0
 
 LEAD = 0.15  # of the change over the last two codes, added to the mouth's channels (docs/decisions.md)
 ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
@@ -126,7 +120,6 @@ def _step(
     constants: np.ndarray,
     emotion: np.ndarray,
     closing: np.ndarray,
-    reach: float,
     with_life: bool,
     speech: np.ndarray,
     phone_logits: np.ndarray,
@@ -136,8 +129,7 @@ def _step(
     snr_db: float,
     out: np.ndarray,
 ) -> bool:
-    """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut; reach:
-    as in `Shaper`.
+    """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
 
     out (26,) float64. False, with nothing done, for NaN.
     """
@@ -184,7 +176,6 @@ def _step(
         out[c] += LEAD * (speech[c] - laws[BEFORE + c]) * gate
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
-        out[c] *= 1.0 + _PARTS[c] * (reach - 1.0)
 
     step_expression(mood, emotion, emotion_logits, presence, out)
     if with_life or laws[LIFE] > 0.001:
@@ -226,7 +217,6 @@ def _run(
     constants: np.ndarray,
     emotion: np.ndarray,
     closing: np.ndarray,
-    reach: float,
     with_life: bool,
     speech: np.ndarray,
     phone_logits: np.ndarray,
@@ -245,7 +235,6 @@ def _run(
             constants,
             emotion,
             closing,
-            reach,
             with_life,
             speech[k],
             phone_logits[k],
@@ -260,11 +249,7 @@ def _run(
 
 
 class Shaper:
-    """Turns encoder steps into motion codes.
-
-    Settings may change while a stream runs: `idle`, `choose_emotion`, and `reach`, how far the lips of this face part
-    against the typical person's (engines/portrait.py has a portrait's).
-    """
+    """Turns encoder steps into motion codes. Settings may change while a stream runs: `idle`, `choose_emotion`."""
 
     def __init__(
         self,
@@ -281,7 +266,6 @@ class Shaper:
         self.row = spec.lookahead_row(lookahead_ms)
         self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
         self.idle = idle
-        self.reach = 1.0
         self.life = Idle(seed)
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
@@ -317,7 +301,6 @@ class Shaper:
             self.life.constants,
             self._targets,
             self._closing[self.row],
-            float(self.reach),
             self.idle,
             code.motion[self.row],
             code.phone_logits[self.row],
@@ -355,7 +338,6 @@ class Shaper:
             self.life.constants,
             self._targets,
             self._closing[self.row],
-            float(self.reach),
             self.idle,
             np.ascontiguousarray(speech, np.float32),
             np.ascontiguousarray(phone_logits, np.float32),

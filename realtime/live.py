@@ -387,7 +387,6 @@ def live(
             say(f"note: {note}")
         height, width = portrayed.portrait.size
         engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine))
-        engines.shaper.reach = portrayed.portrait.reach
         # Kernels lie in a cache; after an update they are compiled, which must not look as if nothing happened.
         patience = threading.Timer(2.0, say, ("compiling for this computer, once: half a minute",))
         patience.daemon = True

@@ -78,7 +78,6 @@ def render_file(
         source = FileSource(sound, paced=False)
         file = VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, portrait_name=title, signer=signer)
         stack.callback(file.close)
-        engines.shaper.reach = portrait.reach
         pipeline = Pipeline(
             source,
             engines.encoder,

@@ -64,7 +64,6 @@ class FakeShaper:
 
     row = 0
     emotion = "auto"
-    reach = 1.0
 
     def choose_emotion(self, emotion: str) -> None:
         self.emotion = emotion
@@ -85,7 +84,6 @@ class FakePortrait:
     height: int = 32
     width: int = 48
     grey: int = 0
-    reach: float = 1.0
 
     @property
     def size(self) -> tuple[int, int]:

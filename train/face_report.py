@@ -235,8 +235,7 @@ def ceiling(work: Work) -> dict:
             if driven is None:
                 continue
             truth = Truth.read(driven, work.landmarker, 3)
-            heard = hear(work.encoder, sound_of(sounds[name].sound))
-            motion = shaped_motion(heard, 80, shaper, driven.portrait.reach)
+            motion = shaped_motion(hear(work.encoder, sound_of(sounds[name].sound)), 80, shaper)
             labelled = None
             if (course := kept.get(sounds[name].key)) is not None:
                 said = motion[: len(course)].copy()
@@ -305,14 +304,12 @@ def moods(work: Work) -> dict:
         rows = hear(work.encoder, sound_of(clip.sound))
         courses = {"true motion": driven.codes}
         courses |= {
-            f"sound, {name}": driven_codes(driven, shaped_motion(rows, 80, shaper, driven.portrait.reach))
-            for name, shaper in shapers.items()
+            f"sound, {name}": driven_codes(driven, shaped_motion(rows, 80, shaper)) for name, shaper in shapers.items()
         }
         mood = clip.emotion or ""
         if mood in LOOKS and mood != "neutral":  # what a caller in this mood would choose
             chosen = Shaper(SPEC, 80, 7, emotion=mood)
-            motion = shaped_motion(rows, 80, chosen, driven.portrait.reach)
-            courses["sound, mood by name"] = driven_codes(driven, motion)
+            courses["sound, mood by name"] = driven_codes(driven, shaped_motion(rows, 80, chosen))
         actress[mood] = {
             name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
             for name, codes in courses.items()

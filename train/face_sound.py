@@ -64,8 +64,7 @@ class SoundJudge:
             rows = hear(self.encoder, sound)
             for name, ms in CONDITIONS:
                 if name == condition:
-                    motion = shaped_motion(rows, ms, self.shapers[ms], driven.portrait.reach)
-                    found[name, ms] = driven_codes(driven, motion, offset_s)
+                    found[name, ms] = driven_codes(driven, shaped_motion(rows, ms, self.shapers[ms]), offset_s)
         return found
 
     def score(
@@ -89,7 +88,7 @@ class SoundJudge:
                 rows["closed form, clean, 80 ms"] = score_drawn(
                     driven, truth, codes, closed_form, self.landmarker, EVERY, pixels=True
                 )
-        shuffled = shaped_motion(hear(self.encoder, other), 80, self.shapers[80], driven.portrait.reach)
+        shuffled = shaped_motion(hear(self.encoder, other), 80, self.shapers[80])
         codes = driven_codes(driven, shuffled, offset_s)
         rows["another clip's sound, 80 ms"] = score_drawn(
             driven, truth, codes, with_network, self.landmarker, EVERY, pixels=True
@@ -160,7 +159,7 @@ def mood_changes(
     found: dict[str, list[dict[str, float]]] = {}
     for mood, samples in emotional_streams(data):
         rows = hear(encoder, samples)
-        with_mood, without = (shaped_motion(rows, 80, shaper, portrait.reach)[200:] for shaper in (auto, off))
+        with_mood, without = shaped_motion(rows, 80, auto)[200:], shaped_motion(rows, 80, off)[200:]
         readings = []
         for motion in (with_mood, without):
             pictures = [generator.draw(code, portrait) for code in motion[::50]]

@@ -68,10 +68,9 @@ def encoder_motion(rows: Rows, lookahead_ms: int) -> np.ndarray:
     return rows.motion[first : first + rows.codes, SPEC.lookahead_row(lookahead_ms)]
 
 
-def shaped_motion(rows: Rows, lookahead_ms: int, shaper: Shaper | None = None, reach: float = 1.0) -> np.ndarray:
-    """What the laws make of it on a face of this reach, (codes, 26); without a shaper: no idle life, no emotion."""
+def shaped_motion(rows: Rows, lookahead_ms: int, shaper: Shaper | None = None) -> np.ndarray:
+    """What the laws make of it, (codes, 25); without a shaper: no idle life, no emotion."""
     shaper = shaper or plain_shaper(lookahead_ms)
-    shaper.reach = reach
     row, first = SPEC.lookahead_row(lookahead_ms), SPEC.lookahead_chunks(lookahead_ms)
     motion, _ = shaper.run(
         rows.motion[:, row],

@@ -10,7 +10,7 @@ out, judged by their raw landmarks as in train/score_motion.py.
 lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
 the calibration run by that short run, and the final encoder's own talkers.
 
-reach: how the deviation of each channel goes with the length from nose to chin (engines/portrait.py), talker by talker.
+reach: how the deviation of each channel goes with the length from nose to chin, talker by talker (not shipped).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 
 from engines.measure import canonical_face, mouth_measures, remove_pose, rest_measures
-from engines.portrait import CHIN, NOSE_TIP
 from engines.spec import SPEECH_CHANNELS
 from train.corpora import Clip, training_speech
 from train.export import encoder_of
@@ -52,6 +51,7 @@ SMOOTHINGS = (1.0, 0.7, 0.5, 0.35)
 LEADS = (0.0, 0.15, 0.3, 0.45, 0.6)
 EVERY = 12  # of the own talkers' clips
 LEAST_CLIPS, MOST_CLIPS = 9, 20  # of a talker
+NOSE_TIP, CHIN = 1, 152  # landmarks
 
 
 def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:

@@ -498,13 +498,3 @@ def test_teeth_that_can_be_seen_one_by_one_keep_half_of_their_light(monkeypatch:
     lost_small, lost_large = (1 - (shaded / lit)[teeth].mean() for shaded in (small, large))
     assert lost_large == pytest.approx(0.5 * lost_small, rel=0.15)
     assert np.median(np.abs(large - small)[dark]) < 1
-
-
-def test_long_lower_faces_open_wider(portrait: Portrait) -> None:
-    """By the square of nose to chin, within bounds; a portrait's own number, in whatever size it comes."""
-    length = float(portrait.rest[152, 1] - portrait.rest[1, 1])
-    assert portrait.reach == pytest.approx((length / 1.208) ** 2, rel=1e-5)
-    for share, wanted in ((1.05, 1.05**2 * portrait.reach), (1.5, 1.25), (0.6, 0.8)):
-        rest = portrait.rest.copy()
-        rest[152, 1] = rest[1, 1] + share * length
-        assert replace(portrait, rest=rest).reach == pytest.approx(wanted, rel=1e-5)

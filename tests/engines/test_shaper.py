@@ -277,24 +277,6 @@ def test_what_is_heard_passes_whole_and_at_once():
     np.testing.assert_allclose(out[20:, :11], led, atol=1e-6)
 
 
-def test_the_gap_is_scaled_to_the_face_and_still_shuts() -> None:
-    """Gap, heights and rolls, which add up; not the jaw, not the width. Between two codes of one stream, too."""
-    course = vowel(60)
-    course["phone_logits"][40:, PHONE["B"]] = 20
-    usual, far = Shaper(idle=False, emotion="off"), Shaper(idle=False, emotion="off")
-    far.reach = 1.2
-    plain, _ = usual.run(**course)
-    wide, state = far.run(**course)
-    scaled = [AT[name] for name in ("jawOpen", "mouthOpenSide", "mouthLowerDown")]
-    np.testing.assert_allclose(wide[20:40, scaled], 1.2 * plain[20:40, scaled], rtol=1e-5)
-    np.testing.assert_array_equal(wide[20:40, AT["jawDrop"]], plain[20:40, AT["jawDrop"]])
-    assert wide[50:, AT["jawOpen"]].max() == 0
-    course["phone_logits"][40:, PHONE["B"]] = 0
-    far.reach = 1.0
-    narrow, _ = far.run(**course, state=state)
-    np.testing.assert_allclose(narrow[30, scaled], plain[30, scaled], rtol=1e-5)
-
-
 def test_a_course_that_stays_is_not_led() -> None:
     course = vowel(100)
     out, _ = Shaper(idle=False, emotion="off").run(**course)

@@ -30,12 +30,6 @@ def speech(tmp_path: Path) -> Path:
     return path
 
 
-def test_lips_part_as_far_as_the_face_is_long(tmp_path: Path, speech: Path) -> None:
-    parts = engines()
-    render_file(FakePortrait(128, 160, reach=1.1), parts, speech, tmp_path / "out.mp4")
-    assert parts.shaper.reach == 1.1
-
-
 def test_a_file_with_pictures_sound_and_sheet(tmp_path: Path, speech: Path) -> None:
     out, sheet = tmp_path / "out.mp4", tmp_path / "sheet.png"
     progress: list[tuple[float, float]] = []
