@@ -16,7 +16,6 @@ reach: how the deviation of each channel goes with the length from nose to chin,
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from engines.measure import canonical_face, mouth_measures, remove_pose, rest_me
 from engines.spec import SPEECH_CHANNELS
 from train.corpora import Clip, training_speech
 from train.export import encoder_of
+from train.face_sound import talker_offsets
 from train.labeller import LabellerConfig, label, teach
 from train.motion_labels import OPEN, clip_motion, landmarks_of, talker_scales
 from train.prepare import CALIBRATION_TALKERS
@@ -71,14 +71,14 @@ def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:
 
 def padded(codes: np.ndarray) -> np.ndarray:
     """To 150 codes, the last one repeated."""
-    return np.concatenate([codes, np.repeat(codes[-1:], max(0, 2 * PICTURES - len(codes)), 0)])
+    return np.pad(codes, ((0, max(0, 2 * PICTURES - len(codes))), (0, 0)), mode="edge")
 
 
 def try_labels(
     data_root: Path, cache: Path, landmarks_root: Path, smoothings: Sequence[float], say: Callable[[str], None] = print
 ) -> None:
     """Teach the labeller on labels smoothed so much, and say how well it tells talkers left out."""
-    offsets = json.loads((cache / "speech.json").read_text())["offsets_s"]
+    offsets = talker_offsets(cache)
     clips: dict[str, Clip] = {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
     features = {k: a["features"] for k, a in read_shards(cache / "teacher", TEACHER_VERSION) if k in clips}
     landmarks = {k: points for k, c in clips.items() if (points := landmarks_of(c, landmarks_root)) is not None}
@@ -116,7 +116,7 @@ def try_lead(
     say: Callable[[str], None] = print,
 ) -> None:
     """Say what each lead does to the short run's strangers and the final encoder's own talkers, clean and in noise."""
-    offsets = json.loads((cache / "speech.json").read_text())["offsets_s"]
+    offsets = talker_offsets(cache)
     noises = held_out_noises(data_root)
     short, facts = encoder_of(calibration)
     groups = (
