@@ -28,7 +28,7 @@ FADE_PX = 14  # over which a person's own row goes over into the learned one
 # Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
 # the picture.
 LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
-LOWER_HEIGHTS = np.array([0.13, 0.13, 0.14, 0.12, 0.11])
+LOWER_HEIGHTS = np.array([0.19, 0.19, 0.20, 0.18, 0.17])
 LOWER_LEVELS = np.array([[0.0, 0.004, 0.001, 0.008, 0.01], [0.003, -0.002, 0.006, 0.004, 0.01]])
 # They crowd: widths as seen and light (a turned tooth) differ more than above. Levels of .006 left single teeth
 # standing above the lip, which shows little of the row.

@@ -35,7 +35,9 @@ from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS
 from engines.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
-LOWER_SHOWN = 0.014  # of the lower teeth above the soft edge of an open mouth's lip, eye distances
+# How far the lower teeth's edge stands above the soft edge of an open mouth's lip: at least, a share of the lip's way
+# down and one of its way down without the chin (eye distances); and at most, as a share of the way to the upper teeth.
+LOWER_SHOWN, SHOWN_BY_LIP, SHOWN_BY_LIP_ALONE, SHOWN_MOST = 0.020, 0.17, 0.10, 0.60
 # The network learned on teeth of three pixels that never stand quite where true ones do, so that it shades them: right
 # in sum, but single teeth are .91 as bright as true ones. Where single teeth can be seen, from SHARP_PX for one eye
 # distance on, this share of the shade is left out; below SMALL_PX none.
@@ -62,7 +64,7 @@ for _name, _low, _high in (
     LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
 
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
-BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
+SMILE, BLINK = MOTION_CHANNELS.index("mouthSmileLeft"), MOTION_CHANNELS.index("eyeBlinkLeft")
 SQUINT = MOTION_CHANNELS.index("eyeSquint")
 LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
@@ -388,13 +390,17 @@ def draw_mouth(
     if gap <= 0.1 * soft and float((scratch.photo_lines[1] - scratch.photo_lines[0]).max()) <= 0.3 * soft:
         return np.zeros(4, np.int64)
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    smile = max(0.0, 0.5 * float(code[SMILE] + code[SMILE + 1]))
+    upper_place = portrait.teeth_place[0] + (0.0, float(portrait.teeth_by_smile[0]) * smile, 0.0)
     # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind;
     # in an open mouth their edge stands a little above that lip, and clear of the upper teeth.
     to_rest = invert(plane_to_px(portrait, skull, portrait.teeth_place[1]))
     lip = float(to_rest[1, :2] @ lower_points[5] + to_rest[1, 2])  # below the lower teeth's edge at rest
     drop = max(float(code[JAW_DROP]), 0.85 * (lip + LOWER_DROP), 0.0)
-    between = lip + portrait.teeth_place[1, 1] - portrait.teeth_place[0, 1]  # upper teeth's edge and lower lip
-    drop = min(drop, max(0.0, lip - min(LOWER_SHOWN + 0.7 * soft, 0.28 * between))) if between > 0 else drop
+    between = lip + portrait.teeth_place[1, 1] - upper_place[1]  # upper teeth's edge and lower lip
+    shown = LOWER_SHOWN + SHOWN_BY_LIP * max(lip, 0.0) + SHOWN_BY_LIP_ALONE * max(lip - float(code[JAW_DROP]), 0.0)
+    if between > 0:
+        drop = min(drop, max(0.0, lip - min(shown + 0.7 * soft, SHOWN_MOST * between)))
     jaw = portrait.teeth_place[1] + (0.0, drop, 0.0)
     box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
     slant = slant_of(portrait.rotation.dot(skull[:, :3]))
@@ -413,7 +419,7 @@ def draw_mouth(
         photo_frame,
         scratch.photo_lines,
         BAND_PX / scale,
-        invert(plane_to_px(portrait, skull, portrait.teeth_place[0])),
+        invert(plane_to_px(portrait, skull, upper_place)),
         invert(plane_to_px(portrait, skull, jaw)),
         slants,
         portrait.upper_teeth,
@@ -422,6 +428,7 @@ def draw_mouth(
         portrait.cavity,
         portrait.tongue,
         gap,
+        max(lip - drop, 0.0),
         float(code[TONGUE]),
         interior,
         TEETH_SPARED * min(1.0, max(0.0, (scale - SMALL_PX) / (SHARP_PX - SMALL_PX))),

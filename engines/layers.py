@@ -279,6 +279,7 @@ def paint_mouth(
     cavity: np.ndarray,
     tongue: np.ndarray,
     gap: float,
+    shown: float,
     lift: float,
     interior: np.ndarray,
     spared: float,
@@ -292,15 +293,15 @@ def paint_mouth(
     skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower teeth, by
     how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
     colours 0..255.
-    gap: opening at the centre, eye distances. lift: the tongue's tip, 0 behind the lower teeth .. 1 behind the edge of
-    the upper ones. interior (h, w) float32: the network's light on it, as a gain, stretched between the lips; may be
-    empty. spared: share of its shade that upper teeth go without. cover (of the picture's size): takes how much of a
-    pixel is inside the mouth, 0..255.
+    gap: opening at the centre; shown: how far the lower teeth's edge stands above the lip; eye distances. lift: the
+    tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones. interior (h, w) float32: the
+    network's light on it, as a gain, stretched between the lips; may be empty. spared: share of its shade that teeth go
+    without. cover (of the picture's size): takes how much of a pixel is inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
-    rise = min(0.34 * gap, 0.080) + 0.008  # how far the tongue stands above the lower lip
+    rise = shown + min(0.32 * gap, 0.080) + 0.008  # how far the tongue stands above the lower lip
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -337,10 +338,10 @@ def paint_mouth(
                 continue
             below_lip, above_lip = v - top, bottom - v
             side = abs(2.0 * place - 1.0)
-            # Cavity: darkest in the middle, a little flesh towards the cheeks and the lower lip.
-            depth = ramp(inside, 0.0, 0.10)
+            # Cavity: flesh near the lips, darkest in the middle and at the corners.
+            lit = (1.08 - 0.50 * ramp(inside, 0.0, 0.10)) * (1.0 - 0.45 * ramp(side, 0.55, 0.95))
             for c in range(3):
-                colour[c] = cavity[c] * (1.35 - 0.75 * depth)
+                colour[c] = cavity[c] * lit
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
             b = skull[1, 0] * x + skull[1, 1] * y + skull[1, 2]
             tooth = along_arch(a, slants[0, 0])
@@ -363,30 +364,32 @@ def paint_mouth(
             light += blade * (under - light)
             wet = (1.0 - ramp(abs(height - 0.50), 0.0, 0.22)) * (1.0 - ramp(side, 0.06, 0.30))
             for c in range(3):
-                colour[c] += flesh * (tongue[c] * (light + 0.07 * wet) + 6.0 * wet * light - colour[c])
+                colour[c] += flesh * (tongue[c] * (1.4 * light + 0.07 * wet) + 6.0 * wet * light - colour[c])
             # Lower teeth, then upper teeth before them, each on its arch. What is far back lies in the cheeks' shade.
-            corner = 1.0 - 0.80 * ramp(side, 0.45, 1.05)
+            corner = 1.0 - 0.50 * ramp(side, 0.50, 1.05)
             a = jaw[0, 0] * x + jaw[0, 1] * y + jaw[0, 2]
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
             under_tooth = along_arch(a, slants[1, 0])
             b -= slants[1, 1] * ARCH * under_tooth * under_tooth
             tap(lower_teeth, (under_tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
             shade = (
-                (0.32 + 0.30 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.6 * ramp(abs(under_tooth), 0.10, 0.28)) * corner
+                (0.60 + 0.25 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.15 * ramp(abs(under_tooth), 0.10, 0.36)) * corner
             )
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
+            enamel = texel[3]
             tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - TEETH_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
-            shade *= 0.70 + 0.30 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
+            shade *= 0.75 + 0.25 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
             # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.
             shade *= 0.55 + 0.45 / np.sqrt(1.0 + (2.0 * ARCH * tooth) ** 2)
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
+            enamel = enamel * (1.0 - texel[3]) + texel[3]
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
-                light *= 1.0 - spared * texel[3] if light < 0.0 else 1.0
+                light *= 1.0 - spared * enamel if light < 0.0 else 1.0
                 for c in range(3):
                     colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)

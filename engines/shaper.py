@@ -33,7 +33,7 @@ from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.expression import EXPRESSION_STATE, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
-from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
+from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
 
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
@@ -121,6 +121,7 @@ def _step(
     emotion: np.ndarray,
     closing: np.ndarray,
     with_life: bool,
+    articulation: float,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: float,
@@ -131,7 +132,7 @@ def _step(
 ) -> bool:
     """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
 
-    out (26,) float64. False, with nothing done, for NaN.
+    articulation: factor of the mouth's channels. out (26,) float64. False, with nothing done, for NaN.
     """
     total = presence + rms + snr_db
     for i in range(len(speech)):
@@ -173,7 +174,7 @@ def _step(
     for c in range(SPEECH):
         out[c] = speech[c] * gate
     for c in range(FIRST_BROW):
-        out[c] += LEAD * (speech[c] - laws[BEFORE + c]) * gate
+        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * articulation
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
 
@@ -218,6 +219,7 @@ def _run(
     emotion: np.ndarray,
     closing: np.ndarray,
     with_life: bool,
+    articulation: float,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: np.ndarray,
@@ -236,6 +238,7 @@ def _run(
             emotion,
             closing,
             with_life,
+            articulation,
             speech[k],
             phone_logits[k],
             presence[k],
@@ -249,7 +252,7 @@ def _run(
 
 
 class Shaper:
-    """Turns encoder steps into motion codes. Settings may change while a stream runs: `idle`, `choose_emotion`."""
+    """Turns encoder steps into motion codes. `idle`, `articulation`, `choose_emotion` work while a stream runs."""
 
     def __init__(
         self,
@@ -258,19 +261,35 @@ class Shaper:
         seed: int = 0,
         idle: bool = True,
         emotion: str | Emotion = "auto",
+        articulation: float = 1.0,
     ) -> None:
-        """lookahead_ms: one of spec.lookaheads_ms; seed: whose blinks and looks; emotion: see `parse_emotion`."""
+        """lookahead_ms: one of spec.lookaheads_ms; seed: whose blinks and looks; emotion: see `parse_emotion`.
+
+        articulation: how far the mouth moves, within ARTICULATION. ConfigError for what is not offered.
+        """
         if lookahead_ms not in spec.lookaheads_ms:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
         self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
-        self.idle = idle
+        self.idle, self.articulation = idle, articulation
         self.life = Idle(seed)
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
         # Compile or load the kernel now, never in the middle of a stream.
         self.run(np.zeros((1, SPEECH)), np.zeros((1, len(spec.phones))), np.zeros(1), np.zeros((1, 7)))
+
+    @property
+    def articulation(self) -> float:
+        """How far the mouth moves; lips that shut stay shut, and a mouth at rest at rest."""
+        return self._articulation
+
+    @articulation.setter
+    def articulation(self, value: float) -> None:
+        least, most = ARTICULATION
+        if not least <= value <= most:
+            raise ConfigError(f"an articulation of {value:g} is not offered", f"use one from {least:g} to {most:g}")
+        self._articulation = float(value)
 
     def choose_emotion(self, emotion: str | Emotion) -> None:
         """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
@@ -302,6 +321,7 @@ class Shaper:
             self._targets,
             self._closing[self.row],
             self.idle,
+            self._articulation,
             code.motion[self.row],
             code.phone_logits[self.row],
             float(code.presence[self.row, 0]),
@@ -339,6 +359,7 @@ class Shaper:
             self._targets,
             self._closing[self.row],
             self.idle,
+            self._articulation,
             np.ascontiguousarray(speech, np.float32),
             np.ascontiguousarray(phone_logits, np.float32),
             np.ascontiguousarray(presence, np.float64),

@@ -47,6 +47,7 @@ FACE_CHANNELS = (
     "headX",  # head shift, eye distances
     "headY",
 )
+ARTICULATION = (0.5, 2.0)  # least and most that the mouth may be told to move, 1 being calm talkers (engines/shaper.py)
 MODEL_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS  # what the generator's network and geometry know
 MOTION_CHANNELS = (
     *MODEL_CHANNELS,

@@ -13,6 +13,7 @@ import typer
 from engines.errors import ConfigError, InputError, OutputError, VoxcamError, WrongInput
 from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.cli import say
+from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead
 from realtime.targets import checked_folder, checked_target
 
@@ -168,6 +169,7 @@ def encode(
     lookahead_ms: Annotated[int, typer.Option(help="Future sound that a code may use: 0, 40 or 80 ms.")] = 80,
     plot: Annotated[Path | None, typer.Option(help="Also draw waveform, spectrum, phones and lips (png).")] = None,
     emotion: Annotated[str, typer.Option(help="In the motion: off, auto, or a name such as happiness:0.5.")] = "off",
+    articulation: Articulation = 1.0,
     idle: Annotated[bool, typer.Option("--idle/--no-idle", help="Blinks, gaze and head motion in the motion.")] = False,
     seed: Annotated[int, typer.Option(help="Of the idle motion.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
@@ -195,7 +197,7 @@ def encode(
         checked_target(target, overwrite, (".npz",))
 
     failed = 0
-    shaper = Shaper(SPEC, lookahead_ms, seed, idle=idle, emotion=emotion)
+    shaper = Shaper(SPEC, lookahead_ms, seed, idle, emotion, articulation)
     with open_encoder(threads=threads) as encoder:
         for path, target in zip(sounds, targets, strict=True):
             try:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import typer
 
 from engines.card import card_path
 from engines.errors import VoxcamError
 from engines.session import Session
-from engines.spec import MOTION_CHANNELS, SPEC
+from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
     from engines.auto import AutoSession
+
+Articulation = Annotated[
+    float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
+]
 
 
 class Engines(AbstractContextManager["Engines"]):
@@ -46,17 +51,24 @@ class Engines(AbstractContextManager["Engines"]):
 
 
 def open_engines(
-    *, emotion: str = "auto", seed: int = 0, threads: int = 1, lookahead_ms: int = 0, engine: str = "onnxruntime"
+    *,
+    emotion: str = "auto",
+    articulation: float = 1.0,
+    seed: int = 0,
+    threads: int = 1,
+    lookahead_ms: int = 0,
+    engine: str = "onnxruntime",
 ) -> Engines:
-    """The shipped encoder, a shaper with this seed and emotion, and the generator. EngineMismatch where damaged.
+    """The shipped encoder, a shaper with this seed, emotion and articulation, and the generator.
 
-    engine: a backend, or BACKEND:PRECISION, or auto: the fastest here. One that fails while it runs is replaced.
+    EngineMismatch where a model is damaged. engine: a backend, or BACKEND:PRECISION, or auto: the fastest here. One
+    that fails while it runs is replaced.
     """
     from engines.encoder import Encoder
     from engines.generator import Generator
     from engines.shaper import Shaper
 
-    shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, seed=seed, emotion=emotion)
+    shaper = Shaper(SPEC, lookahead_ms=lookahead_ms, seed=seed, emotion=emotion, articulation=articulation)
     shipped = card_path("generator").is_file()  # without its network the closed form alone draws
     session = open_model("generator", engine, threads) if shipped else None
     return Engines(Encoder(open_model("encoder", engine, threads)), shaper, Generator(session))

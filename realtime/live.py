@@ -16,9 +16,10 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from engines.spec import SPEC
+from engines.spec import ARTICULATION, SPEC
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
+from realtime.engines_in_use import Articulation
 from realtime.interrupts import interrupts
 from realtime.microphone import STREAMS
 from realtime.pacer import checked_lookahead, checked_rate
@@ -98,6 +99,7 @@ class LiveSession:
             "microphone": pipeline.source.name,
             "camera": camera_name,
             "emotion": emotion,
+            "articulation": engines.shaper.articulation,
             "badge": pipeline.face.badge is not None,
             "notes": [],
             "sound_out": self._cable_line if audio_out is not None else None,
@@ -147,6 +149,10 @@ class LiveSession:
             at = EMOTION_KEYS.index(self.emotion) if self.emotion in EMOTION_KEYS else -1
             self.emotion = self.state["emotion"] = EMOTION_KEYS[(at + 1) % len(EMOTION_KEYS)]
             self.engines.shaper.choose_emotion(self.emotion)
+        elif key in ("+", "-"):
+            shaper = self.engines.shaper
+            wanted = round(shaper.articulation + (0.1 if key == "+" else -0.1), 1)
+            shaper.articulation = self.state["articulation"] = min(ARTICULATION[1], max(ARTICULATION[0], wanted))
         elif key == "l":
             choices = SPEC.lookaheads_ms
             controls.lookahead_ms = choices[(choices.index(controls.lookahead_ms) + 1) % len(choices)]
@@ -316,6 +322,7 @@ def live(
     fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
     lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 0,
     emotion: Annotated[str, typer.Option(help="auto, off, or one by name, such as happiness:0.5.")] = "auto",
+    articulation: Articulation = 1.0,
     seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
     audio_out: Annotated[str | None, typer.Option(help="Play the microphone there, in step with the picture.")] = None,
     make_cable: Annotated[bool, typer.Option("--make-cable", help="Make a virtual cable for that (Linux).")] = False,
@@ -386,7 +393,9 @@ def live(
         for note in portrayed.notes:
             say(f"note: {note}")
         height, width = portrayed.portrait.size
-        engines = stack.enter_context(open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine))
+        engines = stack.enter_context(
+            open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine)
+        )
         # Kernels lie in a cache; after an update they are compiled, which must not look as if nothing happened.
         patience = threading.Timer(2.0, say, ("compiling for this computer, once: half a minute",))
         patience.daemon = True

@@ -25,7 +25,7 @@ STAGES = {  # of a picture, and how they are called here
     "compose": "badge",
     "hand_over": "hand over",
 }
-KEYS = "m mute   e emotion   l lookahead   r reload portrait   b badge   s snapshot   q quit"
+KEYS = "m mute   e emotion   + - mouth   l lookahead   r reload portrait   b badge   s snapshot   q quit"
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def level_share(rms: float) -> float:
 
 
 def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
-    """state: microphone, camera, sound_out, emotion, badge, notes."""
+    """state: microphone, camera, sound_out, emotion, articulation, badge, notes."""
     meters, controls = pipeline.meters, pipeline.controls
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", width=10)
@@ -97,7 +97,8 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
     table.add_row("sound", f"drift {meters.drift_ppm:+.0f} ppm", overflows)
     if state.get("sound_out"):
         table.add_row("cable", state["sound_out"](), "")
-    settings = f"lookahead {controls.lookahead_ms} ms   badge {'on' if state['badge'] else 'off'}"
+    mouth = f"mouth x {state['articulation']:.1f}"
+    settings = f"lookahead {controls.lookahead_ms} ms   {mouth}   badge {'on' if state['badge'] else 'off'}"
     lines: list[Any] = [table, Text(settings), Text(KEYS, style="dim")]
     lines.extend(Text(note, style="yellow") for note in state["notes"][-3:])
     return Panel(Group(*lines), title=f"voxcam live -> {state['camera']}", border_style="cyan")

@@ -14,6 +14,7 @@ from engines.errors import ConfigError, Stopped
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
+from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
 
@@ -137,6 +138,7 @@ def render(
     emotion: Annotated[
         str, typer.Option(help="auto, off, or a named emotion, such as happiness or happiness:0.5.")
     ] = "auto",
+    articulation: Articulation = 1.0,
     size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
     seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
@@ -168,7 +170,7 @@ def render(
     for note in portrayed.notes:
         say(f"note: {note}")
     with (
-        open_engines(emotion=emotion, seed=seed, threads=threads, engine=engine) as engines,
+        open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine) as engines,
         progress_bar("rendering") as progress,
     ):
         made = render_file(

@@ -64,6 +64,7 @@ class FakeShaper:
 
     row = 0
     emotion = "auto"
+    articulation = 1.0
 
     def choose_emotion(self, emotion: str) -> None:
         self.emotion = emotion

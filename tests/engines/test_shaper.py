@@ -115,6 +115,24 @@ def test_what_comes_later_changes_nothing_before():
     assert not np.array_equal(one[200:], two[200:])
 
 
+@pytest.mark.parametrize("articulation", [0.5, 1.6])
+def test_articulation_moves_the_mouth_so_much_and_nothing_else(articulation):
+    course = vowel(80)
+    course["speech"][:, AT["browInnerUp"]] = 0.02
+    course["phone_logits"][50:, PHONE["M"]] = 16
+    plain, _ = Shaper(idle=False, emotion="off").run(**course)
+    more, _ = Shaper(idle=False, emotion="off", articulation=articulation).run(**course)
+    for name in ("jawOpen", "jawDrop", "mouthLowerDown"):
+        assert more[40, AT[name]] == pytest.approx(articulation * plain[40, AT[name]], rel=1e-5)
+    assert np.array_equal(more[:, AT["browInnerUp"]], plain[:, AT["browInnerUp"]])
+    assert more[60:, AT["jawOpen"]].max() < 0.01  # m shuts it, however far it stood open
+
+
+def test_articulation_beyond_the_face_is_refused():
+    with pytest.raises(ConfigError, match="articulation of 3"):
+        Shaper(articulation=3)
+
+
 def test_two_streams_never_mix_and_seeds_decide():
     shaper, course = Shaper(seed=1), rows(200)
     alone, _ = steps(shaper, course)

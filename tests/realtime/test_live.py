@@ -73,6 +73,12 @@ def test_keys(session: LiveSession, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         emotions.append(session.engines.shaper.emotion)
     assert emotions[:2] == ["off", "happiness"]
     assert emotions[6] == "auto"
+    for _ in range(12):
+        session.key("+")
+    assert session.engines.shaper.articulation == session.state["articulation"] == 2.0
+    for _ in range(20):
+        session.key("-")
+    assert session.engines.shaper.articulation == 0.5
     session.key("b")
     assert session.pipeline.face.badge is session.badge
     session.key("b")

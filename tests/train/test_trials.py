@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.measure import canonical_face
+from engines.measure import INNER_LIPS, canonical_face
 from tests.train.test_score_motion import take
 from train.motion_labels import OPEN
-from train.trials import judge, led, main, padded, try_reach
+from train.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_reach
 
 
 def test_a_lead_gives_back_what_smoothing_took() -> None:
@@ -29,6 +29,22 @@ def test_the_truth_is_judged_perfect() -> None:
     assert "slope 1.000 | jitter 1.000" in said
     shut = [np.zeros((150, 14)) for _ in found]
     assert judge(shut, found).startswith("in words 0.000")
+
+
+def test_parts_go_from_the_darkest_to_the_brightest() -> None:
+    ramp = np.repeat(np.arange(100, dtype=np.float32)[:, None], 3, 1)
+    parts = parts_of(np.random.default_rng(0).permutation(ramp))
+    np.testing.assert_allclose(parts[:, 0], 100 * np.array(PARTS), atol=1)
+
+
+def test_only_what_lies_between_the_lips_is_compared() -> None:
+    points = canonical_face() * 100 + 300
+    points[list(INNER_LIPS)[:11], 1] += 20
+    picture = np.zeros((600, 600, 3), np.uint8)
+    picture[: int(points[list(INNER_LIPS), 1].min())] = 255
+    inside = between_lips(picture, points)
+    assert len(inside) > 500
+    assert inside.max() == 0
 
 
 def test_short_clips_are_padded() -> None:
