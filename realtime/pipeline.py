@@ -37,6 +37,7 @@ FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
 LAG_FALLS, LAG_FALLS_AT_FIRST = 1.5e-3, 5e-3  # seconds a second
 SETTLING_NS = 6 * NS  # so long the delayed microphone jumps to where it should be
+WAKING_NS = 2 * NS  # so long after a sleep its pictures may still turn out late: what had waited comes bit by bit
 # Sound that comes 45 ms early is noticed, 125 ms late (ITU-R BT.1359-1), and picture and sound scatter by 10 to 20 ms
 # about each other. So sound is aimed behind the picture, not at it, and by so much that it is not early either for who
 # reads a cable before the sound system says that its sound is played (docs/decisions.md).
@@ -336,7 +337,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.failure: Exception | None = None  # of an engine: the stream goes on as well as it can
         self._ready_ns = 0
         self._face_failed = False
-        self.slept_pictures = 0  # of the late ones, those of a second and more in which nothing ran
+        self.slept_pictures = 0  # of the late ones, those of a second and more in which nothing ran, and just after it
+        self._looked_ns = self._awake_ns = 0  # the last look at the time; until when lateness is a sleep's
         self._arrival_counts_from = 0  # a picture: what had waited comes in a burst, and says nothing
         self.arrival = ArrivalLag(self.pacer.period_ns)
         self.picture_lag_ns = 8e6  # from a picture's end sample to its hand-over; measured as it runs
@@ -483,10 +485,14 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self.pacer = self.face.pacer = Pacer(self.picture_rate, self.controls.lookahead_ms)
         while not self.ring.codes and not self._halt.is_set() and self.ring.stop is None:
             self.ring.doorbell.wait(NS // 10)  # the source's clock starts with its first sound
-        newest = self.pacer.index_at(self.source.sample_at(self.clock.now_ns() - self.arrival.lag_ns))
+        now_ns = self.clock.now_ns()
+        if self._looked_ns and now_ns - self._looked_ns > NS:
+            self._awake_ns = now_ns + WAKING_NS
+        self._looked_ns = now_ns
+        newest = self.pacer.index_at(self.source.sample_at(now_ns - self.arrival.lag_ns))
         if newest > index:
             self.meters.late_pictures += newest - index
-            if newest - index > self.picture_rate:
+            if newest - index > self.picture_rate or now_ns < self._awake_ns:
                 self.slept_pictures += newest - index
                 self._arrival_counts_from = newest + self.picture_rate
             index = newest
