@@ -31,7 +31,7 @@ import numpy as np
 
 from engines.generator import Generator, open_generator
 from engines.measure import INNER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
-from engines.portrait import make_portrait
+from engines.portrait import LUMA, make_portrait
 from engines.spec import SPEECH_CHANNELS
 from train.corpora import Clip, training_speech
 from train.export import encoder_of
@@ -65,7 +65,6 @@ NOSE_TIP, CHIN = 1, 152  # landmarks
 SEEN_CLIPS, SEEN_PICTURES = 4, 20  # of a talker
 SEEN_OPEN, SMILE_OPEN = 0.07, 0.03  # eye distances between the lips at least
 PARTS = (0.04, 0.25, 0.5, 0.75, 0.97)  # of the pixels between the lips, by their light
-LIGHT = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:
@@ -184,7 +183,7 @@ def try_reach(landmarks_root: Path, say: Callable[[str], None] = print) -> None:
 
 def parts_of(pixels: np.ndarray) -> np.ndarray:
     """Colours of the darkest to the brightest parts of (n, 3) pixels, (len(PARTS), 3)."""
-    ordered = pixels[np.argsort(pixels @ LIGHT)]
+    ordered = pixels[np.argsort(pixels @ LUMA)]
     middles = [int(part * len(ordered)) for part in PARTS]
     return np.stack([ordered[max(0, k - 2) : k + 3].mean(0) for k in middles])
 
