@@ -28,11 +28,11 @@ class KeptFile:
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self._file = path.open("w+b", buffering=0)
         self._clock = clock or SystemClock()
         self._synced_ns = self._clock.now_ns()
         self._syncing: threading.Thread | None = None
         self._ended = False
+        self._file = path.open("w+b", buffering=0)
 
     def write(self, data: bytes) -> int:
         if self._ended:

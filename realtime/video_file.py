@@ -60,15 +60,18 @@ class VideoFile(Sink):
         self._sound_samples = 0
         self._newest = -1
         self._failed = False
+        self._opening = False  # the file may be there already, its container not yet: an interrupt came between
 
     def open(self, height: int, width: int, picture_rate: int) -> None:
         import av
         from av.video.reformatter import Colorspace, VideoReformatter
 
+        self._av = av
         suffix = self.path.suffix.lower()
         picture_codec, sound_codec = CODECS[suffix]
         plain = MP4_OPTIONS if self._keep else {"movflags": "use_metadata_tags+faststart"}
         options = plain if suffix == ".mp4" else {}
+        self._opening = True
         try:
             if self._keep:
                 self._kept = KeptFile(self._temporary)
@@ -77,6 +80,7 @@ class VideoFile(Sink):
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or error
             raise OutputError(f"{self.path} cannot be written ({reason})", "name another folder") from error
+        self._opening = False
         self._container.metadata.update(
             {
                 "title": f"voxcam {self._portrait_name}".strip(),
@@ -109,7 +113,6 @@ class VideoFile(Sink):
         sound.codec_context.bit_rate = 128_000 if self._channels == 2 else 96_000
         self._sound = sound
         self._to_codec = av.AudioResampler(format=sound.codec_context.format, layout=sound.layout, rate=rate)
-        self._av = av
         self._reformatter = VideoReformatter()
 
     def send(self, picture: Picture) -> None:
@@ -161,6 +164,8 @@ class VideoFile(Sink):
     def close(self) -> None:
         container, self._container = self._container, None
         if container is None:
+            if self._opening:
+                self._forget()
             return
         try:
             if not self._failed and self.pictures:
@@ -212,6 +217,13 @@ class VideoFile(Sink):
                 os.replace(self._temporary, self.path)
             else:
                 self._temporary.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        self._opening = False
+        if self._kept is not None:
+            self._kept.end()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Close without leaving a file."""

@@ -6,6 +6,8 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import av
 import numpy as np
@@ -93,6 +95,38 @@ def test_no_picture_no_file(tmp_path: Path) -> None:
     file.close()
     file.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_interrupt_at_any_line_of_its_start_leaves_nothing(tmp_path: Path, keep: bool) -> None:
+    sources = {VideoFile.open.__code__, KeptFile.__init__.__code__}
+    left = 0
+
+    def interrupt_later(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code not in sources:
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return interrupt_later
+
+    before = sys.gettrace()
+    for line in range(1, 200):
+        left = line
+        try:
+            with VideoFile(tmp_path / "out.mp4", 48_000, 1, keep=keep) as file:
+                sys.settrace(interrupt_later)
+                try:
+                    file.open(120, 160, 25)
+                finally:
+                    sys.settrace(before)
+        except KeyboardInterrupt:
+            assert list(tmp_path.iterdir()) == [], line
+        else:
+            break
+    assert 20 < line < 199  # each line of it was tried
 
 
 @pytest.mark.parametrize(("name", "keep"), [("out.mp4", False), ("out.mp4", True), ("out.mkv", False)])
