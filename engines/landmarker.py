@@ -51,6 +51,7 @@ READINGS = (  # step right and down, zoom, turn: shares of the region's side, fa
     (-0.02, -0.02, 1.03, -0.02),
 )
 MIN_PRESENCE = 0.97  # faces of 206 photos, turned, dark, blurred: above 0.99; cats and clouds: up to 0.95
+LOST_SHIFT, LOST_ZOOM = 1.0, 1.4  # eye distances and times that a face may move from a picture to the next
 MOST_FACES = 12  # a crowd is not read to the end
 LARGEST_SPREAD = 0.033  # of the readings, eye distances: faces 0.01, profiles 0.03, cats and moons 0.036 and more
 COVERED_SPREAD = 0.016  # lips and lids of 206 photos: up to 0.010; behind a hand or a bar: 0.022 and more
@@ -186,10 +187,21 @@ class Landmarker:
         Two readings, plain and mirrored, of one region: a ninth of the cost of `landmarks`. What the region does to a
         reading (0.004 eye distances at the lips) is the same for pictures that are read around the same landmarks.
         """
+        return self._read_twice(rgb, around)[0]
+
+    def follow(self, rgb: np.ndarray, around: np.ndarray) -> np.ndarray | None:
+        """`landmarks_near`, or None where the face is gone or far from where it was: look for it anew."""
+        points, presence = self._read_twice(rgb, around)
+        before, now = eye_distance(around), eye_distance(points)
+        moved = np.linalg.norm((points - around)[:, :2].mean(0))
+        is_there = presence >= MIN_PRESENCE and moved < LOST_SHIFT * before and 1 / LOST_ZOOM < now / before < LOST_ZOOM
+        return points if is_there else None
+
+    def _read_twice(self, rgb: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, float]:
         region = region_of(around)
-        plain, _ = self._read_region(rgb, *region)
+        plain, presence = self._read_region(rgb, *region)
         mirrored, _ = self._read_region(rgb, *region, mirrored=True)
-        return (plain + mirrored) / 2
+        return (plain + mirrored) / 2, presence
 
     def examine(self, rgb: np.ndarray) -> PhotoReport:
         """Find the face to animate and judge the photo. InputError, with advice, where it will not do."""

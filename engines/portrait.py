@@ -42,10 +42,11 @@ from engines.measure import (
     remove_pose,
 )
 from engines.opening import open_session
+from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 
-VERSION = 4
+VERSION = 5
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -111,6 +112,7 @@ class Portrait:
     skin_mask: np.ndarray  # (96, 120) uint8: where the network may shade the crop
     tones: np.ndarray  # (12,) float32: skin, lips, eye white, cavity, 0..1
     shape: np.ndarray  # (478, 3) float32: the face at rest away from the canonical one
+    reach: np.ndarray  # (11,) how far each of the mouth's channels moves when the person speaks (engines/reach.py)
     features: np.ndarray  # what the network's encoder made of the three; empty where there is none
     vector: np.ndarray
 
@@ -170,13 +172,17 @@ class Portrait:
 
 def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
     """Whether a stored portrait's measures are numbers that a face can have, and as many as the mesh needs."""
-    shapes = {"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MODEL_CHANNELS), POINTS, 3)}
+    shapes = {
+        **{"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MODEL_CHANNELS), POINTS, 3)},
+        "reach": TYPICAL_REACH.shape,
+    }
     numbers = [array for array in arrays.values() if array.dtype.kind == "f"]
     return (
         all(np.isfinite(array).all() for array in numbers)
         and all(arrays[name].shape == shape for name, shape in shapes.items())
         and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
         and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
+        and bool((arrays["reach"] > 0).all())
     )
 
 
@@ -206,12 +212,14 @@ def make_portrait(
     size: str = "full",
     teeth_photo: tuple[np.ndarray, np.ndarray] | None = None,
     max_side_px: int = MAX_SIDE_PX,
+    reach: np.ndarray = TYPICAL_REACH,
 ) -> Portrait:
     """Analyse one photo.
 
     rgb (H, W, 3) uint8; landmarks (478, 3) px of it, found by engines.landmarker where not given; size "full" keeps the
     photo's frame (long side at most `max_side_px`, even), "face" cuts an upright 256x256 face. teeth_photo: another
-    photo of the same person, smiling, and its landmarks. InputError where there is no usable face.
+    photo of the same person, smiling, and its landmarks; reach (11,): how far the mouth moves (engines/reach.py).
+    InputError where there is no usable face.
     """
     if size not in ("full", "face"):
         raise ConfigError(f"unknown size {size!r}", "use full or face")
@@ -236,7 +244,7 @@ def make_portrait(
         if np.abs(visible - landmarks[:, :2]).max() > margin:
             raise InputError("the face is cut by the picture's edge", "give a photo that shows the whole face")
     portrait = analyse(photo, landmarks, None if teeth_photo is None else borrow_teeth(photo, landmarks, *teeth_photo))
-    return describe(portrait)
+    return describe(replace(portrait, reach=reach))
 
 
 def describe(portrait: Portrait) -> Portrait:
@@ -410,6 +418,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         skin_mask=mask_skin(rest),
         tones=colours,
         shape=shape,
+        reach=TYPICAL_REACH,
         features=np.zeros(0, np.float32),
         vector=np.zeros(0, np.float32),
     )

@@ -2,7 +2,8 @@
 
 Order, and why:
 
-1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick.
+1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick. Each of
+   the mouth's channels goes as far as this person's does, or most people's (engines/reach.py).
 2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
@@ -11,8 +12,8 @@ Order, and why:
 3. Emotion and the idle process are added. Neither changes the gap between the lips.
 4. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
 5. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
-   shuts the lips undoes the opening along GRID's own regression of each channel on the opening: the jaw stays half
-   lowered, the lower lip comes up, the upper one comes down a little.
+   shuts the lips undoes the opening along GRID's own regression of each channel on the opening, within the reach: the
+   jaw stays half lowered, the lower lip comes up, the upper one comes down a little.
 6. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
@@ -33,6 +34,7 @@ from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.expression import EXPRESSION_STATE, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
+from engines.reach import TYPICAL_REACH
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
 
@@ -121,7 +123,8 @@ def _step(
     emotion: np.ndarray,
     closing: np.ndarray,
     with_life: bool,
-    articulation: float,
+    reach: np.ndarray,
+    with_opening: np.ndarray,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: float,
@@ -132,7 +135,8 @@ def _step(
 ) -> bool:
     """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
 
-    articulation: factor of the mouth's channels. out (26,) float64. False, with nothing done, for NaN.
+    reach (11,): factors of the mouth's channels; with_opening (26,): how each goes with the opening then. out (26,)
+    float64. False, with nothing done, for NaN.
     """
     total = presence + rms + snr_db
     for i in range(len(speech)):
@@ -174,7 +178,7 @@ def _step(
     for c in range(SPEECH):
         out[c] = speech[c] * gate
     for c in range(FIRST_BROW):
-        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * articulation
+        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * reach[c]
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
 
@@ -200,7 +204,7 @@ def _step(
     touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
     shut = laws[CLOSURE] * max(0.0, out[JAW_OPEN] - touch)
     for c in range(FIRST_BROW):
-        out[c] -= (touch + shut) * WITH_OPENING[c]
+        out[c] -= (touch + shut) * with_opening[c]
     out[UPPER_UP] += laws[TOUCH] * (1 - laws[CLOSURE]) * TOUCH_UPPER
     for c in range(len(out)):
         out[c] = min(HIGH[c], max(LOW[c], out[c]))
@@ -219,7 +223,8 @@ def _run(
     emotion: np.ndarray,
     closing: np.ndarray,
     with_life: bool,
-    articulation: float,
+    reach: np.ndarray,
+    with_opening: np.ndarray,
     speech: np.ndarray,
     phone_logits: np.ndarray,
     presence: np.ndarray,
@@ -238,7 +243,8 @@ def _run(
             emotion,
             closing,
             with_life,
-            articulation,
+            reach,
+            with_opening,
             speech[k],
             phone_logits[k],
             presence[k],
@@ -252,7 +258,7 @@ def _run(
 
 
 class Shaper:
-    """Turns encoder steps into motion codes. `idle`, `articulation`, `choose_emotion` work while a stream runs."""
+    """Turns encoder steps into motion codes. `idle`, `articulation`, `reach`, `choose_emotion` work in a stream."""
 
     def __init__(
         self,
@@ -262,17 +268,19 @@ class Shaper:
         idle: bool = True,
         emotion: str | Emotion = "auto",
         articulation: float = 1.0,
+        reach: np.ndarray = TYPICAL_REACH,
     ) -> None:
         """lookahead_ms: one of spec.lookaheads_ms; seed: whose blinks and looks; emotion: see `parse_emotion`.
 
-        articulation: how far the mouth moves, within ARTICULATION. ConfigError for what is not offered.
+        articulation: how far the mouth moves, within ARTICULATION; reach (11,): how far each of its channels does
+        (engines/reach.py). ConfigError for what is not offered.
         """
         if lookahead_ms not in spec.lookaheads_ms:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
         self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
-        self.idle, self.articulation = idle, articulation
+        self.idle, self._reach, self.articulation = idle, np.asarray(reach, float), articulation
         self.life = Idle(seed)
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
@@ -290,6 +298,22 @@ class Shaper:
         if not least <= value <= most:
             raise ConfigError(f"an articulation of {value:g} is not offered", f"use one from {least:g} to {most:g}")
         self._articulation = float(value)
+        self._set_moves()
+
+    @property
+    def reach(self) -> np.ndarray:
+        """How far each of the mouth's channels moves, a person's own (11,); `articulation` comes on top."""
+        return self._reach
+
+    @reach.setter
+    def reach(self, factors: np.ndarray) -> None:
+        self._reach = np.asarray(factors, float)
+        self._set_moves()
+
+    def _set_moves(self) -> None:
+        with_opening = WITH_OPENING.copy()
+        with_opening[:FIRST_BROW] *= self._reach / self._reach[JAW_OPEN]
+        self._moves = self._reach * self._articulation, with_opening  # at once: the stream's thread may read it
 
     def choose_emotion(self, emotion: str | Emotion) -> None:
         """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
@@ -321,7 +345,7 @@ class Shaper:
             self._targets,
             self._closing[self.row],
             self.idle,
-            self._articulation,
+            *self._moves,
             code.motion[self.row],
             code.phone_logits[self.row],
             float(code.presence[self.row, 0]),
@@ -359,7 +383,7 @@ class Shaper:
             self._targets,
             self._closing[self.row],
             self.idle,
-            self._articulation,
+            *self._moves,
             np.ascontiguousarray(speech, np.float32),
             np.ascontiguousarray(phone_logits, np.float32),
             np.ascontiguousarray(presence, np.float64),

@@ -34,8 +34,12 @@ class Engines(AbstractContextManager["Engines"]):
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
 
-    def warm_up(self, portrait: Any) -> None:
-        """Draw once with everything moving: kernels are loaded, or compiled after an update, before sound flows."""
+    def take_up(self, portrait: Any) -> None:
+        """Move the mouth as far as this portrait's person does, and draw it once with everything moving.
+
+        So kernels are loaded, or compiled after an update, before sound flows.
+        """
+        self.shaper.reach = portrait.reach
         self.generator.draw(np.full(len(MOTION_CHANNELS), 0.05, np.float32), portrait)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,15 @@ def enroll(
     teeth: Annotated[
         Path | None, typer.Option(help="A smiling photo of the same person, to take the teeth from.")
     ] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="Ten seconds of video in which you speak, to move the mouth as you do.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
 ) -> None:
     """Analyse a photo once and keep the portrait."""
     from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
     from realtime.live import parse_size
+    from realtime.render import progress_bar
     from realtime.targets import checked_folder, checked_target
 
     if size not in FACE_SIZES:
@@ -33,7 +38,8 @@ def enroll(
     checked_photo(photo)
     checked_folder(target.parent)
     checked_target(target, overwrite, (".npz",))
-    made = analyse_photo(photo, size, camera, teeth)
+    with progress_bar("watching the clip") if clip is not None else nullcontext() as progress:
+        made = analyse_photo(photo, size, camera, teeth, clip, progress)
     made.portrait.save(target)
     for note in made.notes:
         say(f"note: {note}")

@@ -15,6 +15,8 @@ from engines.machine import cache_folder
 
 if TYPE_CHECKING:
     from engines.landmarker import PhotoReport
+    from engines.reach import Reach
+    from realtime.talking_clip import Progress
 
 FACE_SIZES = ("full", "face")
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
@@ -73,11 +75,23 @@ def checked_photo(path: Path) -> None:
         raise WrongInput(f"{path} is a pipe or a device, not a file", "save the photo to a file first")
 
 
-def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None, teeth: Path | None = None) -> Portrayed:
-    """Find the face in a photo and make the portrait; teeth: a smiling photo of the same person."""
+def analyse_photo(
+    path: Path,
+    size: str,
+    camera: tuple[int, int] | None,
+    teeth: Path | None = None,
+    clip: Path | None = None,
+    progress: Progress | None = None,
+) -> Portrayed:
+    """Find the face in a photo and make the portrait.
+
+    teeth: a smiling photo of the same person; clip: a video in which the person speaks, which takes a while: progress.
+    """
+    from engines.encoder import open_encoder
     from engines.landmarker import Landmarker
     from engines.photo import read_photo
     from engines.portrait import make_portrait
+    from realtime.talking_clip import learn_from_clip
 
     rgb = read_photo(path)
     options: dict[str, Any] = {}
@@ -92,6 +106,12 @@ def analyse_photo(path: Path, size: str, camera: tuple[int, int] | None, teeth: 
                 raise InputError(f"the photo for the teeth, {teeth}: {error.what}", error.fix) from error
             notes += second_photo_notes(report, second, teeth)
             options["teeth_photo"] = (smile, second.landmarks)
+        if clip is not None:
+            with open_encoder() as encoder:
+                learned, speaker = learn_from_clip(clip, landmarker, encoder, progress)
+            notes += clip_notes(report, learned, speaker, clip)
+            if learned.helps:
+                options["reach"] = learned.factors
     landmarks = report.landmarks
     if camera is not None and size == "full":
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
@@ -113,6 +133,21 @@ def second_photo_notes(first: PhotoReport, second: PhotoReport, path: Path) -> l
     looks_away = max(np.hypot(report.pitch, report.yaw) for report in (first, second))
     if looks_away <= MOST_TURNED_RAD and likeness_model().apart(first.aligned, second.aligned) > 1:
         notes.append(f"{path} looks like another person: take the teeth from a photo of your own")
+    return notes
+
+
+def clip_notes(first: PhotoReport, learned: Reach, speaker: np.ndarray, path: Path) -> list[str]:
+    """What a clip taught, and what to know about it; speaker: its mean aligned face (478, 3)."""
+    if learned.helps:
+        nearer = 100 * (1 - learned.apart / learned.apart_typical)
+        notes = [
+            f"learned from {learned.spoken_s:.0f} s of speech: your mouth opens {learned.factors[0]:.1f} times as far "
+            "as most people's" + (f", moved so it comes {nearer:.0f} % nearer to the clip" if nearer >= 3 else "")
+        ]
+    else:
+        notes = [f"{path} teaches nothing that comes nearer than what most people do: the mouth moves as theirs"]
+    if np.hypot(first.pitch, first.yaw) <= MOST_TURNED_RAD and likeness_model().apart(first.aligned, speaker) > 1:
+        notes.append(f"{path} looks like another person: speak yourself")
     return notes
 
 

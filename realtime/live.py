@@ -179,6 +179,7 @@ class LiveSession:
             self.tell("the portrait stays: the new one has another size, start live again")
             return
         self.pipeline.face.swap(portrait)
+        self.engines.shaper.reach = portrait.reach
         self.tell(f"{self.portrait_path.name} fades in")
 
     def _snapshot(self, pixels: Any) -> None:
@@ -401,7 +402,7 @@ def live(
         patience.daemon = True
         patience.start()
         stack.callback(patience.cancel)
-        engines.warm_up(portrayed.portrait)
+        engines.take_up(portrayed.portrait)
         patience.cancel()
         for sink in sinks:
             stack.enter_context(sink)

@@ -68,7 +68,7 @@ def render_file(
     clock = SystemClock()
     height, width = portrait.size
     warm_ns = clock.now_ns()
-    engines.warm_up(portrait)  # start-up, and no part of how fast a video is made
+    engines.take_up(portrait)  # start-up, and no part of how fast a video is made
     begin_ns = clock.now_ns()
     notes = []
     if begin_ns - warm_ns > COMPILED_NS:

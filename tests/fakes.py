@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engines.encoder import Code
+from engines.reach import TYPICAL_REACH
 from engines.spec import MOTION_CHANNELS, SPEC
 
 JAW = MOTION_CHANNELS.index("jawOpen")
@@ -65,6 +66,7 @@ class FakeShaper:
     row = 0
     emotion = "auto"
     articulation = 1.0
+    reach = TYPICAL_REACH
 
     def choose_emotion(self, emotion: str) -> None:
         self.emotion = emotion
@@ -85,6 +87,7 @@ class FakePortrait:
     height: int = 32
     width: int = 48
     grey: int = 0
+    reach: np.ndarray = field(default_factory=TYPICAL_REACH.copy)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -43,8 +43,9 @@ from train.face_steady import draw_figure, score_flicker, score_outside, score_t
 from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
 from train.heard import hear, shaped_motion
 from train.motion_labels import fast_landmarker
+from train.reach import listen, reach_of
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
-from train.score_motion import kept_motion
+from train.score_motion import kept_motion, takes
 from train.shards import write_whole
 from train.stages import Say, hash_of, run_stages
 
@@ -72,7 +73,8 @@ DRAWING = (
     "unsmile",
     "landmarker",
 )
-HEARING = ("encoder", "shaper", "expression", "idle")
+HEARING = ("encoder", "shaper", "reach", "expression", "idle")
+FILMED_CLIPS = 4  # of three seconds, that a person films of themselves
 
 
 class WithEncoder(Generator):
@@ -230,23 +232,41 @@ def ceiling(work: Work) -> dict:
         sounds = grid_sounds(work.data, talker)
         rows: dict[str, list] = {}
         offset_s = talker_offsets(work.cache).get(f"grid/{talker}", 0.0)
+        own = Shaper(SPEC, 80, 7, reach=filmed_reach(work, talker, offset_s))
         for name in work.clip_names(talker):
             driven = work.clip_of(talker, name)
             if driven is None:
                 continue
             truth = Truth.read(driven, work.landmarker, 3)
-            motion = shaped_motion(hear(work.encoder, sound_of(sounds[name].sound)), 80, shaper)
+            rows_of_sound = hear(work.encoder, sound_of(sounds[name].sound))
+            motion = shaped_motion(rows_of_sound, 80, shaper)
             labelled = None
             if (course := kept.get(sounds[name].key)) is not None:
                 said = motion[: len(course)].copy()
                 said[:, : len(SPEECH_CHANNELS)] = course[: len(said)]
                 labelled = driven_codes(driven, said, offset_s)
-            for row, codes in pieced_codes(driven, driven_codes(driven, motion, offset_s), labelled).items():
+            pieced = {
+                "by sound": driven_codes(driven, motion, offset_s),
+                f"by sound, own reach from {FILMED_CLIPS} other clips": driven_codes(
+                    driven, shaped_motion(rows_of_sound, 80, own), offset_s
+                ),
+                **pieced_codes(driven, driven_codes(driven, motion, offset_s), labelled),
+            }
+            for row, codes in pieced.items():
                 scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)
                 rows.setdefault(row, []).append(scored)
             work.say(f"pieced together, {people}: {name}")
         found[people] = {row: summarise(clips) for row, clips in rows.items()}
     return found
+
+
+def filmed_reach(work: Work, talker: str, offset_s: float) -> np.ndarray:
+    """A talker's reach (11,) from FILMED_CLIPS val clips that are not scored, as `voxcam enroll --clip` learns it."""
+    clips = [path.stem for path in sorted((work.data / "grid" / "val" / talker).glob("*.mkv"))]
+    filmed = [name for name in clips if name not in work.clip_names(talker)][-FILMED_CLIPS:]
+    offsets = {f"grid/{talker}": offset_s}
+    found = takes(work.data, work.landmarks, offsets, "val", [f"grid/{talker}"])
+    return reach_of(listen(work.encoder, [take for take in found if take.clip.sound.stem in filmed]))
 
 
 def rendered_true(work: Work) -> dict:

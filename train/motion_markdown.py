@@ -229,6 +229,21 @@ def whole_clip(parts: dict) -> list[str]:
     ]
 
 
+def reach(parts: dict) -> list[str]:
+    rows = [
+        [people, name, numbers["apart"], numbers["slope"]]
+        for people, ways in parts["reach"].items()
+        for name, numbers in ways.items()
+    ]
+    return [
+        "## How far a person moves the mouth (clean, 80 ms)\n",
+        "Distance of heard and true mouth over its eleven channels as a share of the true one's motion, and slope of "
+        "the opening in words, by three reaches (engines/reach.py). Own: `voxcam enroll --clip`. `python -m "
+        "train.reach` shows ten talkers.\n",
+        markdown_table(("people", "mouth's reach", "apart", "slope"), rows),
+    ]
+
+
 def emotions(parts: dict) -> list[str]:
     return [
         "## Moods\n",
@@ -256,6 +271,7 @@ SECTIONS: dict[str, Callable[[dict], list[str]]] = {
     "channels": channels,
     "rest": rest,
     "whole-clip": whole_clip,
+    "reach": reach,
     "emotions": emotions,
     "cost": cost,
 }

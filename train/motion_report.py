@@ -18,6 +18,7 @@ import numpy as np
 
 from engines.card import WEIGHTS
 from engines.encoder import Encoder
+from engines.reach import MOUTH, TYPICAL_REACH
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train import motion_markdown
@@ -25,6 +26,7 @@ from train.augment import cut, rms
 from train.corpora import sound_of, speech
 from train.heard import Rows, encoder_motion, hear, open_checkpoint, shaped_motion
 from train.motion_labels import OPEN, at_codes
+from train.reach import judge, judge_own, listen
 from train.score_motion import (
     OPEN_AT,
     PICTURES,
@@ -51,7 +53,8 @@ PEOPLE = ("unseen", "seen")
 STRETCH = SPEECH_CHANNELS.index("mouthStretch")
 SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
-LAWS = ("shaper.py", "expression.py")
+LAWS = ("shaper.py", "expression.py", "reach.py")
+OWN_CLIPS = 4  # three-second clips that a person films of themselves
 Three = list[float]
 
 
@@ -422,6 +425,20 @@ def whole_clip(work: Work) -> dict:
     return found
 
 
+def own_reach(work: Work) -> dict:
+    """What a few clips of a person are worth to the mouths of the others, at 80 ms: see train/reach.py."""
+    found: dict[str, dict] = {}
+    for people, group in work.people.items():
+        clips = listen(work.encoder, group)
+        ways = {
+            "as the encoder says": judge(clips, np.ones(MOUTH)),
+            "most people's reach": judge(clips, TYPICAL_REACH),
+            f"own reach, from {OWN_CLIPS} other clips": judge_own(clips, OWN_CLIPS),
+        }
+        found[people] = {name: {"apart": apart, "slope": slope} for name, (apart, slope) in ways.items()}
+    return found
+
+
 def lost(guesses: list[np.ndarray], group: list[Take]) -> dict[str, float]:
     """Mean whole-clip r with parts of the guess replaced, and what truth and guess are in each part."""
     places = np.arange(PICTURES)
@@ -507,6 +524,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "channels": channels,
     "rest": rest,
     "whole-clip": whole_clip,
+    "reach": own_reach,
     "emotions": emotions,
     "cost": cost,
 }

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
+from engines.reach import TYPICAL_REACH
 from engines.shaper import LEAD, NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.state import State
@@ -126,6 +127,25 @@ def test_articulation_moves_the_mouth_so_much_and_nothing_else(articulation):
         assert more[40, AT[name]] == pytest.approx(articulation * plain[40, AT[name]], rel=1e-5)
     assert np.array_equal(more[:, AT["browInnerUp"]], plain[:, AT["browInnerUp"]])
     assert more[60:, AT["jawOpen"]].max() < 0.01  # m shuts it, however far it stood open
+
+
+def test_each_part_of_the_mouth_goes_as_far_as_its_reach():
+    course = vowel(80)
+    course["speech"][:, AT["browInnerUp"]] = 0.02
+    course["phone_logits"][50:, PHONE["M"]] = 16
+    plain, _ = Shaper(idle=False, emotion="off", reach=np.ones(11)).run(**course)
+    own = np.linspace(0.5, 1.5, 11)
+    shaper = Shaper(idle=False, emotion="off", reach=np.ones(11))
+    shaper.reach = own  # in a stream, as when another portrait is shown
+    more, _ = shaper.run(**course)
+    assert more[40, :11] == pytest.approx(own * plain[40, :11], rel=1e-5)
+    assert np.array_equal(more[:, AT["browInnerUp"]], plain[:, AT["browInnerUp"]])
+    assert more[60:, AT["jawOpen"]].max() < 0.01  # m shuts it
+    # What shuts it takes back each channel's own share of the opening: the lower lip comes up as far as it went down.
+    low = AT["mouthLowerDown"]
+    lifted = (more[40, low] - more[70, low]) / (more[40, 0] - more[70, 0])
+    lifted_plain = (plain[40, low] - plain[70, low]) / (plain[40, 0] - plain[70, 0])
+    assert lifted == pytest.approx(lifted_plain * own[low] / own[0], rel=0.05)
 
 
 def test_articulation_beyond_the_face_is_refused():
@@ -292,13 +312,13 @@ def test_what_is_heard_passes_whole_and_at_once():
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     heard = course["speech"][:, :11].astype(np.float64)
     led = heard[20:] + LEAD * (heard[20:] - heard[18:-2])  # by the last two codes, and by nothing else
-    np.testing.assert_allclose(out[20:, :11], led, atol=1e-6)
+    np.testing.assert_allclose(out[20:, :11], led * TYPICAL_REACH, atol=1e-6)
 
 
 def test_a_course_that_stays_is_not_led() -> None:
     course = vowel(100)
     out, _ = Shaper(idle=False, emotion="off").run(**course)
-    assert np.array_equal(out[20:, :11], course["speech"][20:, :11])
+    np.testing.assert_allclose(out[20:, :11], course["speech"][20:, :11] * TYPICAL_REACH, rtol=1e-6)
 
 
 @given(seed=st.integers(0, 2**31 - 1), wild=st.floats(0, 20))

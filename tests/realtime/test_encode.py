@@ -12,7 +12,8 @@ from engines.errors import ConfigError, InputError
 from engines.shaper import Shaper
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from realtime.cli import main
-from realtime.encode import SIZES, chunks_of, encode_chunks, log_mel, sounds_in, write_npz
+from realtime.course import SIZES, chunks_of, encode_chunks
+from realtime.encode import log_mel, sounds_in, write_npz
 from tests.engines.tiny_models import tiny_encoder, write_model
 from tests.fakes import FakeEncoder
 

@@ -105,6 +105,7 @@ def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, mo
     monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(grey=9)))
     session.reload()
     assert session.pipeline.face.portrait.grey == 9
+    assert session.engines.shaper.reach is session.pipeline.face.portrait.reach  # and moves its mouth so far
 
 
 def test_the_view_draws_in_every_state(session: LiveSession) -> None:
