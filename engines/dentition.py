@@ -31,7 +31,7 @@ LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
 LOWER_HEIGHTS = np.array([0.19, 0.19, 0.20, 0.18, 0.17])
 LOWER_LEVELS = np.array([[0.0, 0.004, 0.001, 0.008, 0.01], [0.003, -0.002, 0.006, 0.004, 0.01]])
 # They crowd: widths as seen and light (a turned tooth) differ more than above. Levels of .006 left single teeth
-# standing above the lip, which shows little of the row.
+# standing above the lip.
 LOWER_WIDTHS_DIFFER, LOWER_LEVELS_DIFFER, LOWER_LIGHT_DIFFERS = 0.09, 0.0025, 0.05
 # How a row may differ from the learned one; widths of its teeth from the midline out, lengths in eye distances.
 TOOTH_WIDTHS = np.array([0.141, 0.107, 0.102, 0.081, 0.068])

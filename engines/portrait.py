@@ -264,20 +264,26 @@ def describe(portrait: Portrait) -> Portrait:
 def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, smile_landmarks: np.ndarray) -> Teeth:
     """The teeth of a second photo of the same person, in the first one's light; InputError where it shows none."""
     smile_landmarks = np.asarray(smile_landmarks, np.float32)
-    canonical = canonical_face()
     if not np.isfinite(smile_landmarks).all():
         raise InputError("no face was found in the photo for the teeth", "give one with an open smile, or leave it out")
-    aligned, rotation, scales, _ = (part[0] for part in remove_pose(smile_landmarks[None], canonical))
-    points = smile_landmarks - np.array([0.5, 0.5, 0], np.float32)
-    teeth = lift_teeth(smile, points, aligned, rotation, float(scales))
+    teeth = shown_teeth(smile, smile_landmarks)
     if teeth is None:
         raise InputError("the photo for the teeth shows none", "give one with an open smile, or leave it out")
+    points = smile_landmarks - np.array([0.5, 0.5, 0], np.float32)
     there, here = measure_tones(smile, points), measure_tones(photo, landmarks)
     light = np.clip(here["skin"] / np.maximum(there["skin"], 1), 0.3, 3)
     texture = teeth.texture.copy()
     texture[..., :3] = np.minimum(texture[..., :3] * light, 250 * texture[..., 3:])
     # The place is the second photo's; the first one's nose and eyes say where the skull is.
     return Teeth(texture, teeth.place, teeth.slant)
+
+
+def shown_teeth(photo: np.ndarray, landmarks: np.ndarray) -> Teeth | None:
+    """The upper teeth that a photo (H, W, 3) with landmarks (478, 3) px shows, in its own light; None: too few."""
+    aligned, rotation, scales, _ = (part[0] for part in remove_pose(landmarks[None], canonical_face()))
+    points = landmarks - np.array([0.5, 0.5, 0], np.float32)
+    teeth = lift_teeth(photo, points, aligned, rotation, float(scales))
+    return None if teeth is None or is_flesh(teeth, measure_tones(photo, points)["skin"]) else teeth
 
 
 def to_full(rgb: np.ndarray, landmarks: np.ndarray, max_side_px: int) -> tuple[np.ndarray, np.ndarray]:

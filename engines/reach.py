@@ -19,7 +19,8 @@ MOUTH = SPEECH_CHANNELS.index("browInnerUp")  # channels of the mouth, the first
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 # What fits most people: mean over nine GRID talkers of the train split, of `fit_reach` with the opening's taken as 1,
 # both corners alike. The encoder's own scale was set so that each channel's slope against a stranger's truth is 1,
-# which for channels that sound tells badly is more than real mouths move.
+# which for channels that sound tells badly is more than real mouths move: the lips' edges went 1.2 to 1.4 times as far
+# apart as the gap between them, where in every real mouth the two are one (docs/motion.md); with this, 1.0 to 1.15.
 TYPICAL_REACH = np.array([1.0, 0.76, 1.0, 0.9, 0.8, 1.05, 0.81, 0.75, 0.75, 0.7, 1.06])
 LEAST, MOST = 0.3, 2.5  # beyond these it is no person but a mistake
 TOWARDS_TYPICAL = 0.2  # of the sound's variance, added: what a short clip does not tell stays as with most people
@@ -51,14 +52,15 @@ def fit_reach(heard: np.ndarray, seen: np.ndarray, towards: float = TOWARDS_TYPI
     """Factors (11,) for mouths heard (T, 11), as the encoder says, and seen (T, 11), both in eye distances.
 
     Least squares about the means, so that neither needs to know the other's rest, channel by channel, drawn towards
-    TYPICAL_REACH by `towards`; then all times one factor, so that the opening varies as much as the seen one: least
-    squares alone would shrink what sound tells badly, and a mouth that does too little looks worse than one that errs.
+    TYPICAL_REACH by `towards`; then all times one factor, half of the way (in decibels) to an opening that varies as
+    much as the seen one: least squares alone shrink what sound tells badly, and a mouth that does too little looks
+    dull; all the way, what sound tells wrongly is as large as what it tells rightly.
     """
     heard, seen = heard - heard.mean(0), seen - seen.mean(0)
     variance = (heard**2).mean(0) + 1e-9
     factors = ((heard * seen).mean(0) + towards * variance * TYPICAL_REACH) / (variance * (1 + towards))
-    factors = factors * (seen[:, OPEN].std() / max(float((heard[:, OPEN] * factors[OPEN]).std()), 1e-6))
-    return np.clip(factors, LEAST, MOST)
+    louder = seen[:, OPEN].std() / max(float((heard[:, OPEN] * factors[OPEN]).std()), 1e-6)
+    return np.clip(factors * louder**0.5, LEAST, MOST)
 
 
 def apart(heard: np.ndarray, seen: np.ndarray) -> float:

@@ -311,8 +311,9 @@ class Shaper:
         self._set_moves()
 
     def _set_moves(self) -> None:
+        own = self._reach / TYPICAL_REACH  # with most people's, channels go with the opening as GRID's do
         with_opening = WITH_OPENING.copy()
-        with_opening[:FIRST_BROW] *= self._reach / self._reach[JAW_OPEN]
+        with_opening[:FIRST_BROW] *= own / own[JAW_OPEN]
         self._moves = self._reach * self._articulation, with_opening  # at once: the stream's thread may read it
 
     def choose_emotion(self, emotion: str | Emotion) -> None:

@@ -18,10 +18,10 @@ def enroll(
     size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
     camera_size: Annotated[str | None, typer.Option(help="Cut the photo for a camera, such as 1280x720.")] = None,
     teeth: Annotated[
-        Path | None, typer.Option(help="A smiling photo of the same person, to take the teeth from.")
+        Path | None, typer.Option(help="A smiling photo or clip of the same person, to take the teeth from.")
     ] = None,
     clip: Annotated[
-        Path | None, typer.Option(help="Ten seconds of video in which you speak, to move the mouth as you do.")
+        Path | None, typer.Option(help="Ten seconds of video in which you speak: the mouth moves as far as yours.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
 ) -> None:
@@ -38,7 +38,7 @@ def enroll(
     checked_photo(photo)
     checked_folder(target.parent)
     checked_target(target, overwrite, (".npz",))
-    with progress_bar("watching the clip") if clip is not None else nullcontext() as progress:
+    with progress_bar("watching the clip") if clip or teeth else nullcontext() as progress:
         made = analyse_photo(photo, size, camera, teeth, clip, progress)
     made.portrait.save(target)
     for note in made.notes:

@@ -14,7 +14,7 @@ from engines.likeness import MOST_TURNED_RAD, likeness_model
 from engines.machine import cache_folder
 
 if TYPE_CHECKING:
-    from engines.landmarker import PhotoReport
+    from engines.landmarker import Landmarker, PhotoReport
     from engines.reach import Reach
     from realtime.talking_clip import Progress
 
@@ -85,7 +85,8 @@ def analyse_photo(
 ) -> Portrayed:
     """Find the face in a photo and make the portrait.
 
-    teeth: a smiling photo of the same person; clip: a video in which the person speaks, which takes a while: progress.
+    teeth: a smiling photo or video of the same person; clip: a video in which the person speaks. Videos take a while:
+    progress.
     """
     from engines.encoder import open_encoder
     from engines.landmarker import Landmarker
@@ -99,11 +100,7 @@ def analyse_photo(
         report = landmarker.examine(rgb)
         notes = list(report.notes)
         if teeth is not None:
-            smile = read_photo(teeth)
-            try:
-                second = landmarker.examine(smile)
-            except InputError as error:
-                raise InputError(f"the photo for the teeth, {teeth}: {error.what}", error.fix) from error
+            smile, second = read_smile(teeth, landmarker, progress)
             notes += second_photo_notes(report, second, teeth)
             options["teeth_photo"] = (smile, second.landmarks)
         if clip is not None:
@@ -117,6 +114,19 @@ def analyse_photo(
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
         options["max_side_px"] = max(camera)
     return Portrayed(make_portrait(rgb, landmarks, size=size, **options), notes)
+
+
+def read_smile(path: Path, landmarker: Landmarker, progress: Progress | None) -> tuple[np.ndarray, PhotoReport]:
+    """The photo, or the picture of a video, that teeth are taken from, and its face; InputError that names it."""
+    from engines.photo import read_photo
+    from realtime.talking_clip import CLIP_ENDINGS, teeth_from_clip
+
+    is_clip = path.suffix.lower() in CLIP_ENDINGS
+    smile = teeth_from_clip(path, landmarker, progress) if is_clip else read_photo(path)
+    try:
+        return smile, landmarker.examine(smile)
+    except InputError as error:
+        raise InputError(f"the photo for the teeth, {path}: {error.what}", error.fix) from error
 
 
 def second_photo_notes(first: PhotoReport, second: PhotoReport, path: Path) -> list[str]:

@@ -23,9 +23,9 @@ STAGES = {  # of a picture, and how they are called here
     "ring_wait": "wait",
     "generate": "draw",
     "compose": "badge",
-    "hand_over": "hand over",
+    "hand_over": "out",
 }
-KEYS = "m mute   e emotion   + - mouth   l lookahead   r reload portrait   b badge   s snapshot   q quit"
+KEYS = "m mute  e mood  +- mouth  l lookahead  r reload  b badge  s snapshot  q quit"  # fits into 80 columns
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
         for name, shown in STAGES.items()
         if meters.stages[name].count
     )
-    table.add_row("delay", f"newest sound {age.percentile_ms(50):.1f} ms, p99 {age.percentile_ms(99):.1f}", stages)
+    table.add_row("delay", f"newest sound {age.percentile_ms(50):.1f} ms, p99 {age.percentile_ms(99):.1f}", "")
     late = f"{meters.late_pictures} late, {sum(worker.dropped for worker in pipeline.workers)} dropped by sinks"
     rate = f"{meters.pictures} pictures, {pipeline.picture_rate / controls.rate_divisor:g}/s"
     table.add_row("pictures", rate, late)
@@ -99,6 +99,6 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
         table.add_row("cable", state["sound_out"](), "")
     mouth = f"mouth x {state['articulation']:.1f}"
     settings = f"lookahead {controls.lookahead_ms} ms   {mouth}   badge {'on' if state['badge'] else 'off'}"
-    lines: list[Any] = [table, Text(settings), Text(KEYS, style="dim")]
+    lines: list[Any] = [table, Text.assemble(("stages, ms", "bold"), "  ", stages), Text(settings), Text(KEYS, style="dim")]
     lines.extend(Text(note, style="yellow") for note in state["notes"][-3:])
     return Panel(Group(*lines), title=f"voxcam live -> {state['camera']}", border_style="cyan")

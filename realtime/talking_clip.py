@@ -22,6 +22,7 @@ MOST_S = 60.0  # of a clip: more teaches nothing new
 MOST_RATE_HZ = 30.0  # pictures beyond it are left out
 MOST_TURNED_RAD = 0.45  # lips of a head that is turned further are read badly
 FIX = "give a video of ten seconds in which you speak, seen from the front"
+CLIP_ENDINGS = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".flv")
 Progress = Callable[[float, float], None]
 
 
@@ -57,9 +58,12 @@ def pictures_of(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def follow_face(
-    path: Path, landmarker: Landmarker, progress: Callable[[float], None] | None = None
+    path: Path, landmarker: Landmarker, see: Callable[[float, np.ndarray, np.ndarray], None] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks (T, 478, 3) px of the largest face in each picture, NaN where there is none, and their times (T,) s."""
+    """Landmarks (T, 478, 3) px of the largest face in each picture, NaN where there is none, and their times (T,) s.
+
+    see: called with each time, picture (H, W, 3) and its landmarks.
+    """
     found: list[np.ndarray] = []
     times: list[float] = []
     around: np.ndarray | None = None
@@ -71,8 +75,8 @@ def follow_face(
         around = points
         found.append(points if points is not None else np.full((478, 3), np.nan, np.float32))
         times.append(time_s)
-        if progress is not None:
-            progress(time_s)
+        if see is not None:
+            see(time_s, rgb, found[-1])
     if not found:
         raise InputError("it holds no pictures", FIX)
     return np.stack(found), np.array(times)
@@ -93,6 +97,34 @@ def measures_of(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise InputError("its face looks away", FIX)
     measures[np.flatnonzero(seen)[frontal]] = mouth_measures(aligned[frontal])
     return measures, aligned[frontal].mean(0)
+
+
+def teeth_from_clip(path: Path, landmarker: Landmarker, progress: Progress | None = None) -> np.ndarray:
+    """The picture of a clip that shows the upper teeth best, (H, W, 3); InputError, which names it, where none does."""
+    from engines.portrait import shown_teeth
+
+    if not path.is_file():
+        raise WrongInput(f"there is no clip {path}", "check the path")
+    best, best_score = np.zeros((0, 0, 3), np.uint8), 0.0
+
+    def see(time_s: float, rgb: np.ndarray, landmarks: np.ndarray) -> None:
+        nonlocal best, best_score
+        if progress is not None:
+            progress(time_s, 0.0)
+        if np.isfinite(landmarks).all() and (teeth := shown_teeth(rgb, landmarks)) is not None:
+            cover, light = teeth.texture[..., 3], teeth.texture[..., :3].mean(2)
+            # A wide row, and sharp: what moves is smeared.
+            score = float(cover.sum() * np.abs(np.diff(light, axis=1))[cover[:, 1:] > 0.9].mean())
+            if score > best_score:
+                best, best_score = rgb, score
+
+    try:
+        follow_face(path, landmarker, see)
+    except InputError as error:
+        raise InputError(f"the clip for the teeth, {path}: {error.what}", error.fix) from error
+    if not best_score:
+        raise InputError(f"the clip for the teeth, {path}, shows none", "smile in it, or leave it out")
+    return best
 
 
 def learn_from_clip(
@@ -118,8 +150,12 @@ def learn_from_clip(
         shaper = Shaper(lookahead_ms=80, idle=False, emotion="off", reach=np.ones(MOUTH))
         codes = encode_chunks(chunks_of(hops), encoder, shaper, 80).finished()["motion"]
         seconds = len(codes) / SPEC.codes_per_second
-        told = None if progress is None else lambda time_s: progress(time_s, seconds)
-        landmarks, times_s = follow_face(path, landmarker, told)
+
+        def see(time_s: float, *_: Any) -> None:
+            if progress is not None:
+                progress(time_s, seconds)
+
+        landmarks, times_s = follow_face(path, landmarker, see)
         measures, face = measures_of(landmarks)
         return learn_reach(codes, measures, times_s), face
     except InputError as error:

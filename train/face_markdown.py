@@ -222,14 +222,14 @@ def section_moods(results: dict) -> list[str]:
             ("voice", *next(iter(voices.values()))), ([mood, *values.values()] for mood, values in voices.items())
         ),
     ]
-    if found["actress"]:
+    if found["actor"]:
         rows = [
             [mood, name, n["lmd"], n["lmd_share"], n["shape_share"], n["opening_r"], n["opening_slope"]]
-            for mood, ways in found["actress"].items()
+            for mood, ways in found["actor"].items()
             for name, n in ways.items()
         ]
         parts += [
-            "\nOne actress of CREMA-D, one sentence in six moods, never trained on (one person: an example, no "
+            "\nOne actor of CREMA-D, one sentence in six moods, never trained on (one person: an example, no "
             "statistic):\n\n",
             markdown_table(("mood", "driven by", "LMD", "LMD share", "shape share", "opening r", "slope"), rows),
         ]

@@ -6,7 +6,7 @@ A stage judges weights and drawing code, so that a new encoder costs only the st
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -23,9 +23,10 @@ from engines.generator import BLINK, HEAD, Generator, Learned, open_generator
 from engines.landmarker import Landmarker
 from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
+from engines.reach import MOUTH, fit_reach, heard_at, is_spoken
 from engines.shaper import Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
-from train.corpora import crema_d, sound_of, speech
+from train.corpora import Clip, crema_d, sound_of, speech
 from train.face_markdown import markdown
 from train.face_score import Driven, Truth, drive, drive_pictures, drive_rendered, read_clip, score_drawn, summarise
 from train.face_sheets import FACES, OTHERS, REACH, draw_sheet, face_height, sized, speech_shapes, write_jpeg
@@ -41,7 +42,7 @@ from train.face_sound import (
 )
 from train.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
 from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
-from train.heard import hear, shaped_motion
+from train.heard import Rows, hear, shaped_motion
 from train.motion_labels import fast_landmarker
 from train.reach import listen, reach_of
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
@@ -74,7 +75,7 @@ DRAWING = (
     "landmarker",
 )
 HEARING = ("encoder", "shaper", "reach", "expression", "idle")
-FILMED_CLIPS = 4  # of three seconds, that a person films of themselves
+FILMED_CLIPS = 8  # of three seconds, that a person films of themselves
 
 
 class WithEncoder(Generator):
@@ -263,7 +264,7 @@ def ceiling(work: Work) -> dict:
 def filmed_reach(work: Work, talker: str, offset_s: float) -> np.ndarray:
     """A talker's reach (11,) from FILMED_CLIPS val clips that are not scored, as `voxcam enroll --clip` learns it."""
     clips = [path.stem for path in sorted((work.data / "grid" / "val" / talker).glob("*.mkv"))]
-    filmed = [name for name in clips if name not in work.clip_names(talker)][-FILMED_CLIPS:]
+    filmed = [name for name in clips if name not in work.clip_names(talker)][:FILMED_CLIPS]
     offsets = {f"grid/{talker}": offset_s}
     found = takes(work.data, work.landmarks, offsets, "val", [f"grid/{talker}"])
     return reach_of(listen(work.encoder, [take for take in found if take.clip.sound.stem in filmed]))
@@ -301,11 +302,31 @@ def rendered_sound(work: Work) -> dict:
 
 
 def moods(work: Work) -> dict:
-    """Emotional voices: what they change on a portrait; and one real actress in six moods."""
+    """Emotional voices: what they change on a portrait; and one real actor in six moods."""
     portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
     voices = mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker)
-    actress: dict[str, dict] = {}
+    actor: dict[str, dict] = {}
     shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
+    clips = list(acted_clips(work))
+    for clip, driven, rows in clips:
+        truth = Truth.read(driven, work.landmarker, 2)
+        others = [(d, r) for other, d, r in clips if other is not clip and other.speaker == clip.speaker]
+        ways = shapers | {"own reach from his other sentences": Shaper(SPEC, 80, 7, reach=acted_reach(others))}
+        mood = clip.emotion or ""
+        if mood in LOOKS and mood != "neutral":
+            ways["mood by name"] = Shaper(SPEC, 80, 7, emotion=mood)  # what a caller in this mood would choose
+        courses = {"true motion": driven.codes}
+        courses |= {f"sound, {n}": driven_codes(driven, shaped_motion(rows, 80, shaper)) for n, shaper in ways.items()}
+        actor[mood] = {
+            name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
+            for name, codes in courses.items()
+        }
+        work.say(f"moods: {clip.key}")
+    return {"voices": voices, "actor": actor}
+
+
+def acted_clips(work: Work) -> Iterator[tuple[Clip, Driven, Rows]]:
+    """CREMA-D's filmed clips: as they are driven, and as they are heard."""
     folder = work.data / "crema_d"
     for clip in crema_d(folder) if folder.is_dir() else []:
         if clip.pictures is None:
@@ -320,22 +341,16 @@ def moods(work: Work) -> dict:
         if driven is None:
             work.say(f"{clip.key}: no picture with a shut mouth, left out")
             continue
-        truth = Truth.read(driven, work.landmarker, 2)
-        rows = hear(work.encoder, sound_of(clip.sound))
-        courses = {"true motion": driven.codes}
-        courses |= {
-            f"sound, {name}": driven_codes(driven, shaped_motion(rows, 80, shaper)) for name, shaper in shapers.items()
-        }
-        mood = clip.emotion or ""
-        if mood in LOOKS and mood != "neutral":  # what a caller in this mood would choose
-            chosen = Shaper(SPEC, 80, 7, emotion=mood)
-            courses["sound, mood by name"] = driven_codes(driven, shaped_motion(rows, 80, chosen))
-        actress[mood] = {
-            name: summarise([score_drawn(driven, truth, codes, work.judged, work.landmarker)])
-            for name, codes in courses.items()
-        }
-        work.say(f"moods: {clip.key}")
-    return {"voices": voices, "actress": actress}
+        yield clip, driven, hear(work.encoder, sound_of(clip.sound))
+
+
+def acted_reach(clips: list[tuple[Driven, Rows]]) -> np.ndarray:
+    """Reach (11,) from several clips of one person, taken for one."""
+    plain = Shaper(SPEC, 80, idle=False, emotion="off", reach=np.ones(MOUTH))
+    heard = np.concatenate([heard_at(shaped_motion(rows, 80, plain), driven.times_s) for driven, rows in clips])
+    seen = np.concatenate([driven.codes[:, :MOUTH] for driven, _ in clips])
+    spoken = is_spoken(heard)
+    return fit_reach(heard[spoken], seen[spoken])
 
 
 def smiles(work: Work) -> dict:

@@ -218,6 +218,7 @@ def test_p_b_m_shut_the_lips_within_40_ms_whatever_the_mood(phone, emotion):
 def test_shut_lips_do_not_shut_the_jaw():
     course = vowel(120)
     say_phone(course, "M", 60, 75)
+    course["speech"] /= np.append(TYPICAL_REACH, [1, 1, 1]).astype(np.float32)  # so the vowel is what is shown
     out, _ = Shaper(idle=False, emotion="off").run(**course)
     assert 0.02 < out[70, AT["jawDrop"]] < out[59, AT["jawDrop"]]
 

@@ -126,6 +126,21 @@ def test_the_view_draws_in_every_state(session: LiveSession) -> None:
         assert word in text
 
 
+def test_the_view_fits_into_80_columns(session: LiveSession) -> None:
+    from rich.console import Console
+
+    from realtime.live_view import draw
+
+    with session.pipeline:
+        session.pipeline.wait(0.4)
+    lines = []
+    for width in (80, 200):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(draw(session.pipeline, session.state))
+        lines.append(len(console.export_text().splitlines()))
+    assert lines[0] == lines[1]  # no line is broken
+
+
 def test_sizes_and_sources() -> None:
     assert parse_size("1280x720") == (1280, 720)
     for text in ("1280", "x720", "1281x720", "10x10", "99999x99998", "-2x4"):

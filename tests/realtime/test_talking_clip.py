@@ -13,14 +13,17 @@ import pytest
 
 from engines.encoder import Encoder, open_encoder
 from engines.errors import InputError, WrongInput
+from engines.generator import Generator
 from engines.landmarker import Landmarker
 from engines.portrait import Portrait
 from engines.reach import OPEN, TYPICAL_REACH
+from engines.shaper import WITH_OPENING
+from engines.spec import MOTION_CHANNELS
 from realtime.engines_in_use import open_engines
 from realtime.enroll import enroll
 from realtime.faces import load_portrait
 from realtime.render import render_file
-from realtime.talking_clip import follow_face, learn_from_clip, measures_of, pictures_of
+from realtime.talking_clip import follow_face, learn_from_clip, measures_of, pictures_of, teeth_from_clip
 
 ASSETS = files("realtime") / "assets"
 PORTRAIT, SPEECH = Path(str(ASSETS / "portrait.jpg")), Path(str(ASSETS / "speech.opus"))
@@ -174,3 +177,29 @@ def test_clips_that_teach_nothing(
         learn_from_clip(path, *readers)
     assert str(path) in told.value.what
     assert isinstance(told.value, WrongInput) == (name == "missing.mp4")
+
+
+def test_teeth_come_from_a_clips_widest_smile(
+    portrait: Portrait, readers: tuple[Landmarker, Encoder], tmp_path: Path
+) -> None:
+    """Of a smile that comes and goes, drawn by the generator."""
+    smile = 0.2 * WITH_OPENING
+    smile[[MOTION_CHANNELS.index(name) for name in ("mouthSmileLeft", "mouthSmileRight", "mouthStretch")]] = 0.1
+    smile[MOTION_CHANNELS.index("mouthUpperUp")] = 0.08
+    generator = Generator()
+    pictures = [
+        generator.draw((smile * strength).astype(np.float32), portrait).copy()
+        for strength in (0.0, 0.0, 0.5, 1.0, 0.5, 0.0, 0.0)
+    ]
+    best = teeth_from_clip(write_clip(tmp_path / "smile.mp4", pictures, None), readers[0])
+    apart = [np.abs(best.astype(int) - picture).mean() for picture in pictures]
+    assert int(np.argmin(apart)) == 3
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    for shut in (
+        write_clip(tmp_path / "shut.mp4", pictures[:2], None),
+        write_clip(tmp_path / "grey.mp4", [grey], None),
+    ):
+        with pytest.raises(InputError, match="shows none"):
+            teeth_from_clip(shut, readers[0])
+    with pytest.raises(WrongInput):
+        teeth_from_clip(tmp_path / "missing.mp4", readers[0])
