@@ -1,6 +1,6 @@
 """Generator: one motion code and one portrait -> one picture. It has no memory.
 
-moved = mesh at rest + basis . code, turned with the head       numpy, 576 points
+moved = mesh at rest + basis . code, turned with the head       engines/geometry.py, 576 points
 shift = the moved mesh rasterised on a coarse grid               engines/geometry.py
 picture = the photo's own pixels fetched through that map        engines/warp.py
 eyes, mouth = layers between the lids and lips of now            engines/layers.py
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numba
 import numpy as np
 
 from engines.card import WEIGHTS
@@ -25,9 +26,9 @@ from engines.geometry import (
     NECK,
     UPPER_SEAM,
     head_rotation,
-    push_chin,
+    move_mesh,
 )
-from engines.layers import LASH_REACH, LASHES_FALL, LINE, paint_eye, paint_mouth, shade_skin, trace
+from engines.layers import LASH_REACH, LASHES_FALL, LINE, add_shades, paint_eye, paint_mouth, shade_skin, trace
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
@@ -64,13 +65,14 @@ for _name, _low, _high in (
     LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
 
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
-SMILE, BLINK = MOTION_CHANNELS.index("mouthSmileLeft"), MOTION_CHANNELS.index("eyeBlinkLeft")
+BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
 SQUINT = MOTION_CHANNELS.index("eyeSquint")
 LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
 TONGUE = MOTION_CHANNELS.index("tongueUp")
 SMILE = MOTION_CHANNELS.index("mouthSmileRight")  # the left one before it
 CORNERS = (61, 291)  # of the mouth, the person's right and left
+JAW_LINE = list(FACE_OVAL[9:28])  # from ear to ear
 
 
 @dataclass
@@ -83,13 +85,19 @@ class Scratch:
     gains: np.ndarray  # (light_step h, light_step w, 3) float32: the network's gain of skin
     cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
+    own: np.ndarray  # (POINTS, 3) float32: displacement of the mesh before the head moves
     source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
     finer: np.ndarray  # (2 h, 2 w, 3) uint8: what moves of it, twice as fine
     marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: photo, bare photo, place in source (finer)
     source_of: Portrait | None  # whose it is
     faded: np.ndarray  # (3,) how far, of the left lid, the right lid, the lips
     lines: np.ndarray  # (2, LINE): lips or lids of now
-    photo_lines: np.ndarray  # (2, LINE): the same on the photo
+    # What follows from the photo alone, of the lips and the left and right lids: `trace_photo`'s frames and lines, and
+    # planes through the eyes.
+    photo_frames: np.ndarray  # (3, 6)
+    photo_lines: np.ndarray  # (3, 2, LINE)
+    eye_planes: np.ndarray  # (2, 2, 3)
+    skin: np.ndarray  # (96, 120, 3) float32: gain of the lower face's skin
 
 
 def open_generator(
@@ -114,6 +122,7 @@ class Learned:
     interior: np.ndarray  # (24, 48) gain of what is seen between the lips, stretched between them
 
 
+NO_SHADE = np.zeros((*CROP_SIZE_PX, 3), np.float32)
 NOTHING = Learned(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
 
 
@@ -162,19 +171,17 @@ class Generator:
             raise ConfigError(
                 f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
             )
-        np.copyto(out, portrait.photo)
         scratch = self._buffers(portrait)
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
         fade_marks(portrait, moved, code, scratch)
-        warp(moved, portrait.source, portrait.triangles, scratch.finer, scratch.maps, out)
-        for side, eye in enumerate(EYES):
+        warp(moved, portrait.source, portrait.triangles, portrait.photo, scratch.finer, scratch.maps, out)
+        for side in range(2):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
-                draw_eye(portrait, moved, skull, side, eye, code, scratch, out)
+                draw_eye(portrait, moved, skull, side, code, scratch, out)
         box = draw_mouth(portrait, moved, skull, code, learned.interior, scratch, out)
-        skin = shade_of(learned, code, portrait)
-        if skin is not None:
-            draw_skin(portrait, moved, skin, scratch, out)
+        if shade_of(learned, code, portrait, scratch.skin):
+            draw_skin(portrait, moved, scratch.skin, scratch, box, out)
         scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
 
@@ -204,64 +211,61 @@ class Generator:
                 gains=np.zeros((step * rows, step * columns, 3), np.float32),
                 cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
+                own=np.zeros(portrait.rest.shape, np.float32),
                 source=np.empty_like(portrait.photo),
                 finer=np.zeros((0, 0, 3), np.uint8),
                 marks=[],
                 source_of=None,
                 faded=np.zeros(3),
                 lines=np.zeros((2, LINE)),
-                photo_lines=np.zeros((2, LINE)),
+                photo_frames=np.zeros((3, 6)),
+                photo_lines=np.zeros((3, 2, LINE)),
+                eye_planes=np.zeros((2, 2, 3)),
+                skin=np.zeros((*CROP_SIZE_PX, 3), np.float32),
             )
         return self._scratch[key]
 
     def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
         """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
-        own = np.tensordot(code[: len(MODEL_CHANNELS)], portrait.basis, 1)
-        push_chin(portrait.rest, own)
         pitch, yaw, roll, head_x, head_y = code[HEAD : HEAD + 5]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
-        turn[[0, 1, 2], [0, 1, 2]] -= 1.0  # the change only, so that no motion is exactly none
-        head = (portrait.rest + own) @ turn.T.astype(np.float32) + offset.astype(np.float32)
-        turn[[0, 1, 2], [0, 1, 2]] += 1.0
-        change = portrait.rest_shift + own + portrait.head_share[:, None] * head
-        scratch.moved[:] = portrait.source + float(portrait.scale[0]) * (change @ portrait.rotation[:2].T)
-        moved = scratch.moved
-        down = portrait.rotation[:2, :2] @ turn[:2, 1]
-        down = down / np.linalg.norm(down)
-        uncross(moved, UPPER_SEAM, LOWER_SEAM, down)
-        for eye in EYES:
-            uncross(moved, eye.upper, eye.lower, down)
-        return moved, np.column_stack([turn, offset])
+        move_mesh(
+            code[: len(MODEL_CHANNELS)],
+            portrait.basis,
+            portrait.rest,
+            portrait.rest_shift,
+            portrait.head_share,
+            turn,
+            offset,
+            portrait.scale[0] * portrait.rotation[:2],
+            portrait.source,
+            scratch.own,
+            scratch.moved,
+        )
+        return scratch.moved, np.column_stack([turn, offset])
 
 
-def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait) -> np.ndarray | None:
-    """Gain of the lower face's skin at this code, (96, 120, 3): the network's, and a smile's folds; None without."""
-    skin, folds = None, portrait.folds  # made for a portrait's first picture, not at the first smile of a call
-    if learned.skin.size:
-        skin = learned.skin * (portrait.skin_mask[..., None] * np.float32(1 / 255))
-    for side, corner in enumerate(CORNERS):
-        share = smile_share(float(code[SMILE - side]), float(portrait.rest_shift[corner, 1]))
-        if share > 0.0:
-            skin = np.zeros((*CROP_SIZE_PX, 3), np.float32) if skin is None else skin
-            for channel, tint in enumerate(TINT):  # one by one: large passing arrays cost a picture time
-                skin[..., channel] += folds[side] * (share * tint)
-    return skin
+def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.ndarray) -> bool:
+    """Gain of the lower face's skin at this code into `skin` (96, 120, 3): the network's, and a smile's folds.
 
-
-def uncross(moved: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], down: np.ndarray) -> None:
-    """Lips (or lids) touch but never cross: where they would, both go to the middle."""
-    upper_points, lower_points = moved[list(upper)], moved[list(lower)]
-    gap = (lower_points - upper_points) @ down
-    over = np.minimum(gap, 0)[:, None] * down / 2
-    moved[list(upper)] = upper_points + over
-    moved[list(lower)] = lower_points - over
+    False, and nothing is written, where there is none.
+    """
+    folds = portrait.folds  # made for a portrait's first picture, not at the first smile of a call
+    right, left = (
+        smile_share(float(code[SMILE - side]), float(portrait.rest_shift[corner, 1]))
+        for side, corner in enumerate(CORNERS)
+    )
+    if not learned.skin.size and right == left == 0.0:
+        return False
+    add_shades(learned.skin if learned.skin.size else NO_SHADE, portrait.skin_mask, folds, right, left, TINT, skin)
+    return True
 
 
 def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     """Make `scratch`'s sources anew from a portrait's photo, with all its marks."""
     x0, y0 = scratch.maps.corner
-    height, width = scratch.maps.parts.shape
+    height, width = scratch.maps.size
     np.copyto(scratch.source, portrait.photo)
     scratch.finer = make_finer(portrait.photo, (x0, y0, x0 + width, y0 + height))
     scratch.marks.clear()
@@ -282,6 +286,12 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
                 (with_marks, bare, scratch.finer[finer_here]),
             ]
         )
+    scale, still = float(portrait.scale[0]), np.column_stack([np.eye(3), np.zeros(3)])
+    seams = ((UPPER_SEAM, LOWER_SEAM), *(lids_of(side) for side in range(2)))
+    for k, (upper, lower) in enumerate(seams):
+        scratch.photo_frames[k] = trace_photo(portrait.source, upper, lower, scale, scratch.photo_lines[k])
+    for side in range(2):
+        scratch.eye_planes[side] = plane_to_px(portrait, still, eye_place(portrait, side))
     scratch.source_of, scratch.faded[:] = portrait, 0.0
 
 
@@ -307,12 +317,17 @@ def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch:
             cv2.addWeighted(with_marks, 1 - share, bare, share, 0, source)
 
 
+# Small maps and frames, compiled: numpy takes ten times as long for a handful of numbers, a tenth of a picture in all.
+
+
+@numba.njit(cache=True)
 def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The frame between two corners (first and last point): origin px; axes along and across, px -> eye distances."""
-    first, last = points[0].astype(np.float64), points[-1].astype(np.float64)
-    axis = last - first
-    axis /= max(float(np.hypot(*axis)), 1e-6)
-    return (first + last) / 2, axis / scale, np.array([-axis[1], axis[0]]) / scale
+    first_x, first_y = np.float64(points[0, 0]), np.float64(points[0, 1])
+    x, y = points[-1, 0] - first_x, points[-1, 1] - first_y
+    origin = np.array([first_x + x / 2, first_y + y / 2])
+    length = max(np.hypot(x, y), 1e-6) * scale
+    return origin, np.array([x / length, y / length]), np.array([-y / length, x / length])
 
 
 def trace_photo(
@@ -327,29 +342,59 @@ def trace_photo(
     return np.array([*origin, *(along * scale * scale), *ends])
 
 
-def pixel_box(points: np.ndarray, margin: float, shape: tuple[int, ...]) -> np.ndarray:
-    """Whole pixels around points, kept inside the picture: x0, y0, x1, y1."""
-    low, high = points.min(0) - margin, points.max(0) + margin + 1
-    limits = np.array([shape[1], shape[0]])
-    return np.concatenate([np.clip(low, 0, limits), np.clip(high, 0, limits)]).astype(np.int64)
+@numba.njit(cache=True)
+def pixel_box(first: np.ndarray, second: np.ndarray, margin: float, height: int, width: int) -> np.ndarray:
+    """Whole pixels around two rows of points (n, 2), kept inside the picture: x0, y0, x1, y1."""
+    box = np.empty(4, np.int64)
+    for axis, limit in ((0, width), (1, height)):
+        low = min(first[:, axis].min(), second[:, axis].min()) - margin
+        high = max(first[:, axis].max(), second[:, axis].max()) + margin + 1
+        box[axis] = int(min(max(low, 0.0), limit))
+        box[2 + axis] = int(min(max(high, 0.0), limit))
+    return box
 
 
 def plane_to_px(portrait: Portrait, motion: np.ndarray, place: np.ndarray) -> np.ndarray:
     """px = matrix (2, 3) . (x, y, 1) for points `place` + (x, y, 0), canonical frame, moved by `motion` (3, 4)."""
-    project = float(portrait.scale[0]) * portrait.rotation[:2]
-    linear = project @ motion[:, :2]
-    offset = project @ (motion[:, :3] @ place + motion[:, 3]) + portrait.translation[:2]
-    return np.column_stack([linear, offset])
+    return project_plane(float(portrait.scale[0]), portrait.rotation, portrait.translation, motion, place)
 
 
+@numba.njit(cache=True)
+def project_plane(
+    scale: float, rotation: np.ndarray, translation: np.ndarray, motion: np.ndarray, place: np.ndarray
+) -> np.ndarray:
+    """`plane_to_px` with a portrait's pose: scale px, rotation (3, 3), translation (3,)."""
+    matrix = np.empty((2, 3))
+    for i in range(2):
+        matrix[i, 0] = matrix[i, 1] = 0.0
+        matrix[i, 2] = translation[i]
+        for k in range(3):
+            share = scale * rotation[i, k]
+            matrix[i, 0] += share * motion[k, 0]
+            matrix[i, 1] += share * motion[k, 1]
+            at = motion[k, 3]
+            for m in range(3):
+                at += motion[k, m] * place[m]
+            matrix[i, 2] += share * at
+    return matrix
+
+
+@numba.njit(cache=True)
 def invert(matrix: np.ndarray) -> np.ndarray:
     """Inverse of an affine map (2, 3)."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    a, b, c, d = matrix[0, 0], matrix[0, 1], matrix[1, 0], matrix[1, 1]
+    whole = a * d - b * c
+    back = np.empty((2, 3))
+    back[0, 0], back[0, 1], back[1, 0], back[1, 1] = d / whole, -b / whole, -c / whole, a / whole
+    for i in range(2):
+        back[i, 2] = -back[i, 0] * matrix[0, 2] - back[i, 1] * matrix[1, 2]
+    return back
 
 
-def draw_skin(portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: Scratch, out: np.ndarray) -> None:
-    """Shading of the lower face: folds and hollows that the photo lacks at this code."""
+def draw_skin(
+    portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: Scratch, mouth: np.ndarray, out: np.ndarray
+) -> None:
+    """Shading of the lower face: folds and hollows that the photo lacks at this code; `mouth`: the box painted in."""
     to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
     height, width = skin.shape[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
@@ -359,12 +404,13 @@ def draw_skin(portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: 
         cv2.resize(scratch.maps.shift, scratch.fine_shift.shape[1::-1], scratch.fine_shift, 0, 0, cv2.INTER_LINEAR)
     shade_skin(
         out,
-        pixel_box(np.concatenate([corners, moved[list(FACE_OVAL)][9:28]]), 2.0, out.shape),
+        pixel_box(corners, moved[JAW_LINE], 2.0, *out.shape[:2]),
         scratch.fine_shift,
         np.array([portrait.box[0] + centre, portrait.box[1] + centre, step], np.float64),
         skin,
         invert(to_photo),
         scratch.cover,
+        mouth,
         scratch.gains,
     )
 
@@ -386,11 +432,11 @@ def draw_mouth(
     trace(lower_points, origin, along, across, scratch.lines[1])
     gap = float((scratch.lines[1] - scratch.lines[0]).max())
     soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
-    photo_frame = trace_photo(portrait.source, UPPER_SEAM, LOWER_SEAM, scale, scratch.photo_lines)
-    if gap <= 0.1 * soft and float((scratch.photo_lines[1] - scratch.photo_lines[0]).max()) <= 0.3 * soft:
+    photo_lines = scratch.photo_lines[0]
+    if gap <= 0.1 * soft and float((photo_lines[1] - photo_lines[0]).max()) <= 0.3 * soft:
         return np.zeros(4, np.int64)
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
-    smile = max(0.0, 0.5 * float(code[SMILE] + code[SMILE + 1]))
+    smile = max(0.0, 0.5 * float(code[SMILE] + code[SMILE - 1]))
     upper_place = portrait.teeth_place[0] + (0.0, float(portrait.teeth_by_smile[0]) * smile, 0.0)
     # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind;
     # in an open mouth their edge stands a little above that lip, and clear of the upper teeth.
@@ -402,7 +448,7 @@ def draw_mouth(
     if between > 0:
         drop = min(drop, max(0.0, lip - min(shown + 0.7 * soft, SHOWN_MOST * between)))
     jaw = portrait.teeth_place[1] + (0.0, drop, 0.0)
-    box = pixel_box(np.concatenate([upper_points, lower_points]), BAND_PX, out.shape)
+    box = pixel_box(upper_points, lower_points, BAND_PX, *out.shape[:2])
     slant = slant_of(portrait.rotation.dot(skull[:, :3]))
     slants = np.array([slant - seen for seen in portrait.teeth_slant])  # row by row: broadcasting would allocate
     paint_mouth(
@@ -416,8 +462,8 @@ def draw_mouth(
         scratch.lines[1],
         soft,
         scratch.source,
-        photo_frame,
-        scratch.photo_lines,
+        scratch.photo_frames[0],
+        photo_lines,
         BAND_PX / scale,
         invert(plane_to_px(portrait, skull, upper_place)),
         invert(plane_to_px(portrait, skull, jaw)),
@@ -437,38 +483,45 @@ def draw_mouth(
     return box
 
 
+def lids_of(side: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Points of an eye's upper and lower lid (0: left, 1: right), from left to right in the picture."""
+    eye = EYES[side]
+    # The left eye's points run from the outer to the inner corner.
+    return (eye.upper[::-1], eye.lower[::-1]) if side == 0 else (eye.upper, eye.lower)
+
+
+def eye_place(portrait: Portrait, side: int) -> np.ndarray:
+    """The middle between an eye's corners at rest, canonical frame, (3,)."""
+    corners = [EYES[side].upper[0], EYES[side].upper[-1]]
+    middle: np.ndarray = portrait.rest[corners].mean(0).astype(np.float64)
+    return middle
+
+
 def draw_eye(
     portrait: Portrait,
     moved: np.ndarray,
     skull: np.ndarray,
     side: int,
-    eye,
     code: np.ndarray,
     scratch: Scratch,
     out: np.ndarray,
 ) -> None:
     """The eyeball between the lids of now, its iris turned by the gaze."""
     scale = float(portrait.scale[0])
-    upper, lower = eye.upper, eye.lower
-    if side == 0:  # the left eye's points run from outer to inner corner, right to left in the picture
-        upper, lower = upper[::-1], lower[::-1]
+    upper, lower = lids_of(side)
     upper_points, lower_points = moved[list(upper)], moved[list(lower)]
     origin, along, across = frame_of(upper_points, scale)
     trace(upper_points, origin, along, across, scratch.lines[0])
     trace(lower_points, origin, along, across, scratch.lines[1])
     ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
-    photo_frame = trace_photo(portrait.source, upper, lower, scale, scratch.photo_lines)
-    corners = [eye.upper[0], eye.upper[-1]]
-    place = portrait.rest[corners].mean(0).astype(np.float64)
-    still = np.column_stack([np.eye(3), np.zeros(3)])
     # px of now -> px of the photo (the skull's motion undone) -> px of the eyeball's crop
-    to_photo = compose(plane_to_px(portrait, still, place), invert(plane_to_px(portrait, skull, place)))
+    to_photo = compose(scratch.eye_planes[side], invert(plane_to_px(portrait, skull, eye_place(portrait, side))))
     to_photo[:, 2] -= portrait.eyeball_corner[side]
     margin = max(BAND_PX, LASH_REACH * scale) if code[BLINK + side] > LASHES_FALL else BAND_PX
     turn = portrait.rotation[:2, :2] @ (np.sin(code[LOOK]), -np.sin(code[LOOK + 1]))
     paint_eye(
         out,
-        pixel_box(np.concatenate([upper_points, lower_points]), margin, out.shape),
+        pixel_box(upper_points, lower_points, margin, *out.shape[:2]),
         origin,
         along,
         across,
@@ -477,8 +530,8 @@ def draw_eye(
         scratch.lines[1],
         (0.6 + 0.5 * float(portrait.blur_px[0])) / scale,
         scratch.source,
-        photo_frame,
-        scratch.photo_lines,
+        scratch.photo_frames[1 + side],
+        scratch.photo_lines[1 + side],
         BAND_PX / scale,
         portrait.photo,
         portrait.bare.photo if code[BLINK + side] > LASHES_FALL else portrait.photo,
@@ -490,6 +543,12 @@ def draw_eye(
     )
 
 
+@numba.njit(cache=True)
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Affine maps (2, 3): first, then second."""
-    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+    both = np.empty((2, 3))
+    for i in range(2):
+        for k in range(3):
+            both[i, k] = second[i, 0] * first[0, k] + second[i, 1] * first[1, k]
+        both[i, 2] += second[i, 2]
+    return both

@@ -54,6 +54,9 @@ RIGHT = Eye(
     iris=(468, 469, 470, 471, 472),
 )
 EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight
+LIP_SEAM, LEFT_SEAM, RIGHT_SEAM = (
+    np.array(pair) for pair in ((UPPER_SEAM, LOWER_SEAM), (LEFT.upper, LEFT.lower), (RIGHT.upper, RIGHT.lower))
+)
 
 # From the lower lip down to the chin, side by side: a lip that comes down pushes the flesh below before it.
 CHIN_COLUMNS = np.array(
@@ -74,12 +77,72 @@ LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keep
 NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
 
 
+@numba.njit(cache=True)
 def push_chin(rest: np.ndarray, own: np.ndarray) -> None:
     """Keep the flesh between lower lip and chin from folding over: `own` (n, 3), the displacement, is changed."""
-    for above, below in pairwise(CHIN_COLUMNS.T):
-        height = rest[below, 1] - rest[above, 1]
-        lack = LEAST_FLESH * height - (height + own[below, 1] - own[above, 1])
-        own[below, 1] += np.maximum(lack, 0)
+    for column in range(CHIN_COLUMNS.shape[0]):
+        for row in range(1, CHIN_COLUMNS.shape[1]):
+            above, below = CHIN_COLUMNS[column, row - 1], CHIN_COLUMNS[column, row]
+            height = rest[below, 1] - rest[above, 1]
+            own[below, 1] += max(0.0, LEAST_FLESH * height - (height + own[below, 1] - own[above, 1]))
+
+
+@numba.njit(cache=True)
+def uncross(moved: np.ndarray, seam: np.ndarray, down_x: float, down_y: float) -> None:
+    """Lips (or lids) touch but never cross: where they would, both go to the middle. seam (2, n): upper, lower."""
+    for k in range(seam.shape[1]):
+        upper, lower = seam[0, k], seam[1, k]
+        gap = (moved[lower, 0] - moved[upper, 0]) * down_x + (moved[lower, 1] - moved[upper, 1]) * down_y
+        if gap < 0.0:
+            moved[upper, 0] += 0.5 * gap * down_x
+            moved[upper, 1] += 0.5 * gap * down_y
+            moved[lower, 0] -= 0.5 * gap * down_x
+            moved[lower, 1] -= 0.5 * gap * down_y
+
+
+@numba.njit(cache=True)
+def move_mesh(
+    code: np.ndarray,
+    basis: np.ndarray,
+    rest: np.ndarray,
+    rest_shift: np.ndarray,
+    head_share: np.ndarray,
+    turn: np.ndarray,
+    offset: np.ndarray,
+    to_px: np.ndarray,
+    source: np.ndarray,
+    own: np.ndarray,
+    moved: np.ndarray,
+) -> None:
+    """Where the mesh goes at a code: moved (n, 2) px, lips and lids uncrossed.
+
+    code (c,), basis (c, n, 3), rest and rest_shift (n, 3), head_share (n,), source (n, 2): as in engines/portrait.py;
+    turn (3, 3), offset (3,): the head's motion; to_px (2, 3): canonical lengths to px; own (n, 3): scratch, float32.
+    """
+    own[:] = 0.0
+    for c in range(len(code)):
+        if code[c] != 0.0:
+            for p in range(len(rest)):
+                for d in range(3):
+                    own[p, d] += code[c] * basis[c, p, d]
+    push_chin(rest, own)
+    for p in range(len(rest)):
+        x, y, z = rest[p, 0] + own[p, 0], rest[p, 1] + own[p, 1], rest[p, 2] + own[p, 2]
+        # The head's change only, so that no motion is exactly none.
+        head_x = (turn[0, 0] - 1.0) * x + turn[0, 1] * y + turn[0, 2] * z + offset[0]
+        head_y = turn[1, 0] * x + (turn[1, 1] - 1.0) * y + turn[1, 2] * z + offset[1]
+        head_z = turn[2, 0] * x + turn[2, 1] * y + (turn[2, 2] - 1.0) * z + offset[2]
+        dx = rest_shift[p, 0] + own[p, 0] + head_share[p] * head_x
+        dy = rest_shift[p, 1] + own[p, 1] + head_share[p] * head_y
+        dz = rest_shift[p, 2] + own[p, 2] + head_share[p] * head_z
+        for d in range(2):
+            moved[p, d] = source[p, d] + to_px[d, 0] * dx + to_px[d, 1] * dy + to_px[d, 2] * dz
+    down_x = to_px[0, 0] * turn[0, 1] + to_px[0, 1] * turn[1, 1]
+    down_y = to_px[1, 0] * turn[0, 1] + to_px[1, 1] * turn[1, 1]
+    length = max(np.sqrt(down_x * down_x + down_y * down_y), 1e-9)
+    uncross(moved, LIP_SEAM, down_x / length, down_y / length)
+    uncross(moved, LEFT_SEAM, down_x / length, down_y / length)
+    uncross(moved, RIGHT_SEAM, down_x / length, down_y / length)
 
 
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:

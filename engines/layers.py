@@ -125,13 +125,14 @@ def shade_skin(
     skin: np.ndarray,
     to_skin: np.ndarray,
     cover: np.ndarray,
+    covered: np.ndarray,
     gains: np.ndarray,
 ) -> None:
     """Multiply skin by 1 + what the network says of it; the texture rides on the warp.
 
     box: x0, y0, x1, y1 px. shift (h, w, 2): the coarse backward map; grid: x0, y0, step of it, px. skin (h, w, 3):
-    gain; to_skin (2, 3): px of the photo -> px of it. cover: share of a pixel inside the mouth, which is left as it is.
-    gains (h, w, 3) is scratch.
+    gain; to_skin (2, 3): px of the photo -> px of it. cover: share of a pixel inside the mouth, which is left as it is;
+    covered: x0, y0, x1, y1 px, all of it. gains (h, w, 3) is scratch.
     """
     height, width = skin.shape[0], skin.shape[1]
     step = grid[2]
@@ -152,34 +153,64 @@ def shade_skin(
                     upper = skin[b, a, c] * (1 - fx) + skin[b, a + 1, c] * fx
                     lower = skin[b + 1, a, c] * (1 - fx) + skin[b + 1, a + 1, c] * fx
                     gains[j, i, c] = upper * (1 - fy) + lower * fy
-    row = np.zeros((last_i + 2, 3), np.float32)  # gains of one picture row at the grid's columns
+    width = box[2] - box[0]
+    row = np.zeros(3 * (last_i + 2), np.float32)  # gains of one picture row at the grid's columns
+    factors = np.empty(3 * width, np.float32)  # the same for every pixel of the box, and 1
     one, half = np.float32(1.0), np.float32(0.5)
     for y in range(box[1], box[3]):
         at = (y - grid[1]) / step
         j = min(max(int(np.floor(at)), first_j), last_j - 1)
         fy = np.float32(min(max(at - j, 0.0), 1.0))
-        any_gain = False
+        first, last = last_i, first_i  # cells in which there is any gain
         for i in range(first_i, last_i + 1):
+            some = False
             for c in range(3):
-                row[i, c] = gains[j, i, c] + (gains[j + 1, i, c] - gains[j, i, c]) * fy
-                any_gain |= row[i, c] != 0.0
-        if not any_gain:
+                row[3 * i + c] = gains[j, i, c] + (gains[j + 1, i, c] - gains[j, i, c]) * fy
+                some |= row[3 * i + c] != 0.0
+            if some:
+                first, last = min(first, i - 1), i
+        first, last = max(first, first_i), min(last, last_i - 1)
+        if first > last:
             continue
-        for i in range(first_i, last_i):
-            a0, b0, c0 = row[i, 0], row[i, 1], row[i, 2]
-            a1, b1, c1 = row[i + 1, 0], row[i + 1, 1], row[i + 1, 2]
-            if a0 == 0.0 and b0 == 0.0 and c0 == 0.0 and a1 == 0.0 and b1 == 0.0 and c1 == 0.0:
-                continue
-            start = int(np.ceil(grid[0] + i * step))
+        left = max(0, int(np.ceil(grid[0] + first * step)) - box[0])
+        right = min(width, int(np.ceil(grid[0] + last * step)) + int(step) - box[0])
+        for i in range(first, last + 1):
+            start = int(np.ceil(grid[0] + i * step)) - box[0]
             for k in range(int(step)):
                 x = start + k
-                if box[0] <= x < box[2]:
-                    f = np.float32((x - grid[0]) / step - i)
-                    share = one - np.float32(cover[y, x]) * np.float32(1 / 255)
-                    g0, g1, g2 = a0 + (a1 - a0) * f, b0 + (b1 - b0) * f, c0 + (c1 - c0) * f
-                    picture[y, x, 0] = np.uint8(min(np.float32(255), picture[y, x, 0] * (one + g0 * share) + half))
-                    picture[y, x, 1] = np.uint8(min(np.float32(255), picture[y, x, 1] * (one + g1 * share) + half))
-                    picture[y, x, 2] = np.uint8(min(np.float32(255), picture[y, x, 2] * (one + g2 * share) + half))
+                if left <= x < right:
+                    f = np.float32((x + box[0] - grid[0]) / step - i)
+                    for c in range(3):
+                        factors[3 * x + c] = one + row[3 * i + c] + (row[3 * i + 3 + c] - row[3 * i + c]) * f
+        if covered[1] <= y < covered[3]:
+            for x in range(max(left, covered[0] - box[0]), min(right, covered[2] - box[0])):
+                share = one - np.float32(cover[y, box[0] + x]) * np.float32(1 / 255)
+                for c in range(3):
+                    factors[3 * x + c] = one + (factors[3 * x + c] - one) * share
+        # Whole rows of numbers, whatever their channel: a loop that can be made SIMD.
+        pixels = picture[y].reshape(-1)[3 * (box[0] + left) : 3 * (box[0] + right)]
+        own = factors[3 * left : 3 * right]
+        for n in range(len(pixels)):
+            pixels[n] = np.uint8(min(np.float32(255), np.float32(pixels[n]) * own[n] + half))
+
+
+@numba.njit(cache=True, fastmath=True)
+def add_shades(
+    learned: np.ndarray,
+    mask: np.ndarray,
+    folds: np.ndarray,
+    right: float,
+    left: float,
+    tint: np.ndarray,
+    skin: np.ndarray,
+) -> None:
+    """Gain of skin, (h, w, 3): the network's where mask (h, w) uint8 lets it, and shares of both folds (2, h, w)."""
+    for y in range(skin.shape[0]):
+        for x in range(skin.shape[1]):
+            share = np.float32(mask[y, x]) * np.float32(1 / 255)
+            fold = np.float32(right) * folds[0, y, x] + np.float32(left) * folds[1, y, x]
+            for c in range(3):
+                skin[y, x, c] = learned[y, x, c] * share + fold * tint[c]
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")

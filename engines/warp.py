@@ -34,11 +34,13 @@ class BackwardMap:
     """Where the pixels of one box come from; buffers, made once."""
 
     corner: tuple[int, int]  # x0, y0 of the box, px of the photo
+    size: tuple[int, int]  # H, W of the box
     shift: np.ndarray  # (h, w, 2) float32: the coarse map, px
     row: np.ndarray  # (2, w) float32: one picture row of it, 1/32 points of the finer photo; x, y
     course: np.ndarray  # (2, 4 (w + 1)) float32: the same for every px, from half a cell before the box on
-    whole: np.ndarray  # (H, W, 2) int16: the map of the box in fixed point, whole points of the finer photo
-    parts: np.ndarray  # (H, W) uint16: the same, 1/32 of them
+    # The map of a band of the box in fixed point. One band's buffer serves all: it stays in the processor's cache.
+    whole: np.ndarray  # (BAND * GRID_PX, W, 2) int16: whole points of the finer photo
+    parts: np.ndarray  # (BAND * GRID_PX, W) uint16: 1/32 of them
 
     @classmethod
     def over(cls, box: np.ndarray) -> BackwardMap:
@@ -48,11 +50,12 @@ class BackwardMap:
         rows, columns = -(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1
         return cls(
             corner=(x0, y0),
+            size=(height, width),
             shift=np.zeros((rows, columns, 2), np.float32),
             row=np.zeros((2, columns), np.float32),
             course=np.zeros((2, GRID_PX * (columns + 1)), np.float32),
-            whole=np.zeros((height, width, 2), np.int16),
-            parts=np.zeros((height, width), np.uint16),
+            whole=np.zeros((BAND * GRID_PX, width, 2), np.int16),
+            parts=np.zeros((BAND * GRID_PX, width), np.uint16),
         )
 
 
@@ -71,14 +74,24 @@ def make_finer(photo: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def warp(
-    moved: np.ndarray, source: np.ndarray, triangles: np.ndarray, finer: np.ndarray, maps: BackwardMap, out: np.ndarray
+    moved: np.ndarray,
+    source: np.ndarray,
+    triangles: np.ndarray,
+    photo: np.ndarray,
+    finer: np.ndarray,
+    maps: BackwardMap,
+    out: np.ndarray,
 ) -> None:
-    """Fetch the box's pixels through the moved mesh into `out` (H, W, 3); what doesn't move is left as it is.
+    """The photo (H, W, 3) in `out`, its box's pixels fetched through the moved mesh.
 
     moved, source (n, 2) px: the mesh of now and of the photo; `finer`: the box of `make_finer`.
     """
     x0, y0 = maps.corner
-    height, width = maps.parts.shape
+    height, width = maps.size
+    out[:y0], out[y0 + height :] = photo[:y0], photo[y0 + height :]
+    rows = slice(y0, y0 + height)
+    out[rows, :x0], out[rows, x0 + width :] = photo[rows, :x0], photo[rows, x0 + width :]
+    still, drawn = photo[rows, x0 : x0 + width], out[rows, x0 : x0 + width]
     centre = (GRID_PX - 1) / 2
     fill_map(moved, source, triangles, x0 + centre, y0 + centre, float(GRID_PX), maps.shift)
     for first in range(0, len(maps.shift), BAND):
@@ -87,11 +100,16 @@ def warp(
         top, bottom, left, right = moving_part(maps.shift, max(first - 1, 0), min(last + 1, len(maps.shift)))
         top, left = max(first, top - 1) * GRID_PX, max(0, left - 1) * GRID_PX
         bottom, right = min(height, min(last, bottom + 2) * GRID_PX), min(width, (right + 2) * GRID_PX)
+        begin, end = first * GRID_PX, min(height, last * GRID_PX)
         if top >= bottom:
+            drawn[begin:end] = still[begin:end]
             continue
+        # What lies around the moving part of the band, copied: not under it, for memory is what a picture waits for.
+        drawn[begin:top], drawn[bottom:end] = still[begin:top], still[bottom:end]
+        drawn[top:bottom, :left], drawn[top:bottom, right:] = still[top:bottom, :left], still[top:bottom, right:]
         refine_map(maps.shift, (top, bottom, left, right), maps.row, maps.course, maps.whole, maps.parts)
-        whole, parts = maps.whole[top:bottom, left:right], maps.parts[top:bottom, left:right]
-        target = out[y0 + top : y0 + bottom, x0 + left : x0 + right]
+        whole, parts = maps.whole[: bottom - top, left:right], maps.parts[: bottom - top, left:right]
+        target = drawn[top:bottom, left:right]
         cv2.remap(finer, whole, parts, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -119,7 +137,7 @@ def refine_map(
     """Coarse shifts -> OpenCV's fixed-point map onto the finer photo, bilinear between grid points.
 
     part: top, bottom, left, right, px of the box, in multiples of GRID_PX but for its ends. `row` and `course` are
-    scratch, as in `BackwardMap`.
+    scratch, as in `BackwardMap`; the part's first row is written to the first one of `whole` and `parts`.
     """
     top, bottom, left, right = part
     rows, columns = shift.shape[0], shift.shape[1]
@@ -147,7 +165,7 @@ def refine_map(
         # Slices of whole rows: for them the loop below can be made SIMD.
         begin, end = left + GRID_PX // 2, right + GRID_PX // 2
         course_x, course_y = course[0, begin:end], course[1, begin:end]
-        whole_row, parts_row = whole[y, left:right], parts[y, left:right]
+        whole_row, parts_row = whole[y - top, left:right], parts[y - top, left:right]
         for x in range(right - left):
             px = np.int32(course_x[x] + unit * np.float32(left + x)) - np.int32(1 << 15)
             py = np.int32(course_y[x]) - np.int32(1 << 15)

@@ -99,6 +99,11 @@ def draw(pipeline: Pipeline, state: dict[str, Any]) -> Panel:
         table.add_row("cable", state["sound_out"](), "")
     mouth = f"mouth x {state['articulation']:.1f}"
     settings = f"lookahead {controls.lookahead_ms} ms   {mouth}   badge {'on' if state['badge'] else 'off'}"
-    lines: list[Any] = [table, Text.assemble(("stages, ms", "bold"), "  ", stages), Text(settings), Text(KEYS, style="dim")]
+    lines: list[Any] = [
+        table,
+        Text.assemble(("stages, ms", "bold"), "  ", stages),
+        Text(settings),
+        Text(KEYS, style="dim"),
+    ]
     lines.extend(Text(note, style="yellow") for note in state["notes"][-3:])
     return Panel(Group(*lines), title=f"voxcam live -> {state['camera']}", border_style="cyan")

@@ -47,9 +47,9 @@ def moved_inside(seed: int, reach_px: float) -> np.ndarray:
 
 def warped(moved: np.ndarray, photo: np.ndarray) -> np.ndarray:
     points, triangles = grid_mesh()
-    out = photo.copy()
+    out = np.zeros_like(photo)
     box = (0, 0, SIZE, SIZE)
-    warp(moved, points, triangles, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
+    warp(moved, points, triangles, photo, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
     return out
 
 
@@ -97,10 +97,10 @@ def test_a_shift_by_whole_pixels_copies_them() -> None:
     photo = smooth_photo()
     points, triangles = grid_mesh()
     inner = np.array((20, 20, 76, 76))
-    out = photo.copy()
+    out = np.zeros_like(photo)
     finer = make_finer(photo, (0, 0, SIZE, SIZE))
     maps = BackwardMap.over(np.array((0, 0, SIZE, SIZE)))
-    warp(points + np.float32((2, 3)), points, triangles, finer, maps, out)
+    warp(points + np.float32((2, 3)), points, triangles, photo, finer, maps, out)
     x0, y0, x1, y1 = inner
     assert np.array_equal(out[y0:y1, x0:x1], photo[y0 - 3 : y1 - 3, x0 - 2 : x1 - 2])
 
