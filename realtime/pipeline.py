@@ -35,6 +35,7 @@ AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
+FEW_LATE = 5
 LAG_FALLS, LAG_FALLS_AT_FIRST = 1.5e-3, 5e-3  # seconds a second
 SETTLING_NS = 6 * NS  # so long the delayed microphone jumps to where it should be
 WAKING_NS = 2 * NS  # so long after a sleep its pictures may still turn out late: what had waited comes bit by bit
@@ -259,8 +260,9 @@ class ArrivalLag:
     """How long after its capture sound is usually there: drivers and sound servers hand it over in bursts.
 
     Pictures wait that long after their deadline, so that they are evenly spaced and never drawn without their sound.
-    The 90th percentile of the last 50 pictures; up at once, down by 1.5 ms a second: the delayed microphone follows
-    that inaudibly (0.15 % of its pitch). Devices start in bursts: in the first seconds it falls faster.
+    The fifth largest of the last 50 pictures (their 90th percentile): one stall is a few pictures, and says nothing of
+    the next one, not at the start either. Up at once, down by 1.5 ms a second: the delayed microphone follows that
+    inaudibly (0.15 % of its pitch). Devices start in bursts: in the first seconds it falls faster.
     """
 
     def __init__(self, period_ns: int) -> None:
@@ -271,7 +273,7 @@ class ArrivalLag:
 
     def add(self, lag_ns: int) -> None:
         self._lags.append(min(max(lag_ns, 0), MOST_LAG_NS))
-        wanted_ns = sorted(self._lags)[len(self._lags) * 9 // 10]
+        wanted_ns = sorted(self._lags)[max(0, len(self._lags) - FEW_LATE)]
         self._young_ns -= self._period_ns
         falls = LAG_FALLS_AT_FIRST if self._young_ns > 0 else LAG_FALLS
         self.lag_ns = max(wanted_ns, self.lag_ns - round(self._period_ns * falls))

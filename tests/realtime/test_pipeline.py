@@ -338,6 +338,19 @@ def test_a_recorder_that_hangs_does_not_fill_the_memory() -> None:
     assert sum(block.nbytes for block in worker._sound) <= 64_100_000
 
 
+def test_a_stall_in_the_first_second_does_not_delay_a_minute() -> None:
+    for before in (1, 5, 10, 30):
+        lag = ArrivalLag(period_ns=40_000_000)
+        for _ in range(before):
+            lag.add(4_000_000)
+        for late_ms in (175, 135, 95, 55):  # nothing runs for 175 ms: four pictures at 25 a second
+            lag.add(late_ms * 1_000_000)
+        assert lag.lag_ns <= 4_000_000
+        for _ in range(10):
+            lag.add(60_000_000)  # and what comes late again and again is waited for
+        assert lag.lag_ns == 60_000_000
+
+
 def test_the_wait_for_late_sound_grows_at_once_and_falls_as_the_sound_can_follow() -> None:
     """At most 1.5 ms a second: a delayed microphone that is read 0.2 % faster at most has to keep up."""
     lag = ArrivalLag(period_ns=20_000_000)
