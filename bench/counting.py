@@ -33,7 +33,7 @@ else:
 
 BUDGETS = Path(__file__).parent / "budgets.toml"
 PICTURE_RATE = 25
-MOST_STRETCHES, QUIET_BYTES = 10, 4  # bytes a picture, below which no further stretch is looked at
+LEAST_STRETCHES, MOST_STRETCHES, QUIET_BYTES = 3, 10, 4  # bytes a picture, below which no further stretch is looked at
 ARRAY_BYTES = 1024  # smaller arrays come from NumPy's own store, and numbers and tuples from Python's
 
 
@@ -94,22 +94,22 @@ def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
         try:
             for _ in range(30):  # objects from before the tracing are replaced by traced ones first
                 stream.picture()
-            tracemalloc.reset_peak()
-            before, _ = tracemalloc.get_traced_memory()
             # What grows with every picture grows in every stretch. What Python puts aside for itself (its lists of
-            # free objects fill slowly), or a table that was enlarged once, ends: so the least growth is the true one.
-            least, held = float("inf"), _held_bytes()
-            for _ in range(MOST_STRETCHES):
+            # free objects fill slowly), or a table that was enlarged once, ends: so the least growth is the true one,
+            # and the least peak, above which lies what waits for the collector.
+            least, least_peak, held = float("inf"), float("inf"), _held_bytes()
+            for stretch in range(MOST_STRETCHES):
+                tracemalloc.reset_peak()
                 for _ in range(pictures):
                     stream.picture()
+                least_peak = min(least_peak, tracemalloc.get_traced_memory()[1] - held)
                 earlier, held = held, _held_bytes()
                 least = min(least, held - earlier)
-                if least <= QUIET_BYTES * pictures:
+                if least <= QUIET_BYTES * pictures and stretch >= LEAST_STRETCHES - 1:
                     break
-            _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    return Allocations(max(0, round(least)), peak - before)
+    return Allocations(max(0, round(least)), round(least_peak))
 
 
 def _held_bytes() -> int:
