@@ -82,7 +82,8 @@ def test_a_window_closed_by_hand_leaves_the_other_sinks(display_rig: DisplayRig,
         stderr=subprocess.PIPE,
         text=True,
     ) as live:
-        assert until(lambda: bool(display_rig.screen()[:360, :640].any()))
+        # Until it shows a picture: an empty window, grey 217, may belong to a program that is still starting.
+        assert until(lambda: 20 <= int(display_rig.screen()[:360, :640].min()) <= display_rig.screen().max() < 140)
         os.kill(children(live)[0], signal.SIGTERM)
         assert live.stderr is not None
         errors = live.stderr.read()
