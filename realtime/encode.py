@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -15,9 +15,6 @@ from realtime.course import SIZES, chunks_of, encode_chunks, hops_of
 from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead
 from realtime.targets import checked_folder, checked_target
-
-if TYPE_CHECKING:
-    pass
 
 SOUND_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma"),

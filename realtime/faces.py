@@ -88,11 +88,9 @@ def analyse_photo(
     teeth: a smiling photo or video of the same person; clip: a video in which the person speaks. Videos take a while:
     progress.
     """
-    from engines.encoder import open_encoder
     from engines.landmarker import Landmarker
     from engines.photo import read_photo
     from engines.portrait import make_portrait
-    from realtime.talking_clip import learn_from_clip
 
     rgb = read_photo(path)
     options: dict[str, Any] = {}
@@ -104,6 +102,9 @@ def analyse_photo(
             notes += second_photo_notes(report, second, teeth)
             options["teeth_photo"] = (smile, second.landmarks)
         if clip is not None:
+            from engines.encoder import open_encoder
+            from realtime.talking_clip import learn_from_clip
+
             with open_encoder() as encoder:
                 learned, speaker = learn_from_clip(clip, landmarker, encoder, progress)
             notes += clip_notes(report, learned, speaker, clip)

@@ -165,7 +165,8 @@ class VideoFile(Sink):
         container, self._container = self._container, None
         if container is None:
             if self._opening:
-                self._forget()
+                self._opening = False
+                self._leave()
             return
         try:
             if not self._failed and self.pictures:
@@ -217,13 +218,6 @@ class VideoFile(Sink):
                 os.replace(self._temporary, self.path)
             else:
                 self._temporary.unlink(missing_ok=True)
-
-    def _forget(self) -> None:
-        self._opening = False
-        if self._kept is not None:
-            self._kept.end()
-        with suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Close without leaving a file."""

@@ -44,7 +44,7 @@ from train.face_steady import draw_figure, score_flicker, score_outside, score_t
 from train.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
 from train.heard import Rows, hear, shaped_motion
 from train.motion_labels import fast_landmarker
-from train.reach import listen, reach_of
+from train.reach import bare_shaper, listen, reach_of
 from train.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
 from train.score_motion import kept_motion, takes
 from train.shards import write_whole
@@ -233,27 +233,26 @@ def ceiling(work: Work) -> dict:
         sounds = grid_sounds(work.data, talker)
         rows: dict[str, list] = {}
         offset_s = talker_offsets(work.cache).get(f"grid/{talker}", 0.0)
-        own = Shaper(SPEC, 80, 7, reach=filmed_reach(work, talker, offset_s))
+        filmed = filmed_reach(work, talker, offset_s)
+        own = None if filmed is None else Shaper(SPEC, 80, 7, reach=filmed)
         for name in work.clip_names(talker):
             driven = work.clip_of(talker, name)
             if driven is None:
                 continue
             truth = Truth.read(driven, work.landmarker, 3)
-            rows_of_sound = hear(work.encoder, sound_of(sounds[name].sound))
-            motion = shaped_motion(rows_of_sound, 80, shaper)
+            steps = hear(work.encoder, sound_of(sounds[name].sound))
+            motion = shaped_motion(steps, 80, shaper)
+            heard = driven_codes(driven, motion, offset_s)
             labelled = None
             if (course := kept.get(sounds[name].key)) is not None:
                 said = motion[: len(course)].copy()
                 said[:, : len(SPEECH_CHANNELS)] = course[: len(said)]
                 labelled = driven_codes(driven, said, offset_s)
-            pieced = {
-                "by sound": driven_codes(driven, motion, offset_s),
-                f"by sound, own reach from {FILMED_CLIPS} other clips": driven_codes(
-                    driven, shaped_motion(rows_of_sound, 80, own), offset_s
-                ),
-                **pieced_codes(driven, driven_codes(driven, motion, offset_s), labelled),
-            }
-            for row, codes in pieced.items():
+            ways = {"by sound": heard}
+            if own is not None:
+                moved = driven_codes(driven, shaped_motion(steps, 80, own), offset_s)
+                ways[f"by sound, own reach from {FILMED_CLIPS} other clips"] = moved
+            for row, codes in (ways | pieced_codes(driven, heard, labelled)).items():
                 scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)
                 rows.setdefault(row, []).append(scored)
             work.say(f"pieced together, {people}: {name}")
@@ -261,13 +260,17 @@ def ceiling(work: Work) -> dict:
     return found
 
 
-def filmed_reach(work: Work, talker: str, offset_s: float) -> np.ndarray:
-    """A talker's reach (11,) from FILMED_CLIPS val clips that are not scored, as `voxcam enroll --clip` learns it."""
+def filmed_reach(work: Work, talker: str, offset_s: float) -> np.ndarray | None:
+    """A talker's reach (11,) from FILMED_CLIPS val clips that are not scored, as `voxcam enroll --clip` learns it.
+
+    None where fewer are left.
+    """
     clips = [path.stem for path in sorted((work.data / "grid" / "val" / talker).glob("*.mkv"))]
     filmed = [name for name in clips if name not in work.clip_names(talker)][:FILMED_CLIPS]
     offsets = {f"grid/{talker}": offset_s}
     found = takes(work.data, work.landmarks, offsets, "val", [f"grid/{talker}"])
-    return reach_of(listen(work.encoder, [take for take in found if take.clip.sound.stem in filmed]))
+    chosen = [take for take in found if take.clip.sound.stem in filmed]
+    return reach_of(listen(work.encoder, chosen)) if len(chosen) == FILMED_CLIPS else None
 
 
 def rendered_true(work: Work) -> dict:
@@ -311,7 +314,9 @@ def moods(work: Work) -> dict:
     for clip, driven, rows in clips:
         truth = Truth.read(driven, work.landmarker, 2)
         others = [(d, r) for other, d, r in clips if other is not clip and other.speaker == clip.speaker]
-        ways = shapers | {"own reach from his other sentences": Shaper(SPEC, 80, 7, reach=acted_reach(others))}
+        ways = dict(shapers)
+        if others:
+            ways["own reach from his other sentences"] = Shaper(SPEC, 80, 7, reach=acted_reach(others))
         mood = clip.emotion or ""
         if mood in LOOKS and mood != "neutral":
             ways["mood by name"] = Shaper(SPEC, 80, 7, emotion=mood)  # what a caller in this mood would choose
@@ -346,7 +351,7 @@ def acted_clips(work: Work) -> Iterator[tuple[Clip, Driven, Rows]]:
 
 def acted_reach(clips: list[tuple[Driven, Rows]]) -> np.ndarray:
     """Reach (11,) from several clips of one person, taken for one."""
-    plain = Shaper(SPEC, 80, idle=False, emotion="off", reach=np.ones(MOUTH))
+    plain = bare_shaper(80)
     heard = np.concatenate([heard_at(shaped_motion(rows, 80, plain), driven.times_s) for driven, rows in clips])
     seen = np.concatenate([driven.codes[:, :MOUTH] for driven, _ in clips])
     spoken = is_spoken(heard)

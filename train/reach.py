@@ -10,7 +10,6 @@ people, which for a train talker come from the other train talkers alone. The en
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from engines.reach import MOUTH, OPEN, TYPICAL_REACH, apart, fit_reach, is_spoke
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.heard import hear, shaped_motion
-from train.score_motion import Take, pictures_of, takes
+from train.score_motion import Take, pictures_of, slope_of, takes
 
 MOST_CLIPS = 24  # of a talker
 
@@ -35,14 +34,18 @@ class Seen:
     """One clip's mouth, pictures in a row: as the encoder says it, with a reach of 1, and as it was."""
 
     heard: np.ndarray  # (75, 11)
-    seen: np.ndarray
+    truth: np.ndarray  # (75, 11)
     words: np.ndarray  # (75,)
+
+
+def bare_shaper(lookahead_ms: int) -> Shaper:
+    """The laws alone, and each channel as far as the encoder says."""
+    return Shaper(SPEC, lookahead_ms, idle=False, emotion="off", reach=np.ones(MOUTH))
 
 
 def listen(encoder: Encoder, found: Sequence[Take], lookahead_ms: int = 80) -> list[Seen]:
     """What the encoder says of clips, without the reach of most people."""
-    plain = Shaper(SPEC, lookahead_ms, idle=False, emotion="off", reach=np.ones(MOUTH))
-    clips = []
+    plain, clips = bare_shaper(lookahead_ms), []
     for take in found:
         motion = shaped_motion(hear(encoder, take.sound), lookahead_ms, plain)
         clips.append(Seen(pictures_of(motion)[:, :MOUTH], take.truth[:, :MOUTH], take.words))
@@ -53,7 +56,7 @@ def reach_of(clips: Sequence[Seen], **options: float) -> np.ndarray:
     """Factors (11,) from clips that may be thought of as one."""
     heard = np.concatenate([clip.heard for clip in clips])
     spoken = is_spoken(heard)
-    return fit_reach(heard[spoken], np.concatenate([clip.seen for clip in clips])[spoken], **options)
+    return fit_reach(heard[spoken], np.concatenate([clip.truth for clip in clips])[spoken], **options)
 
 
 def typical_of(reaches: Sequence[np.ndarray]) -> np.ndarray:
@@ -68,12 +71,9 @@ def typical_of(reaches: Sequence[np.ndarray]) -> np.ndarray:
 
 def judge(clips: Sequence[Seen], factors: np.ndarray) -> tuple[float, float]:
     """Distance of heard and true mouths as a share of the true ones' motion, and the opening's slope in words."""
-    distance = np.mean([apart(clip.heard * factors, clip.seen) for clip in clips])
-    product = square = 0.0
-    for clip in clips:
-        a, b = (course[clip.words, OPEN] - course[clip.words, OPEN].mean() for course in (clip.heard, clip.seen))
-        product, square = product + float(a @ b), square + float(b @ b)
-    return float(distance), product / square * factors[OPEN]
+    moved = [clip.heard * factors for clip in clips]
+    distance = np.mean([apart(course, clip.truth) for course, clip in zip(moved, clips, strict=True)])
+    return float(distance), slope_of([course[:, OPEN] for course in moved], clips)
 
 
 def judge_own(clips: Sequence[Seen], each: int) -> tuple[float, float]:
@@ -119,7 +119,6 @@ def main(
 
 if __name__ == "__main__":
     try:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
         typer.run(main)
     except VoxcamError as error:
         raise SystemExit(f"voxcam: {error}") from None

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -112,7 +112,16 @@ def r_of(guesses: list[np.ndarray], found: list[Take], channel: int = OPEN, word
     return float(np.mean(values))
 
 
-def slope_of(guesses: list[np.ndarray], found: list[Take], channel: int = OPEN) -> float:
+class Spoken(Protocol):
+    """What a slope is taken against: true motion (T, channels), and which of its pictures lie within words, (T,)."""
+
+    @property
+    def truth(self) -> np.ndarray: ...
+    @property
+    def words(self) -> np.ndarray: ...
+
+
+def slope_of(guesses: Sequence[np.ndarray], found: Sequence[Spoken], channel: int = OPEN) -> float:
     """Slope of the guess against the truth, in words, all clips' pictures about their clip's mean."""
     product = square = 0.0
     for guess, take in zip(guesses, found, strict=True):

@@ -36,7 +36,7 @@ def test_own_clips_tell_what_most_people_do_not() -> None:
 
 def test_rest_says_nothing() -> None:
     clips = talker(np.ones(MOUTH), 1)
-    moved = [Seen(clip.heard, clip.seen + 5.0 * ~clip.words[:, None], clip.words) for clip in clips]
+    moved = [Seen(clip.heard, clip.truth + 5.0 * ~clip.words[:, None], clip.words) for clip in clips]
     assert reach_of(moved) == pytest.approx(reach_of(clips))
 
 
