@@ -15,15 +15,17 @@ import numpy as np
 
 from engines.card import read_checked
 from engines.errors import EngineMismatch
-from engines.layers import TEETH_LEFT, TEETH_PX, TEETH_TOP
+from engines.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.measure import INNER_LIPS
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
 WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/portrait.measure_tones says how
 LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
 DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
-BOW_SLACK_PX = 6
+BOW_SLACK_PX = 5  # a column that ends further below has its dark line missed
 NOTCH_PX = 4  # depth of the notches between teeth
+EDGE_SLACK_PX = (6, 3)  # how far up and down a row's lower edge may settle from where it was first found
+OWN_BLUR_PX = 2.0  # of the colour that a tooth has above what the photo shows
 FADE_PX = 14  # over which a person's own row goes over into the learned one
 # Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
 # the picture.
@@ -59,10 +61,10 @@ def slant_of(rotation: np.ndarray) -> np.ndarray:
     return np.linalg.solve(rotation[:2, :2], rotation[:2, 2])
 
 
-def texture_places() -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every texture pixel, eye distances, (77, 230) each."""
+def texture_places(top: float = UPPER_TOP) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of every texture pixel, eye distances, (77, 230) each; `top`: of upper or lower teeth."""
     y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
-    return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + TEETH_TOP
+    return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + top
 
 
 def guessed_upper(face: np.ndarray) -> np.ndarray:
@@ -90,7 +92,7 @@ def guessed_upper(face: np.ndarray) -> np.ndarray:
     level = cv2.blur(level, (7, 1)) + BOWS_DIFFER * bow * x**2
     source_y = (y - level) / (1 + CROWNS_DIFFER * crown)
     to_px = lambda place, first: ((place - first) * TEETH_PX - 0.5).astype(np.float32)  # noqa: E731
-    map_x, map_y = to_px(source_x, TEETH_LEFT), to_px(source_y, TEETH_TOP)
+    map_x, map_y = to_px(source_x, TEETH_LEFT), to_px(source_y, UPPER_TOP)
     row = cv2.remap(_texture(relief, cover), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     row[..., 3] = np.clip(row[..., 3], 0, 1)
     row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
@@ -159,7 +161,7 @@ def draw_teeth(
     for the picture's left and right side. `up`: crowns hang from the top of the texture with
     their edge at y = 0 (upper teeth); otherwise they stand.
     """
-    x, y = texture_places()
+    x, y = texture_places(UPPER_TOP if up else LOWER_TOP)
     if not up:
         y = -y
     light = np.zeros(x.shape)
@@ -224,13 +226,80 @@ def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom
     # A dark line that is missed in many columns: rows of teeth bow like the learned one, and not much more.
     bow = np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
     bow = HEIGHT_PX - bow[np.clip(columns, 0, WIDTH_PX - 1)]
-    return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
+    lower = ends - bow
+    usual = np.flatnonzero(lower <= np.median(lower) + BOW_SLACK_PX)
+    return np.interp(np.arange(len(ends)), usual, ends[usual]).astype(int)
 
 
 def median_filter(values: np.ndarray, size: int) -> np.ndarray:
     """Median over `size` neighbours, ends repeated."""
     padded = np.pad(values, size // 2, mode="edge")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=-1)
+
+
+def score_of(lab: np.ndarray) -> np.ndarray:
+    """How much like a tooth each pixel looks, bright and not red; OpenCV's 8-bit Lab as float32 (h, w, 3) -> (h, w)."""
+    return lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0)
+
+
+def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Row px by column (float) where teeth end, near `bottom`: the steepest way down in `score` (h, w), smoothed.
+
+    Dynamic programming over EDGE_SLACK_PX above and below.
+    """
+    reach = np.arange(-EDGE_SLACK_PX[0], EDGE_SLACK_PX[1] + 1)
+    rows = np.clip(bottom[None] + reach[:, None], 2, len(score) - 3)
+    above = (score[rows - 2, columns] + score[rows - 1, columns]) / 2
+    below = (score[rows + 1, columns] + score[rows + 2, columns]) / 2
+    cost = (below - above) / 20.0 + 0.5 * (reach[:, None] / EDGE_SLACK_PX[0]) ** 2
+    height = rows.astype(np.float64)
+    total = cost[:, 0].copy()
+    back = np.zeros(rows.shape, int)
+    for k in range(1, len(columns)):
+        options = total[None] + 0.25 * np.abs(height[:, k][:, None] - height[:, k - 1][None])
+        back[:, k] = options.argmin(1)
+        total = cost[:, k] + options.min(1)
+    at = int(total.argmin())
+    path = np.empty(len(columns), int)
+    for k in range(len(columns) - 1, -1, -1):
+        path[k] = rows[at, k]
+        at = back[at, k]
+    return cv2.GaussianBlur(median_filter(path, 9).astype(np.float32)[None], (0, 0), 1.2)[0]
+
+
+def hang_row(
+    seen: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray, offset: int, pixel: float
+) -> np.ndarray:
+    """A texture from the teeth in `seen` (h, w, 3), column by column from row `first` to `bottom`.
+
+    offset: the texture's first row there. pixel: width of one pixel of the photo, over which what lies beside the teeth
+    tinges them. Above what is seen a tooth goes on in its own colour, darker with height.
+    """
+    rows = np.arange(HEIGHT_PX) + offset
+    margin = max(1, round(pixel))
+    last = bottom.astype(int) - margin
+    start = np.minimum(cv2.blur(first.astype(np.float32)[None], (9, 1))[0].astype(int) + 2 * margin, last)
+    colour = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
+    cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
+    own = np.zeros((WIDTH_PX, 3), np.float32)
+    above = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
+    for k, upper, lower, end in zip(columns, start, last, bottom, strict=True):
+        colour[:, k] = seen[np.clip(rows, upper, lower), k]
+        cover[:, k] = np.clip((end - rows) / pixel + 0.5, 0, 1)
+        own[k] = np.median(seen[upper : lower + 1, k], 0)
+        above[:, k] = np.clip(upper - rows, 0, None) / TEETH_PX
+    light = own[columns].mean(1)
+    own[columns] *= np.minimum(1, 1.06 * median_filter(light, 41) / np.maximum(light, 1))[:, None]  # no streak of shine
+    known = np.zeros(WIDTH_PX, np.float32)
+    known[columns] = 1
+    own = (
+        cv2.GaussianBlur(own[None], (0, 0), OWN_BLUR_PX)[0]
+        / np.maximum(cv2.GaussianBlur(known[None], (0, 0), OWN_BLUR_PX)[0], 1e-3)[:, None]
+    )
+    share = np.clip(above / 0.03, 0, 1)[..., None]
+    colour += share * (own * (1 - 1.5 * above[..., None]).clip(0.55, 1) - colour)
+    texture = np.dstack([colour * cover[..., None], cover])
+    return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32)
 
 
 def complete_row(texture: np.ndarray) -> np.ndarray:
@@ -282,7 +351,7 @@ def lift_teeth(
     if opening.sum() < 400:
         return None
     lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
-    score = np.clip(cv2.GaussianBlur(lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0), (0, 0), 2), 0, 255)
+    score = np.clip(cv2.GaussianBlur(score_of(lab), (0, 0), 2), 0, 255)
     threshold, _ = cv2.threshold(score[opening > 0].astype(np.uint8).reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
     teeth = ((score > threshold) & (opening > 0)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -303,22 +372,6 @@ def lift_teeth(
         return None
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
 
-    # Column by column: the row as seen, and above it its own upper end, softer and darker with height.
-    bottom = cv2.GaussianBlur(bottom.astype(np.float32)[None], (0, 0), 2)[0].astype(int) - 3  # lips tinge the rim
-    start = np.minimum(cv2.blur(first.astype(np.float32)[None], (9, 1))[0].astype(int) + 6, bottom)
-    texture = np.zeros((HEIGHT_PX, WIDTH_PX, 4), np.float32)
-    offset = round((edge_y - top_y) * TEETH_PX) + round(TEETH_TOP * TEETH_PX)
-    rows = np.arange(HEIGHT_PX) + offset
-    for k, upper, lower in zip(columns, start, bottom, strict=True):
-        inside = rows <= lower
-        texture[inside, k, :3] = seen[np.clip(rows, upper, height - 1), k][inside]
-        texture[inside, k, 3] = 1
-    above = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    above[:, columns] = np.clip(start[None] - rows[:, None], 0, None) / TEETH_PX
-    soft = cv2.GaussianBlur(texture, (0, 0), sigmaX=7, sigmaY=2).astype(np.float32)
-    soft[..., :3] /= np.maximum(soft[..., 3:], 1e-3)
-    share = np.clip(above / 0.03, 0, 1)[..., None]
-    texture[..., :3] += share * (soft[..., :3] * (1 - 1.5 * above[..., None]).clip(0.55, 1) - texture[..., :3])
-    texture[..., :3] *= texture[..., 3:]
-    smooth = cv2.GaussianBlur(texture, (0, 0), 1.2).astype(np.float32)
-    return Teeth(complete_row(smooth), np.array([middle_x, edge_y, depth]), slant_of(rotation))
+    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom)
+    texture = hang_row(seen, columns, first, bottom, round((edge_y - top_y + UPPER_TOP) * TEETH_PX), TEETH_PX / scale)
+    return Teeth(complete_row(texture), np.array([middle_x, edge_y, depth]), slant_of(rotation))

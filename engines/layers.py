@@ -10,7 +10,8 @@ import numba
 import numpy as np
 
 TEETH_PX = 256.0  # pixels of a teeth texture for one eye distance
-TEETH_LEFT, TEETH_TOP = -0.45, -0.25  # place of the texture's first pixel; (0, 0) is the incisors' edge, midline
+# Place of the textures' first pixel; (0, 0) is the incisors' edge at the midline. Upper teeth hang, lower ones stand.
+TEETH_LEFT, UPPER_TOP, LOWER_TOP = -0.45, -0.25, -0.05
 INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
@@ -402,14 +403,15 @@ def paint_mouth(
             b = jaw[1, 0] * x + jaw[1, 1] * y + jaw[1, 2]
             under_tooth = along_arch(a, slants[1, 0])
             b -= slants[1, 1] * ARCH * under_tooth * under_tooth
-            tap(lower_teeth, (under_tooth - TEETH_LEFT) * teeth_px, (b - TEETH_TOP) * teeth_px, texel)
+            tap(lower_teeth, (under_tooth - TEETH_LEFT) * teeth_px, (b - LOWER_TOP) * teeth_px, texel)
             shade = (
                 (0.60 + 0.25 * ramp(below_lip, 0.02, 0.16)) * (1.0 - 0.15 * ramp(abs(under_tooth), 0.10, 0.36)) * corner
             )
+            shade *= 0.70 + 0.30 * ramp(above_lip, -0.01, 0.05)  # what stands close behind the lip gets less light
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             enamel = texel[3]
-            tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - TEETH_TOP) * teeth_px, texel)
+            tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - UPPER_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
             shade *= 0.75 + 0.25 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
             # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.

@@ -31,6 +31,7 @@ from engines.geometry import (
     mesh_triangles,
 )
 from engines.layers import TEETH_PX
+from engines.lip_lines import OPEN_MOUTH, refine_lips
 from engines.measure import (
     INNER_LIPS,
     OUTER_LIPS,
@@ -38,7 +39,6 @@ from engines.measure import (
     canonical_face,
     eye_distance,
     head_angles,
-    mouth_measures,
     remove_pose,
 )
 from engines.opening import open_session
@@ -46,16 +46,14 @@ from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
 from engines.unsmile import rest_shift
 
-VERSION = 5
+VERSION = 6
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
-OPEN_MOUTH = 0.030  # inner lips farther apart than this (eye distances) are open
 CHEEKS = (50, 205, 280, 425, 101, 330)
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
-LIP_RIM = 0.020  # an open mouth's lips beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
@@ -338,7 +336,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
     pitch, yaw, _ = head_angles(rotation[None])[0]
     shift = rest_shift(aligned, float(np.hypot(pitch, yaw))) * lower_face  # a smile's way back; eyes stay as they are
-    landmarks = refine_seam(photo, landmarks, aligned, rotation, scale)
+    landmarks = refine_lips(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translations)
     shift += resting_shift(aligned + shift)  # lips that still stand apart
@@ -452,67 +450,6 @@ def to_canonical(landmarks: np.ndarray, rotation: np.ndarray, scale: float, tran
     return ((landmarks - translation) @ rotation / scale).astype(np.float32)
 
 
-def refine_seam(
-    photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
-) -> np.ndarray:
-    """Put both inner lips of a shut mouth onto the dark line between them; those of an open one a little outwards.
-
-    FaceMesh misses that line by a few px, which would show as a rim of the other lip's colour once the mouth opens.
-    The line is the darkest smooth path from corner to corner (dynamic programming), kept near the landmarks.
-    """
-    upper, lower = landmarks[list(UPPER_SEAM)], landmarks[list(LOWER_SEAM)]
-    gap = float(mouth_measures(aligned[None])[0, 0])
-    if gap > OPEN_MOUTH:
-        # Off the teeth and onto the lips, or a rim of teeth would stick to them.
-        wider = landmarks.copy()
-        arch = np.sin(np.linspace(0, np.pi, len(UPPER_SEAM))).clip(0)[:, None] ** 0.5  # full soon behind the corners
-        down = arch * rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale * LIP_RIM
-        wider[list(UPPER_SEAM), :2] -= down
-        wider[list(LOWER_SEAM), :2] += down
-        return wider
-    middle = (upper + lower)[:, :2].astype(np.float64) / 2
-    across = rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
-    columns = 61
-    reach = 0.045 * scale
-    rows = 41
-    offsets = np.linspace(-reach, reach, rows)
-    t = np.linspace(0, len(middle) - 1, columns)
-    line = np.stack([np.interp(t, np.arange(len(middle)), middle[:, k]) for k in range(2)], -1)
-    at = line[None] + offsets[:, None, None] * across
-    grey = cv2.GaussianBlur(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (0, 0), max(0.6, 0.006 * scale)).astype(np.float32)
-    values = cv2.remap(grey, at[..., 0].astype(np.float32), at[..., 1].astype(np.float32), cv2.INTER_LINEAR)
-    values = (values - values.mean(0)) / (values.std() + 1e-3)
-    cost = values + 1.2 * (offsets[:, None] / reach) ** 2
-    # Near the corners the landmarks rule.
-    edge = np.abs(np.linspace(-1, 1, columns)) ** 6
-    cost = cost * (1 - edge) + 6 * edge * (offsets[:, None] / reach) ** 2
-    total = cost[:, 0].copy()
-    back = np.zeros((rows, columns), int)
-    steps = np.abs(np.arange(rows)[:, None] - np.arange(rows)[None])
-    for k in range(1, columns):
-        options = total[None] + 0.12 * steps**2
-        back[:, k] = options.argmin(1)
-        total = cost[:, k] + options.min(1)
-    path = [int(total.argmin())]
-    for k in range(columns - 1, 0, -1):
-        path.append(int(back[path[-1], k]))
-    shift = cv2.GaussianBlur(offsets[path[::-1]][None].astype(np.float32), (0, 0), 1.5)[0]
-    shift *= 1 - np.abs(np.linspace(-1, 1, columns)) ** 3
-    seam = middle + np.interp(np.arange(len(middle)), t, shift)[:, None] * across
-    # The lips' flesh follows, so that no triangle folds.
-    refined = landmarks.copy()
-    along = np.array([across[1], -across[0]])
-    place = landmarks[:, :2] @ along
-    order = np.argsort(line @ along)
-    away = landmarks[:, :2] @ across - np.interp(place, (line @ along)[order], (line @ across)[order])
-    follow = np.interp(place, (line @ along)[order], shift[order], left=0, right=0) * np.exp(-((away / reach / 2) ** 2))
-    refined[:, :2] += follow[:, None] * across
-    for k, (a, b) in enumerate(zip(UPPER_SEAM, LOWER_SEAM, strict=True)):
-        refined[[a, b], :2] = seam[k]
-        refined[[a, b], 2] = (landmarks[a, 2] + landmarks[b, 2]) / 2
-    return refined
-
-
 def widen_lids(landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> np.ndarray:
     """Move the lids' lines off the eyeball onto the lids' rims: a blink must not drag along a strip of white."""
     widened = landmarks.copy()
@@ -525,10 +462,8 @@ def widen_lids(landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> np.
 
 
 def resting_shift(aligned: np.ndarray) -> np.ndarray:
-    """What brings an open mouth to rest: both inner lips onto their middle line, flesh around them along; (478, 3)."""
+    """What shuts a mouth: both inner lips onto their middle line, flesh around along; 0 if it is shut; (478, 3)."""
     shift = np.zeros_like(aligned)
-    if float(mouth_measures(aligned[None])[0, 0]) <= OPEN_MOUTH / 2:
-        return shift
     upper, lower = list(UPPER_SEAM), list(LOWER_SEAM)
     middle = (aligned[upper] + aligned[lower]) / 2
     to_upper, to_lower = middle - aligned[upper], middle - aligned[lower]

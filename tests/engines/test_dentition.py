@@ -13,14 +13,16 @@ from engines.dentition import (
     complete_row,
     guessed_lower,
     guessed_upper,
+    hang_row,
     learned_teeth,
+    settle_on_edge,
     slant_of,
     texture_places,
     upper_ends,
 )
 from engines.errors import EngineMismatch
 from engines.geometry import head_rotation
-from engines.layers import ARCH, TEETH_PX, along_arch
+from engines.layers import ARCH, LOWER_TOP, TEETH_PX, along_arch
 
 FACE = np.random.default_rng(3).normal(0, 0.014, (20, 3))
 
@@ -92,6 +94,30 @@ def test_lower_teeth_crowd_in_another_way_in_each_face() -> None:
     tops = np.array([np.argmax(row[:, inner, 3] > 0.5, axis=0) for row in rows])
     assert np.ptp(np.median(tops, 1)) < 0.03 * TEETH_PX  # the row stays in its place
     assert (tops.std(0) > 0.4).mean() > 0.7  # its edge differs nearly everywhere
+
+
+def test_lower_teeth_go_on_behind_the_lip() -> None:
+    """An open mouth shows .12 of an eye distance of them; a row that ended before left a black rim above the lip."""
+    row = guessed_lower(FACE)
+    x, y = texture_places(LOWER_TOP)
+    inner = (np.abs(x) < 0.15) & (y > 0.03) & (y < 0.17)
+    assert (row[..., 3][inner] > 0.5).mean() > 0.9
+
+
+def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
+    columns, first = np.arange(55, 175), np.full(120, 14)
+    seen = np.full((60, WIDTH_PX, 3), 40.0, np.float32)
+    edge = np.where(np.abs(columns - 115) < 30, 34, 31)
+    for k, bottom in zip(columns, edge, strict=True):
+        seen[12:bottom, k] = (232, 226, 212) if (k - 115) % 24 > 1 else (190, 182, 172)
+    settled = settle_on_edge(seen.mean(2), columns, edge + np.random.default_rng(0).integers(-2, 4, 120))
+    assert np.abs(settled - edge)[2:-2].mean() < 1.0
+    row = hang_row(seen, columns, first, settled, 0, 1.5)
+    seam, tooth = row[20:28, 115, 1].mean(), row[20:28, 125, 1].mean()
+    assert seam < 0.88 * tooth
+    assert row[2, 115, 1] < 0.95 * row[2, 125, 1]  # it goes on above what is seen
+    assert (row[int(settled.max()) + 4 :, :, 3] < 0.05).all()
+    assert row[5:25, 60:170, 3].min() > 0.95
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
