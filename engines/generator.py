@@ -181,7 +181,7 @@ class Generator:
                 draw_eye(portrait, moved, skull, side, code, scratch, out)
         box = draw_mouth(portrait, moved, skull, code, learned.interior, scratch, out)
         if shade_of(learned, code, portrait, scratch.skin):
-            draw_skin(portrait, moved, scratch.skin, scratch, box, out)
+            draw_skin(portrait, moved, scratch, box, out)
         scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
 
@@ -391,12 +391,10 @@ def invert(matrix: np.ndarray) -> np.ndarray:
     return back
 
 
-def draw_skin(
-    portrait: Portrait, moved: np.ndarray, skin: np.ndarray, scratch: Scratch, mouth: np.ndarray, out: np.ndarray
-) -> None:
+def draw_skin(portrait: Portrait, moved: np.ndarray, scratch: Scratch, mouth: np.ndarray, out: np.ndarray) -> None:
     """Shading of the lower face: folds and hollows that the photo lacks at this code; `mouth`: the box painted in."""
     to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
-    height, width = skin.shape[:2]
+    height, width = CROP_SIZE_PX
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
     step = GRID_PX // scratch.light_step
     centre = (step - 1) / 2
@@ -407,7 +405,7 @@ def draw_skin(
         pixel_box(corners, moved[JAW_LINE], 2.0, *out.shape[:2]),
         scratch.fine_shift,
         np.array([portrait.box[0] + centre, portrait.box[1] + centre, step], np.float64),
-        skin,
+        scratch.skin,
         invert(to_photo),
         scratch.cover,
         mouth,

@@ -69,10 +69,10 @@ def apart(heard: np.ndarray, seen: np.ndarray) -> float:
     return float(np.linalg.norm(heard - seen, axis=1).mean() / max(np.linalg.norm(seen, axis=1).mean(), 1e-6))
 
 
-def heard_at(codes: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """The mouth's channels of codes (K, n), 50 a second, at times (T,): (T, 11)."""
+def at_times(codes: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """Codes (K, n), 50 a second, at times (T,), between two codes if need be: (T, n)."""
     middles = (np.arange(len(codes)) + 0.5) / SPEC.codes_per_second
-    return np.stack([np.interp(times_s, middles, codes[:, c]) for c in range(MOUTH)], 1)
+    return np.stack([np.interp(times_s, middles, channel) for channel in codes.T], 1)
 
 
 def is_spoken(heard: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def learn_reach(codes: np.ndarray, measures: np.ndarray, times_s: np.ndarray) ->
         raise InputError("it shows no face", "give a clip that shows your face from the front while you speak")
 
     def spoken_at(offset_s: float) -> tuple[np.ndarray, np.ndarray]:
-        heard = heard_at(codes, times_s - offset_s)
+        heard = at_times(codes[:, :MOUTH], times_s - offset_s)
         return heard, is_spoken(heard)
 
     spoken_s = float(spoken_at(0.0)[1].sum() * np.median(np.diff(times_s)))

@@ -34,7 +34,7 @@ from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.expression import EXPRESSION_STATE, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
-from engines.reach import TYPICAL_REACH
+from engines.reach import MOUTH, TYPICAL_REACH
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
 
@@ -43,12 +43,11 @@ OPEN_SIDE, UPPER_UP = MOTION_CHANNELS.index("mouthOpenSide"), MOTION_CHANNELS.in
 BLINK_LEFT, SQUINT, SNEER = (MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeSquint", "noseSneer"))
 TONGUE_UP = MOTION_CHANNELS.index("tongueUp")
 SPEECH = len(SPEECH_CHANNELS)
-FIRST_BROW = SPEECH_CHANNELS.index("browInnerUp")
 
 # How each channel goes with the opening: least squares over all pictures of nine GRID talkers (train split). The lips'
 # heights and thicknesses add up to the gap (jawOpen = up + down + roll upper + 0.76 roll lower, r 1.00); so do these.
 WITH_OPENING = np.zeros(len(MOTION_CHANNELS))
-WITH_OPENING[:FIRST_BROW] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
+WITH_OPENING[:MOUTH] = (1.0, 0.292, 0.730, 0.101, -0.166, 0.165, 0.700, -0.135, -0.131, 0.125, 0.013)
 
 LEAD = 0.15  # of the change over the last two codes, added to the mouth's channels (docs/decisions.md)
 ON, OFF = 0.50, 0.30  # presence that opens the gate in a loud and noisy sound, and below which it shuts
@@ -97,8 +96,8 @@ _TIP_HEIGHT = np.array([TONGUE.get(phone, 0.0) for phone in SPEC.phones])
 # State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, and
 # the tongue's tip.
 OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP = range(7)
-LAST, BEFORE = 7, 7 + FIRST_BROW  # the mouth's channels one and two codes ago
-LAW_STATE = 7 + 2 * FIRST_BROW
+LAST, BEFORE = 7, 7 + MOUTH  # the mouth's channels one and two codes ago
+LAW_STATE = 7 + 2 * MOUTH
 SILENT_DB = -80.0
 
 
@@ -177,7 +176,7 @@ def _step(
     out[:] = 0.0
     for c in range(SPEECH):
         out[c] = speech[c] * gate
-    for c in range(FIRST_BROW):
+    for c in range(MOUTH):
         out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * reach[c]
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
@@ -203,7 +202,7 @@ def _step(
 
     touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
     shut = laws[CLOSURE] * max(0.0, out[JAW_OPEN] - touch)
-    for c in range(FIRST_BROW):
+    for c in range(MOUTH):
         out[c] -= (touch + shut) * with_opening[c]
     out[UPPER_UP] += laws[TOUCH] * (1 - laws[CLOSURE]) * TOUCH_UPPER
     for c in range(len(out)):
@@ -313,7 +312,7 @@ class Shaper:
     def _set_moves(self) -> None:
         own = self._reach / TYPICAL_REACH  # with most people's, channels go with the opening as GRID's do
         with_opening = WITH_OPENING.copy()
-        with_opening[:FIRST_BROW] *= own / own[JAW_OPEN]
+        with_opening[:MOUTH] *= own / own[JAW_OPEN]
         self._moves = self._reach * self._articulation, with_opening  # at once: the stream's thread may read it
 
     def choose_emotion(self, emotion: str | Emotion) -> None:

@@ -14,11 +14,12 @@ from realtime.cli import say
 from realtime.course import SIZES, chunks_of, encode_chunks, hops_of
 from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead
+from realtime.talking_clip import CLIP_ENDINGS
 from realtime.targets import checked_folder, checked_target
 
 SOUND_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma"),
-    *(".mp4", ".mkv", ".webm", ".mov", ".avi", ".flv"),
+    *CLIP_ENDINGS,
 )
 PLOT_S = 30.0  # a plot shows this much; more would be a smear
 

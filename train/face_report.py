@@ -23,7 +23,7 @@ from engines.generator import BLINK, HEAD, Generator, Learned, open_generator
 from engines.landmarker import Landmarker
 from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
-from engines.reach import MOUTH, fit_reach, heard_at, is_spoken
+from engines.reach import MOUTH, at_times, fit_reach, is_spoken
 from engines.shaper import Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from train.corpora import Clip, crema_d, sound_of, speech
@@ -32,7 +32,6 @@ from train.face_score import Driven, Truth, drive, drive_pictures, drive_rendere
 from train.face_sheets import FACES, OTHERS, REACH, draw_sheet, face_height, sized, speech_shapes, write_jpeg
 from train.face_sound import (
     SoundJudge,
-    at_times,
     driven_codes,
     grid_sounds,
     mood_changes,
@@ -352,7 +351,9 @@ def acted_clips(work: Work) -> Iterator[tuple[Clip, Driven, Rows]]:
 def acted_reach(clips: list[tuple[Driven, Rows]]) -> np.ndarray:
     """Reach (11,) from several clips of one person, taken for one."""
     plain = bare_shaper(80)
-    heard = np.concatenate([heard_at(shaped_motion(rows, 80, plain), driven.times_s) for driven, rows in clips])
+    heard = np.concatenate(
+        [at_times(shaped_motion(rows, 80, plain)[:, :MOUTH], driven.times_s) for driven, rows in clips]
+    )
     seen = np.concatenate([driven.codes[:, :MOUTH] for driven, _ in clips])
     spoken = is_spoken(heard)
     return fit_reach(heard[spoken], seen[spoken])

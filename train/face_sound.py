@@ -12,7 +12,8 @@ from engines.generator import Generator
 from engines.landmarker import Landmarker
 from engines.measure import lid_opening, mouth_measures
 from engines.portrait import Portrait
-from engines.shaper import FIRST_BROW, WITH_OPENING, Shaper
+from engines.reach import MOUTH, at_times
+from engines.shaper import WITH_OPENING, Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.corpora import Clip, grid, noise, sound_of, speech
 from train.face_score import HEAD, MOST_LAG, Driven, Truth, align, score_drawn, summarise, sync_lag
@@ -27,18 +28,12 @@ JAW = [SPEECH_CHANNELS.index(name) for name in ("jawOpen", "jawDrop", "mouthOpen
 MOOD_ROWS = ("browInnerUp", "browDown", "mouthSmileLeft", "mouthSmileRight", "mouthStretch", "jawOpen")
 
 
-def at_times(motion: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """Motion codes at times, between two codes if need be; (codes, 25) -> (T, 25)."""
-    middles = (np.arange(len(motion)) + 0.5) / SPEC.codes_per_second
-    return np.stack([np.interp(times_s, middles, channel) for channel in motion.T], -1).astype(np.float32)
-
-
 def driven_codes(driven: Driven, motion: np.ndarray, offset_s: float = 0.0) -> np.ndarray:
     """Codes for each of a clip's pictures: the sound's, with the head's true angles and no shift of the head.
 
     offset_s: how late the clip's pictures are against its sound, which the camera is to blame for.
     """
-    codes = at_times(motion, driven.times_s - offset_s)
+    codes = at_times(motion, driven.times_s - offset_s).astype(np.float32)
     codes[:, HEAD : HEAD + 5] = driven.codes[:, HEAD : HEAD + 5]
     return codes
 
@@ -102,7 +97,7 @@ def pieced_codes(driven: Driven, heard: np.ndarray, labelled: np.ndarray | None)
     heard (T, 26): by sound; labelled (T, 26): the labeller's, which hears the whole clip before it says anything.
     """
     alone, rest = heard.copy(), driven.codes.copy()
-    alone[:, :FIRST_BROW] = driven.codes[:, :1] * WITH_OPENING[:FIRST_BROW]
+    alone[:, :MOUTH] = driven.codes[:, :1] * WITH_OPENING[:MOUTH]
     rest[:, JAW] = heard[:, JAW]
     pieced = {"the true opening, all else along GRID's mean": alone, "opening and jaw by sound, all else true": rest}
     return pieced if labelled is None else {"the labeller, not causal": labelled} | pieced

@@ -2,7 +2,7 @@
 
     python -m train.trials labels --data-root DATA --cache CACHE --landmarks LANDMARKS
     python -m train.trials lead --checkpoint RUN/last.safetensors --calibration RUN/last.safetensors ...
-    python -m train.trials reach --landmarks LANDMARKS
+    python -m train.trials length --landmarks LANDMARKS
     python -m train.trials inside --data-root DATA --landmarks LANDMARKS
 
 labels: how much landmarks are smoothed before they teach. One net of the labeller for each deviation, four talkers left
@@ -11,7 +11,7 @@ out, judged by their raw landmarks as in train/score_motion.py.
 lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
 the calibration run by that short run, and the final encoder's own talkers.
 
-reach: how the deviation of each channel goes with the length from nose to chin, talker by talker (not shipped).
+length: how the deviation of each channel goes with the length from nose to chin, talker by talker (not shipped).
 
 inside: how what is drawn between the lips differs from the true picture under true motion, talker by talker and in the
 smiles of the London set: the mean distance, which likes what is blurred, and the light of the darkest to the brightest
@@ -148,7 +148,7 @@ def try_lead(
                     say(f"{who} | {condition} | {ms} ms | lead {lead} | {heard}")
 
 
-def try_reach(landmarks_root: Path, say: Callable[[str], None] = print) -> None:
+def try_length(landmarks_root: Path, say: Callable[[str], None] = print) -> None:
     """Say how well the length of the lower face tells a channel's deviation, also that of a talker left out."""
     lengths, deviations = [], []
     for talker in sorted((landmarks_root / "grid" / "train").iterdir()):
@@ -238,7 +238,7 @@ def try_inside(data_root: Path, landmarks_root: Path, say: Callable[[str], None]
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.trials", description=__doc__.split("\n\n")[0])
-    parser.add_argument("trial", choices=("labels", "lead", "reach", "inside"))
+    parser.add_argument("trial", choices=("labels", "lead", "length", "inside"))
     parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
     parser.add_argument("--landmarks", type=Path, required=True)
@@ -246,8 +246,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, help="of lead: the final encoder's")
     parser.add_argument("--calibration", type=Path, help="of lead: a run of train/configs/calibration.toml")
     options = parser.parse_args(arguments)
-    if options.trial == "reach":
-        return try_reach(options.landmarks)
+    if options.trial == "length":
+        return try_length(options.landmarks)
     if options.data_root is None:
         parser.error("name the data with --data-root or VOXCAM_DATA")
     if options.trial == "inside":

@@ -17,6 +17,7 @@ from engines.generator import Generator, open_generator
 from engines.geometry import FACE_OVAL
 from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face
 from engines.portrait import make_portrait
+from engines.reach import at_times
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from tests.engines.test_generator import code, paint_face
 from train.face_markdown import markdown, shows
@@ -32,7 +33,7 @@ from train.face_score import (
     summarise,
     sync_lag,
 )
-from train.face_sound import JAW, at_times, driven_codes, pieced_codes
+from train.face_sound import JAW, driven_codes, pieced_codes
 from train.face_steady import coded, regions, score_flicker, score_outside
 from train.face_stills import find_photo_landmarks
 from train.picture_metrics import gradient_similarity, psnr, sharpness, ssim

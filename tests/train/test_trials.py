@@ -10,7 +10,7 @@ import pytest
 from engines.measure import INNER_LIPS, canonical_face
 from tests.train.test_score_motion import take
 from train.motion_labels import OPEN
-from train.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_reach
+from train.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_length
 
 
 def test_a_lead_gives_back_what_smoothing_took() -> None:
@@ -73,7 +73,7 @@ def test_openings_that_go_with_the_length_are_told(tmp_path: Path) -> None:
         for clip in range(9):
             seen = points * 45 + [128, 128, 0] + draw.normal(0, 0.01, points.shape)
             np.save(folder / f"{clip}.npy", seen.astype(np.float32))
-    try_reach(tmp_path, said.append)
+    try_length(tmp_path, said.append)
     row = next(line for line in said if line.startswith("jawOpen"))
     assert "r 1.00 | power 2.0" in row
     assert row.endswith("with the length 0.00")
