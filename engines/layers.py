@@ -15,6 +15,7 @@ TEETH_LEFT, UPPER_TOP, LOWER_TOP = -0.45, -0.25, -0.05
 INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to red last: flesh throws it back
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
+CREASE = 0.04  # most of the width, eye distances, over which the line between shut lips darkens to either side
 LASHES_FALL = 0.45  # share of a blink from which the lashes point down
 LASH_REACH = 0.10  # how far, eye distances
 BLADE = 0.30  # half the width of a raised tongue's blade, eye distances
@@ -359,7 +360,7 @@ def paint_mouth(
             )
             # Lips brought together from an open mouth have no seam of their own: shade one.
             seam = ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft) * (1.0 - ramp(bottom - top, 0.0, 2.0 * soft))
-            crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 2.0 * soft))
+            crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, min(2.0 * soft, CREASE)))
             for c in range(3):
                 lip[c] *= crease
             # The edge's softness grows from nothing with the gap, so that shut lips show no line.
@@ -422,7 +423,8 @@ def paint_mouth(
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
-                light *= 1.0 - spared * enamel if light < 0.0 else 1.0
+                # The network knows no tongue's height: the light that it adds to a mouth's middle is one at rest.
+                light *= 1.0 - spared * enamel if light < 0.0 else 1.0 - blade * flesh * (1.0 - enamel)
                 for c in range(3):
                     colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)
