@@ -34,13 +34,20 @@ class Engines(AbstractContextManager["Engines"]):
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
 
-    def take_up(self, portrait: Any) -> None:
+    def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> None:
         """Move the mouth as far as this portrait's person does, and draw it once with everything moving.
 
-        So kernels are loaded, or compiled after an update, before sound flows.
+        So kernels are loaded before sound flows; or compiled, after an update: `say` is told of it, for that must not
+        look as if nothing happened.
         """
         self.shaper.reach = portrait.reach
-        self.generator.draw(np.full(len(MOTION_CHANNELS), 0.05, np.float32), portrait)
+        patience = threading.Timer(2.0, say or (lambda _: None), ("compiling for this computer, once: half a minute",))
+        patience.daemon = True
+        patience.start()
+        try:
+            self.generator.draw(np.full(len(MOTION_CHANNELS), 0.05, np.float32), portrait)
+        finally:
+            patience.cancel()
 
     @property
     def sessions(self) -> list[tuple[Any, Session]]:

@@ -397,13 +397,7 @@ def live(
         engines = stack.enter_context(
             open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine)
         )
-        # Kernels lie in a cache; after an update they are compiled, which must not look as if nothing happened.
-        patience = threading.Timer(2.0, say, ("compiling for this computer, once: half a minute",))
-        patience.daemon = True
-        patience.start()
-        stack.callback(patience.cancel)
-        engines.take_up(portrayed.portrait)
-        patience.cancel()
+        engines.take_up(portrayed.portrait, say)
         for sink in sinks:
             stack.enter_context(sink)
             sink.open(height, width, fps)

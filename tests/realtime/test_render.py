@@ -135,7 +135,7 @@ def test_compiling_counts_as_start_up_and_is_told(
     passed_ns = 0
 
     class SlowStart(Engines):
-        def take_up(self, portrait: object) -> None:
+        def take_up(self, portrait: object, say: object = None) -> None:
             nonlocal passed_ns
             passed_ns = 600 * NS
 
