@@ -22,9 +22,9 @@ HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
 WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/portrait.measure_tones says how
 LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
 DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
-BOW_SLACK_PX = 5  # a column that ends further below has its dark line missed
+BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth
-EDGE_SLACK_PX = (6, 3)  # how far up and down a row's lower edge may settle from where it was first found
+EDGE_SLACK_PX = 10  # how far from the learned row's bow a row may end
 OWN_BLUR_PX = 2.0  # of the colour that a tooth has above what the photo shows
 FADE_PX = 14  # over which a person's own row goes over into the learned one
 # Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
@@ -226,9 +226,7 @@ def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom
     # A dark line that is missed in many columns: rows of teeth bow like the learned one, and not much more.
     bow = np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
     bow = HEIGHT_PX - bow[np.clip(columns, 0, WIDTH_PX - 1)]
-    lower = ends - bow
-    usual = np.flatnonzero(lower <= np.median(lower) + BOW_SLACK_PX)
-    return np.interp(np.arange(len(ends)), usual, ends[usual]).astype(int)
+    return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
 
 
 def median_filter(values: np.ndarray, size: int) -> np.ndarray:
@@ -242,16 +240,20 @@ def score_of(lab: np.ndarray) -> np.ndarray:
     return lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0)
 
 
-def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Row px by column (float) where teeth end, near `bottom`: the steepest way down in `score` (h, w), smoothed.
+def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, pixel: float) -> np.ndarray:
+    """Row px by column (float) where upper teeth end: a way down in `score` (h, w), smooth, and about as rows bow.
 
-    Dynamic programming over EDGE_SLACK_PX above and below.
+    bottom: where they were first found, by which the learned row's bow is hung. pixel: width of one of the photo's.
+    Lower teeth that stand close behind are as bright; the dark line above them is faint, but where a row ends.
     """
-    reach = np.arange(-EDGE_SLACK_PX[0], EDGE_SLACK_PX[1] + 1)
-    rows = np.clip(bottom[None] + reach[:, None], 2, len(score) - 3)
-    above = (score[rows - 2, columns] + score[rows - 1, columns]) / 2
-    below = (score[rows + 1, columns] + score[rows + 2, columns]) / 2
-    cost = (below - above) / 20.0 + 0.5 * (reach[:, None] / EDGE_SLACK_PX[0]) ** 2
+    bow = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
+    bow = bow[np.clip(columns, 0, WIDTH_PX - 1)]
+    usual = np.round(bow + np.quantile(bottom - bow, 0.35)).astype(int)  # a missed line puts it too low, none too high
+    reach = np.arange(-EDGE_SLACK_PX, EDGE_SLACK_PX + 1)
+    step = max(1, round(pixel))
+    rows = np.clip(usual[None] + reach[:, None], step, len(score) - 1 - step)
+    fall = (score[rows - step, columns] - score[rows + step, columns]) / 20.0
+    cost = 0.8 * (reach[:, None] / 6.0) ** 2 - np.clip(fall, 0.0, 2.0)
     height = rows.astype(np.float64)
     total = cost[:, 0].copy()
     back = np.zeros(rows.shape, int)
@@ -372,6 +374,6 @@ def lift_teeth(
         return None
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
 
-    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom)
+    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, TEETH_PX / scale)
     texture = hang_row(seen, columns, first, bottom, round((edge_y - top_y + UPPER_TOP) * TEETH_PX), TEETH_PX / scale)
     return Teeth(complete_row(texture), np.array([middle_x, edge_y, depth]), slant_of(rotation))

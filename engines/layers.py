@@ -316,6 +316,7 @@ def paint_mouth(
     lift: float,
     interior: np.ndarray,
     spared: float,
+    own_teeth: bool,
     cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lip lines of now.
@@ -329,7 +330,8 @@ def paint_mouth(
     gap: opening at the centre; shown: how far the lower teeth's edge stands above the lip; eye distances. lift: the
     tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones. interior (h, w) float32: the
     network's light on it, as a gain, stretched between the lips; may be empty. spared: share of its shade that teeth go
-    without. cover (of the picture's size): takes how much of a pixel is inside the mouth, 0..255.
+    without; own_teeth: upper ones as a photo shows them, lit already, which take none of its light. cover (of the
+    picture's size): takes how much of a pixel is inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -420,11 +422,15 @@ def paint_mouth(
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             enamel = enamel * (1.0 - texel[3]) + texel[3]
+            lit_already = texel[3] if own_teeth else 0.0
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
                 # The network knows no tongue's height: the light that it adds to a mouth's middle is one at rest.
-                light *= 1.0 - spared * enamel if light < 0.0 else 1.0 - blade * flesh * (1.0 - enamel)
+                if light < 0.0:
+                    light *= 1.0 - spared * enamel
+                else:
+                    light *= (1.0 - blade * flesh * (1.0 - enamel)) * (1.0 - lit_already)
                 for c in range(3):
                     colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)

@@ -327,6 +327,10 @@ FIGURES = (
     ),
     ("others", "Columns: photo, parted, pucker, gaze, turned."),
     ("mouth_3x", "Mouths three times as large as in 1280x720: photo, rest, half, wide, tongue raised, smile."),
+    (
+        "smiling",
+        "Smiling and parted portraits (London set, in training): photo, rest, parted, half, wide, 1.5 times as large.",
+    ),
     ("eyes_3x", "Eyes three times as large: photo, blink, gaze."),
 )
 SECTIONS = {

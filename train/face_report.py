@@ -21,6 +21,7 @@ from engines.errors import ConfigError, VoxcamError
 from engines.expression import LOOKS
 from engines.generator import BLINK, HEAD, Generator, Learned, open_generator
 from engines.landmarker import Landmarker
+from engines.measure import eye_distance
 from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
 from engines.reach import MOUTH, at_times, fit_reach, is_spoken
@@ -57,6 +58,7 @@ CANADA_SHEET = (
     *("098m", "108m", "110m", "114m", "121m", "147m", "151m"),
 )
 LONDON_SHEET = ("006", "025", "061", "087", "119", "129", "136", "142")
+SMILES_SHEET = ("002", "004", "006", "010", "020", "022", "061", "066", "094", "113")
 WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sits before a camera
 WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
@@ -305,7 +307,7 @@ def rendered_sound(work: Work) -> dict:
 
 def moods(work: Work) -> dict:
     """Emotional voices: what they change on a portrait; and one real actor in six moods."""
-    portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
+    portrait = sized(*work.photos("zoom_60cm"), WEBCAM)
     voices = mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker)
     actor: dict[str, dict] = {}
     shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
@@ -378,7 +380,7 @@ def identity(work: Work) -> dict:
 
 def steady(work: Work) -> dict:
     """Still regions and what lies outside the face, with a figure of flicker and sync."""
-    portrait = sized(make_portrait(*work.photos("zoom_60cm")), WEBCAM)
+    portrait = sized(*work.photos("zoom_60cm"), WEBCAM)
     name = work.clip_names("s5")[0]
     rows = hear(work.encoder, sound_of(grid_sounds(work.data, "s5")[name].sound))
     times = (np.arange(STEADY_CODES) + 0.5) / 25
@@ -395,7 +397,7 @@ def steady(work: Work) -> dict:
 
 def speed(work: Work) -> dict:
     """One core, 1280x720, face 480 px high, whole picture composed."""
-    portrait = sized(make_portrait(*work.photos("zoom_30cm")), 480)
+    portrait = sized(*work.photos("zoom_30cm"), 480)
     return {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
 
 
@@ -403,10 +405,12 @@ def sheets(work: Work) -> dict:
     """The contact sheets."""
     shapes, draw = work.shapes, work.judged
     faces, others = [[shapes[name] for name in names] for names in (FACES, OTHERS)]
-    own = make_portrait(*work.photos("lisa_lisa1"))
-    unseen = [own]
-    for picture in rendered_photos(work.cache / "rendered_people", work.renderer, PHOTO_SEEDS):
-        unseen.append(make_portrait(picture))
+    own = work.photos("lisa_lisa1")
+    made = [
+        (picture, work.landmarker.examine(picture).landmarks)
+        for picture in rendered_photos(work.cache / "rendered_people", work.renderer, PHOTO_SEEDS)
+    ]
+    unseen = [make_portrait(*photo) for photo in (own, *made)]
     stranger = next(filter(None, (work.clip_of("s5", name) for name in work.clip_names("s5"))), None)
     if stranger is not None:
         unseen.append(stranger.portrait)
@@ -416,16 +420,20 @@ def sheets(work: Work) -> dict:
     london = [make_portrait(*work.photos(f"{name}_neutral")) for name in LONDON_SHEET]
     smiling = [make_portrait(*work.photos(f"{name}_smile")) for name in LONDON_SHEET[:4]]
     write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
-    write_jpeg(work.out / "others.jpg", draw_sheet([own, *unseen[1:4], *canada[:4]], others, draw, 122, beside=2), 82)
-    chosen = (own, *unseen[2:13:5], *(canada[k] for k in (0, 4, 7, 13)))
-    large = [sized(p, WEBCAM_EYES_PX * face_height(p) / float(p.scale[0])) for p in chosen]
-    mouths, eyes = (
-        [shapes[name] for name in names] for names in (("rest", "half", "wide", "tongue", "smile"), ("blink", "gaze"))
-    )
-    for part, codes, beside in (("mouth", mouths, 1), ("eyes", eyes, 2)):
-        tile_px = round(3 * 2 * REACH[part] * WEBCAM_EYES_PX)
-        sheet = draw_sheet(large, codes, draw, tile_px, part, beside)
-        write_jpeg(work.out / f"{part}_3x.jpg", sheet, 78)
+    write_jpeg(work.out / "others.jpg", draw_sheet([*unseen[:4], *canada[:4]], others, draw, 122, beside=2), 82)
+    large = [own, *made[1:12:5], *(work.photos(CANADA_SHEET[k]) for k in (0, 4, 7, 13))]
+    smiles = [work.photos(f"{name}_smile") for name in SMILES_SHEET]
+    for name, part, zoom, photos, columns, beside in (
+        ("mouth_3x", "mouth", 3.0, large, ("rest", "half", "wide", "tongue", "smile"), 1),
+        ("eyes_3x", "eyes", 3.0, large, ("blink", "gaze"), 2),
+        ("smiling", "mouth", 1.5, smiles, ("rest", "parted", "half", "wide"), 2),
+    ):
+        tile_px = round(zoom * 2 * REACH[part] * WEBCAM_EYES_PX)
+        people = [
+            sized(*photo, WEBCAM_EYES_PX * face_height(photo[1]) / float(eye_distance(photo[1]))) for photo in photos
+        ]
+        sheet = draw_sheet(people, [shapes[column] for column in columns], draw, tile_px, part, beside)
+        write_jpeg(work.out / f"{name}.jpg", sheet, 78)
     return {"unseen": len(unseen) + len(canada), "rendered": len(unseen) - 1 - (stranger is not None)}
 
 

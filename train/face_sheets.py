@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -87,22 +86,25 @@ def draw_sheet(
     return np.vstack([np.hstack(rows[k : k + beside]) for k in range(0, len(rows), beside)])
 
 
-def face_height(portrait: Portrait) -> float:
-    """From hairline to chin, px."""
-    return float(np.ptp(portrait.landmarks[[10, 152], 1]))
+def sized(photo: np.ndarray, landmarks: np.ndarray, face_px: float, picture: tuple[int, int] = (1280, 720)) -> Portrait:
+    """A portrait from a photo and its landmarks (478, 3) px, put into a picture (width, height).
 
-
-def sized(portrait: Portrait, face_px: float, picture: tuple[int, int] = (1280, 720)) -> Portrait:
-    """The same person in a picture (width, height), the face `face_px` from hairline to chin."""
-    zoom = face_px / face_height(portrait)
-    middle = portrait.landmarks[4, :2]
+    The face is `face_px` high from hairline to chin.
+    """
+    zoom = face_px / face_height(landmarks)
+    middle = landmarks[4, :2]
     matrix = np.array([[zoom, 0, picture[0] / 2 - zoom * middle[0]], [0, zoom, 0.53 * picture[1] - zoom * middle[1]]])
+    points = landmarks * zoom
+    points[:, :2] += matrix[:, 2]
+    matrix[:, 2] += 0.5 * zoom - 0.5  # OpenCV counts from pixels' centres
     flags = cv2.INTER_CUBIC if zoom > 0.7 else cv2.INTER_AREA
-    soft = cv2.GaussianBlur(portrait.photo, (0, 0), 0.45 / zoom) if zoom < 0.7 else portrait.photo
-    photo = cv2.warpAffine(soft, matrix, picture, None, flags, cv2.BORDER_REPLICATE)
-    points = portrait.landmarks * zoom
-    points[:, :2] = portrait.landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2] + 0.5
-    return replace(make_portrait(photo, points))
+    soft = cv2.GaussianBlur(photo, (0, 0), 0.45 / zoom) if zoom < 0.7 else photo
+    return make_portrait(cv2.warpAffine(soft, matrix, picture, None, flags, cv2.BORDER_REPLICATE), points)
+
+
+def face_height(landmarks: np.ndarray) -> float:
+    """From hairline to chin, px."""
+    return float(np.ptp(landmarks[[10, 152], 1]))
 
 
 def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:

@@ -106,18 +106,35 @@ def test_lower_teeth_go_on_behind_the_lip() -> None:
 
 def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
     columns, first = np.arange(55, 175), np.full(120, 14)
-    seen = np.full((60, WIDTH_PX, 3), 40.0, np.float32)
-    edge = np.where(np.abs(columns - 115) < 30, 34, 31)
+    edge = bow_of(columns) + 36
+    seen = np.full((80, WIDTH_PX, 3), 40.0, np.float32)
     for k, bottom in zip(columns, edge, strict=True):
         seen[12:bottom, k] = (232, 226, 212) if (k - 115) % 24 > 1 else (190, 182, 172)
-    settled = settle_on_edge(seen.mean(2), columns, edge + np.random.default_rng(0).integers(-2, 4, 120))
-    assert np.abs(settled - edge)[2:-2].mean() < 1.0
+    settled = settle_on_edge(seen.mean(2), columns, edge + np.random.default_rng(0).integers(-2, 4, 120), 1.5)
+    assert np.abs(settled - edge)[2:-2].mean() < 1.5
     row = hang_row(seen, columns, first, settled, 0, 1.5)
-    seam, tooth = row[20:28, 115, 1].mean(), row[20:28, 125, 1].mean()
+    seam, tooth = row[18:24, 115, 1].mean(), row[18:24, 125, 1].mean()
     assert seam < 0.88 * tooth
     assert row[2, 115, 1] < 0.95 * row[2, 125, 1]  # it goes on above what is seen
     assert (row[int(settled.max()) + 4 :, :, 3] < 0.05).all()
-    assert row[5:25, 60:170, 3].min() > 0.95
+    assert row[5 : int(settled.min()) - 3, 60:170, 3].min() > 0.95
+
+
+def test_lower_teeth_close_behind_are_not_hung_on_upper_ones() -> None:
+    """Where the dark line between them was missed the row was first found to end at the lip."""
+    columns = np.arange(55, 175)
+    edge = bow_of(columns) + 36
+    score = np.full((90, WIDTH_PX), 90.0, np.float32)
+    for k, bottom in zip(columns, edge, strict=True):
+        score[12:bottom, k], score[bottom : bottom + 2, k], score[bottom + 2 : bottom + 12, k] = 220, 185, 212
+    found = np.where(np.abs(columns - 120) < 25, edge + 12, edge)
+    assert np.abs(settle_on_edge(score, columns, found, 1.5) - edge)[4:-4].max() < 3
+
+
+def bow_of(columns: np.ndarray) -> np.ndarray:
+    """How far below its lowest point, px, the learned row ends; (columns,) <= 0."""
+    ends = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
+    return (ends - ends.max())[columns]
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):

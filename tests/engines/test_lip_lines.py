@@ -44,7 +44,8 @@ def paint_lips(opened: float, inside: tuple[int, int, int] = TEETH, seed: int = 
 
 
 def refine(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    return refine_lips(photo, landmarks, landmarks / EYES_PX, np.eye(3), EYES_PX)
+    centred = landmarks - (0.5, 0.5, 0)  # as engines/portrait.py has them: OpenCV counts from pixels' centres
+    return refine_lips(photo, centred, landmarks / EYES_PX, np.eye(3), EYES_PX) + np.array([0.5, 0.5, 0])
 
 
 def lines(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +61,7 @@ def test_an_open_mouths_edges_are_found(inside: tuple[int, int, int], wrong_px: 
         read[list(seam), 1] += wrong * np.sin(np.linspace(0, np.pi, len(seam))) ** 0.5
     found = refine(photo, read)
     for line, true, outward in zip(lines(found), lines(truth), (-1, 1), strict=True):
-        beyond = outward * (line - (true - 0.5))[INNER, 1]  # OpenCV counts from pixels' centres
+        beyond = outward * (line - true)[INNER, 1]
         assert beyond.min() > 0.3  # without: -3
         assert beyond.max() < 2 * LIP_RIM * EYES_PX + 2.2  # without: 5.4
 
