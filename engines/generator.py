@@ -476,7 +476,6 @@ def draw_mouth(
         float(code[TONGUE]),
         interior,
         TEETH_SPARED * min(1.0, max(0.0, (scale - SMALL_PX) / (SHARP_PX - SMALL_PX))),
-        bool(portrait.teeth_by_smile[0] == 0.0),  # so it is where a photo shows their place
         scratch.cover,
     )
     return box

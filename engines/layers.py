@@ -316,7 +316,6 @@ def paint_mouth(
     lift: float,
     interior: np.ndarray,
     spared: float,
-    own_teeth: bool,
     cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lip lines of now.
@@ -330,8 +329,7 @@ def paint_mouth(
     gap: opening at the centre; shown: how far the lower teeth's edge stands above the lip; eye distances. lift: the
     tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones. interior (h, w) float32: the
     network's light on it, as a gain, stretched between the lips; may be empty. spared: share of its shade that teeth go
-    without; own_teeth: upper ones as a photo shows them, lit already, which take none of its light. cover (of the
-    picture's size): takes how much of a pixel is inside the mouth, 0..255.
+    without. cover (of the picture's size): takes how much of a pixel is inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -413,7 +411,7 @@ def paint_mouth(
             shade *= 0.70 + 0.30 * ramp(above_lip, -0.01, 0.05)  # what stands close behind the lip gets less light
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
-            enamel = texel[3]
+            enamel, lit = texel[3], shade
             tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - UPPER_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
             shade *= 0.75 + 0.25 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
@@ -422,15 +420,17 @@ def paint_mouth(
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             enamel = enamel * (1.0 - texel[3]) + texel[3]
-            lit_already = texel[3] if own_teeth else 0.0
+            lit += texel[3] * (shade - lit)
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
-                # The network knows no tongue's height: the light that it adds to a mouth's middle is one at rest.
                 if light < 0.0:
                     light *= 1.0 - spared * enamel
                 else:
-                    light *= (1.0 - blade * flesh * (1.0 - enamel)) * (1.0 - lit_already)
+                    # It knows no tongue's height, and what it adds to a mouth's middle is one at rest. No tooth gets
+                    # brighter than its texture, which is one in full light.
+                    light += enamel * (min(light, max(1.0 / lit - 1.0, 0.0)) - light)
+                    light *= 1.0 - blade * flesh * (1.0 - enamel)
                 for c in range(3):
                     colour[c] *= 1.0 + INSIDE_TINT[c] * light
             cover[y, x] = np.uint8(255.0 * alpha)

@@ -38,6 +38,8 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     _check_size(path, data)
     if _is_cut_short(data.tobytes()):
         raise InputError(f"{path} is cut short", "copy or download it again")
+    if _is_heic(data[:64].tobytes()):
+        return to_rgb(_read_heic(path, data.tobytes()), path)
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -141,9 +143,34 @@ def _is_cut_short(data: bytes) -> bool:
     return True
 
 
+def _is_heic(data: bytes) -> bool:
+    """Whether a file begins as phones' HEIC photos do."""
+    brand = data[8:12]
+    either = brand in (b"mif1", b"msf1") and b"avif" not in data  # says only that it holds pictures
+    return data[4:8] == b"ftyp" and (either or brand in (b"heic", b"heix", b"heim", b"heis", b"hevc"))
+
+
+def _read_heic(path: Path, data: bytes) -> np.ndarray:
+    """BGR(A) pixels of an HEIC photo, which its library turns upright; InputError without it or where it fails."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        fix = 'pip install "voxcam[heic]", or export it as JPEG'
+        raise InputError(f"{path} is an HEIC photo, which takes a library of its own", fix) from error
+    try:
+        photo = pillow_heif.open_heif(data, bgr_mode=True)
+        width, height = photo.size
+        if width * height <= MAX_PIXELS:
+            return np.asarray(photo)
+    except Exception as error:  # the library raises half a dozen kinds for one cause
+        raise InputError(f"{path} is an HEIC photo that cannot be read", "export it as JPEG") from error
+    fix = f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
+    raise InputError(f"{path} is too large ({width}x{height} px)", fix)
+
+
 def _advice(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis"):
-        return f"it is {'an AVIF' if data[8:11] == b'avi' else 'an HEIC'} photo: export it as JPEG"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
+        return "it is an AVIF photo: export it as JPEG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "it is damaged or cut short: copy or download it again"
     if data[:5] == b"%PDF-" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF") or data[4:8] == b"ftyp":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -132,8 +133,24 @@ def test_what_is_no_photo_is_named(tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
     assert "is not a picture" in line_of(tmp_path / "text.jpg")
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(400))
-    assert "export it as JPEG" in line_of(tmp_path / "phone.heic")
+    assert "an HEIC photo that cannot be read: export it as JPEG" in line_of(tmp_path / "phone.heic")
     assert "too small (320x180 px)" in line_of(write(tmp_path / "small.png", gradient(180, 320)))
+
+
+def test_a_phones_heic_photo_is_read(tmp_path, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    rgb = np.ascontiguousarray(gradient()[..., ::-1])
+    path = tmp_path / "phone.heic"
+    photo = pillow_heif.from_bytes("RGB", rgb.shape[1::-1], rgb.tobytes())
+    photo.save(path, quality=95)
+    assert np.abs(read_photo(path).astype(int) - rgb).mean() < 3
+    path.write_bytes(path.read_bytes()[:900])
+    assert "cannot be read: export it as JPEG" in line_of(path)
+    monkeypatch.setattr("engines.photo.MAX_PIXELS", 1000)
+    photo.save(path)
+    assert "too large (320x240 px)" in line_of(path)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert "pip install" in line_of(path)
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png"])
