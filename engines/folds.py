@@ -55,6 +55,6 @@ def bare_share(grey: np.ndarray, line: np.ndarray, cheek: np.ndarray) -> float:
     return float(np.clip((ratio - BEARD[0]) / (BEARD[1] - BEARD[0]), 0, 1))
 
 
-def smile_share(corner: float, own: float) -> float:
-    """0 no fold .. 1.2, by a corner's height (eye distances) and how high the photo's own smile holds it already."""
-    return float(np.clip((corner - LEAST_SMILE - max(own, 0.0)) / (FULL_SMILE - LEAST_SMILE), 0, 1.2))
+def smile_share(corner: float) -> float:
+    """0 no fold .. 1.2, by how high a corner is raised, eye distances; a smiling photo's own are off (unfold.py)."""
+    return float(np.clip((corner - LEAST_SMILE) / (FULL_SMILE - LEAST_SMILE), 0, 1.2))

@@ -71,7 +71,6 @@ LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
 TONGUE = MOTION_CHANNELS.index("tongueUp")
 SMILE = MOTION_CHANNELS.index("mouthSmileRight")  # the left one before it
-CORNERS = (61, 291)  # of the mouth, the person's right and left
 JAW_LINE = list(FACE_OVAL[9:28])  # from ear to ear
 
 
@@ -252,10 +251,7 @@ def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.nd
     False, and nothing is written, where there is none.
     """
     folds = portrait.folds  # made for a portrait's first picture, not at the first smile of a call
-    right, left = (
-        smile_share(float(code[SMILE - side]), float(portrait.rest_shift[corner, 1]))
-        for side, corner in enumerate(CORNERS)
-    )
+    right, left = (smile_share(float(code[SMILE - side])) for side in range(2))
     if not learned.skin.size and right == left == 0.0:
         return False
     add_shades(learned.skin if learned.skin.size else NO_SHADE, portrait.skin_mask, folds, right, left, TINT, skin)

@@ -44,6 +44,7 @@ from engines.measure import (
 from engines.opening import open_session
 from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
+from engines.unfold import LOOKED_PX, smile_of, take_folds_off
 from engines.unsmile import rest_shift
 
 VERSION = 6
@@ -195,9 +196,9 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def geometry_hash() -> str:
-    """sha256 of the trained geometry, teeth, way to rest and encoder: portraits hold what follows from them."""
+    """sha256 of the trained geometry, teeth, ways to rest and encoder: portraits hold what follows from them."""
     total = hashlib.sha256((WEIGHTS / "geometry.npz").read_bytes())
-    for name in ("portrait_encoder", "unsmile", "teeth"):
+    for name in ("portrait_encoder", "unsmile", "unfold", "teeth"):
         card = WEIGHTS / f"{name}.card.json"
         if card.is_file():
             total.update(card.read_bytes())
@@ -336,6 +337,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
     pitch, yaw, _ = head_angles(rotation[None])[0]
     shift = rest_shift(aligned, float(np.hypot(pitch, yaw))) * lower_face  # a smile's way back; eyes stay as they are
+    smile = smile_of(shift)
     landmarks = refine_lips(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translations)
@@ -383,6 +385,14 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     else:
         upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
         place[0], slant[0], by_smile = teeth.place, teeth.slant, 0.0
+    skin_mask = mask_skin(rest)
+    photo = take_folds_off(
+        photo,
+        landmarks[:, :2],
+        cv2.resize(skin_mask, None, fx=LOOKED_PX / CROP_PX, fy=LOOKED_PX / CROP_PX).astype(np.float32) / 255,
+        crop_to_photo(rotation, scale, translations, LOOKED_PX),
+        smile,
+    )
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(
@@ -419,7 +429,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         eyeball_corner=corners,
         irises=irises,
         crop=crop,
-        skin_mask=mask_skin(rest),
+        skin_mask=skin_mask,
         tones=colours,
         shape=shape,
         reach=TYPICAL_REACH,
@@ -438,10 +448,13 @@ def is_flesh(teeth: Teeth, skin: np.ndarray) -> bool:
 TONES = (("skin", 255), ("lip", 255), ("white", 1), ("cavity", 255))
 
 
-def crop_to_photo(rotation: np.ndarray, scale: float, translation: np.ndarray) -> np.ndarray:
-    """px of the network's crop -> px of the photo, (2, 3): the canonical plane through the eyes, in its pose."""
-    linear = scale * rotation[:2, :2] / CROP_PX
-    corner = scale * rotation[:2, :2] @ np.array([CROP_LEFT + 0.5 / CROP_PX, CROP_TOP + 0.5 / CROP_PX])
+def crop_to_photo(rotation: np.ndarray, scale: float, translation: np.ndarray, px: float = CROP_PX) -> np.ndarray:
+    """px of the network's crop -> px of the photo, (2, 3): the canonical plane through the eyes, in its pose.
+
+    px: for one eye distance, of the same crop if it is finer.
+    """
+    linear = scale * rotation[:2, :2] / px
+    corner = scale * rotation[:2, :2] @ np.array([CROP_LEFT + 0.5 / px, CROP_TOP + 0.5 / px])
     return np.column_stack([linear, corner + translation[:2]])
 
 

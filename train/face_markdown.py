@@ -331,6 +331,7 @@ FIGURES = (
         "smiling",
         "Smiling and parted portraits (London set, in training): photo, rest, parted, half, wide, 1.5 times as large.",
     ),
+    ("smiling_faces", "The same people's whole faces: photo, rest, half, smile."),
     ("eyes_3x", "Eyes three times as large: photo, blink, gaze."),
 )
 SECTIONS = {

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from engines.card import WEIGHTS
@@ -73,6 +74,8 @@ DRAWING = (
     "geometry",
     "measure",
     "unsmile",
+    "unfold",
+    "lip_lines",
     "landmarker",
 )
 HEARING = ("encoder", "shaper", "reach", "expression", "idle")
@@ -307,7 +310,7 @@ def rendered_sound(work: Work) -> dict:
 
 def moods(work: Work) -> dict:
     """Emotional voices: what they change on a portrait; and one real actor in six moods."""
-    portrait = sized(*work.photos("zoom_60cm"), WEBCAM)
+    portrait = make_portrait(*sized(*work.photos("zoom_60cm"), WEBCAM))
     voices = mood_changes(work.data, portrait, work.judged, work.encoder, work.landmarker)
     actor: dict[str, dict] = {}
     shapers = {name: Shaper(SPEC, 80, 7, emotion=name) for name in ("auto", "off")}
@@ -380,7 +383,7 @@ def identity(work: Work) -> dict:
 
 def steady(work: Work) -> dict:
     """Still regions and what lies outside the face, with a figure of flicker and sync."""
-    portrait = sized(*work.photos("zoom_60cm"), WEBCAM)
+    portrait = make_portrait(*sized(*work.photos("zoom_60cm"), WEBCAM))
     name = work.clip_names("s5")[0]
     rows = hear(work.encoder, sound_of(grid_sounds(work.data, "s5")[name].sound))
     times = (np.arange(STEADY_CODES) + 0.5) / 25
@@ -397,7 +400,7 @@ def steady(work: Work) -> dict:
 
 def speed(work: Work) -> dict:
     """One core, 1280x720, face 480 px high, whole picture composed."""
-    portrait = sized(*work.photos("zoom_30cm"), 480)
+    portrait = make_portrait(*sized(*work.photos("zoom_30cm"), 480))
     return {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
 
 
@@ -418,21 +421,27 @@ def sheets(work: Work) -> dict:
     write_jpeg(work.out / "unseen_rendered.jpg", draw_sheet(unseen, faces, draw, 122, beside=2), 82)
     write_jpeg(work.out / "unseen_real.jpg", draw_sheet(canada, faces, draw, 122, beside=2), 82)
     london = [make_portrait(*work.photos(f"{name}_neutral")) for name in LONDON_SHEET]
-    smiling = [make_portrait(*work.photos(f"{name}_smile")) for name in LONDON_SHEET[:4]]
-    write_jpeg(work.out / "london.jpg", draw_sheet([*london, *smiling], faces, draw, 104, beside=2), 82)
+    smiles = [work.photos(f"{name}_smile") for name in LONDON_SHEET[:4]]
+    smiling = [make_portrait(*smile) for smile in smiles]
+    given = [cv2.resize(photo, portrait.size[::-1]) for (photo, _), portrait in zip(smiles, smiling, strict=True)]
+    sheet = draw_sheet([*london, *smiling], faces, draw, 104, beside=2, photos=[*[None] * len(london), *given])
+    write_jpeg(work.out / "london.jpg", sheet, 82)
     write_jpeg(work.out / "others.jpg", draw_sheet([*unseen[:4], *canada[:4]], others, draw, 122, beside=2), 82)
     large = [own, *made[1:12:5], *(work.photos(CANADA_SHEET[k]) for k in (0, 4, 7, 13))]
-    smiles = [work.photos(f"{name}_smile") for name in SMILES_SHEET]
+    open_smiles = [work.photos(f"{name}_smile") for name in SMILES_SHEET]
     for name, part, zoom, photos, columns, beside in (
         ("mouth_3x", "mouth", 3.0, large, ("rest", "half", "wide", "tongue", "smile"), 1),
         ("eyes_3x", "eyes", 3.0, large, ("blink", "gaze"), 2),
-        ("smiling", "mouth", 1.5, smiles, ("rest", "parted", "half", "wide"), 2),
+        ("smiling", "mouth", 1.5, open_smiles, ("rest", "parted", "half", "wide"), 2),
+        ("smiling_faces", "face", 0.75, open_smiles, ("rest", "half", "smile"), 2),
     ):
         tile_px = round(zoom * 2 * REACH[part] * WEBCAM_EYES_PX)
-        people = [
+        placed = [
             sized(*photo, WEBCAM_EYES_PX * face_height(photo[1]) / float(eye_distance(photo[1]))) for photo in photos
         ]
-        sheet = draw_sheet(people, [shapes[column] for column in columns], draw, tile_px, part, beside)
+        people, given = [make_portrait(*photo) for photo in placed], [photo for photo, _ in placed]
+        codes = [shapes[column] for column in columns]
+        sheet = draw_sheet(people, codes, draw, tile_px, part, beside, photos=given)
         write_jpeg(work.out / f"{name}.jpg", sheet, 78)
     return {"unseen": len(unseen) + len(canada), "rendered": len(unseen) - 1 - (stranger is not None)}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from engines.generator import Generator
-from engines.portrait import Portrait, make_portrait
+from engines.portrait import Portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from train.face_score import true_codes
 from train.shards import write_whole
@@ -58,14 +59,22 @@ def speech_shapes(landmarks: Path) -> dict[str, np.ndarray]:
 
 
 def draw_row(
-    portrait: Portrait, codes: list[np.ndarray], generator: Generator, tile_px: int, part: str = "face"
+    portrait: Portrait,
+    codes: list[np.ndarray],
+    generator: Generator,
+    tile_px: int,
+    part: str = "face",
+    photo: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The photo, then every code, side by side; (tile, tile * (1 + codes), 3). part: face, mouth, eyes."""
+    """The photo, then every code, side by side; (tile, tile * (1 + codes), 3). part: face, mouth, eyes.
+
+    photo: as it was given, where a portrait's own has no smile's folds any more.
+    """
     zoom = tile_px / 2 / (REACH[part] * float(portrait.scale[0]))
     x, y = portrait.landmarks[ABOUT[part], :2]
     matrix = np.array([[zoom, 0, tile_px / 2 - x * zoom], [0, zoom, tile_px / 2 - y * zoom]])
     tiles = []
-    for picture in (portrait.photo, *(generator.draw(code, portrait) for code in codes)):
+    for picture in (portrait.photo if photo is None else photo, *(generator.draw(code, portrait) for code in codes)):
         if zoom < 1:
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / zoom)
         tiles.append(cv2.warpAffine(picture, matrix, (tile_px, tile_px), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE))
@@ -79,15 +88,22 @@ def draw_sheet(
     tile_px: int,
     part: str = "face",
     beside: int = 1,
+    photos: Sequence[np.ndarray | None] | None = None,
 ) -> np.ndarray:
     """`beside` people a row, each as `draw_row`; what is missing in the last row is white."""
-    rows = [draw_row(portrait, codes, generator, tile_px, part) for portrait in portraits]
+    given = photos or [None] * len(portraits)
+    rows = [
+        draw_row(portrait, codes, generator, tile_px, part, photo)
+        for portrait, photo in zip(portraits, given, strict=True)
+    ]
     rows += [np.full_like(rows[0], 255)] * (-len(rows) % beside)
     return np.vstack([np.hstack(rows[k : k + beside]) for k in range(0, len(rows), beside)])
 
 
-def sized(photo: np.ndarray, landmarks: np.ndarray, face_px: float, picture: tuple[int, int] = (1280, 720)) -> Portrait:
-    """A portrait from a photo and its landmarks (478, 3) px, put into a picture (width, height).
+def sized(
+    photo: np.ndarray, landmarks: np.ndarray, face_px: float, picture: tuple[int, int] = (1280, 720)
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo and its landmarks (478, 3) px, put into a picture (width, height).
 
     The face is `face_px` high from hairline to chin.
     """
@@ -99,7 +115,7 @@ def sized(photo: np.ndarray, landmarks: np.ndarray, face_px: float, picture: tup
     matrix[:, 2] += 0.5 * zoom - 0.5  # OpenCV counts from pixels' centres
     flags = cv2.INTER_CUBIC if zoom > 0.7 else cv2.INTER_AREA
     soft = cv2.GaussianBlur(photo, (0, 0), 0.45 / zoom) if zoom < 0.7 else photo
-    return make_portrait(cv2.warpAffine(soft, matrix, picture, None, flags, cv2.BORDER_REPLICATE), points)
+    return cv2.warpAffine(soft, matrix, picture, None, flags, cv2.BORDER_REPLICATE), points
 
 
 def face_height(landmarks: np.ndarray) -> float:

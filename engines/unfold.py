@@ -1,0 +1,122 @@
+"""A smile's folds, taken off a photo that is drawn at rest; learned from pairs of photos (train/unfold.py).
+
+Lips that are brought to rest below the creases of a laugh look like another, older person's. The gain that turns the
+light of smiling cheeks into that of resting ones is, place by place, a linear function of how the light there differs
+from the light around it, near and far: folds are where they are on this face, and how much goes is learned.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from engines.card import read_checked
+from engines.errors import EngineMismatch
+from engines.measure import OUTER_LIPS
+
+MODEL = "unfold"
+LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
+BLURS_PX = (1.5, 4.0, 10.0, 24.0)  # between these widths lie the bands of light that it tells apart
+FACTORS = 1 + len(BLURS_PX)
+TYPICAL_SMILE, FULL_SMILE = 0.060, 0.030  # how far the corners go to rest, eye distances: mean; from which on all goes
+MOST = 0.4  # of the light's logarithm
+TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+DARK = 8.0  # levels: below it differences of light are the camera's noise
+CORNERS = (61, 291)  # the person's right and left
+NOSE = (
+    168,
+    6,
+    98,
+    327,
+    240,
+    460,
+    64,
+    294,
+    129,
+    358,
+    48,
+    278,
+    219,
+    439,
+    49,
+    279,
+    131,
+    360,
+    198,
+    420,
+    174,
+    399,
+    122,
+    351,
+)
+
+
+def smile_of(shift: np.ndarray) -> float:
+    """How far the way to rest (478, 3) draws the corners down and together, eye distances; 0 for an open mouth."""
+    right, left = shift[CORNERS[0]], shift[CORNERS[1]]
+    inward = max(0.0, float(right[0] - left[0]) / 2)
+    return float(np.hypot(inward, max(0.0, float(right[1] + left[1]) / 2)))
+
+
+def bands(light: np.ndarray, smile: float) -> np.ndarray:
+    """What the gain is made of: the smile, and the light's logarithm (h, w) in bands; (FACTORS, h, w) float32."""
+    blurred = [light, *(cv2.GaussianBlur(light, (0, 0), width) for width in BLURS_PX)]
+    constant = np.full_like(light, smile / TYPICAL_SMILE)
+    return np.stack([constant, *(fine - coarse for fine, coarse in pairwise(blurred))])
+
+
+def light_of(crop: np.ndarray) -> np.ndarray:
+    """The logarithm of the light, (h, w, 3) uint8 -> (h, w) float32."""
+    return np.log(crop.astype(np.float32) @ LUMA + np.float32(DARK))
+
+
+def cheeks(skin_mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where folds may go: skin (h, w), 0..1, without nose and lips; points (478, 2) px of it."""
+    kept = np.zeros(skin_mask.shape, np.uint8)
+    lips, nose = (np.round(points[list(part)]).astype(np.int32) for part in (OUTER_LIPS, NOSE))
+    cv2.fillPoly(kept, [lips], 1)
+    cv2.fillConvexPoly(kept, cv2.convexHull(nose), 1)
+    wider = cv2.dilate(kept, np.ones((7, 7), np.uint8))
+    return skin_mask * (1 - cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 3.0))
+
+
+def take_folds_off(
+    photo: np.ndarray, points: np.ndarray, skin_mask: np.ndarray, to_photo: np.ndarray, smile: float
+) -> np.ndarray:
+    """The photo (H, W, 3) uint8 RGB with its cheeks at rest; itself where nobody smiles.
+
+    points (478, 2) px of the photo. skin_mask (h, w) 0..1 and to_photo (2, 3), px -> px of the photo: the lower face
+    at LOOKED_PX. smile: `smile_of` the way to rest.
+    """
+    if smile <= 0.0:
+        return photo
+    height, width = skin_mask.shape
+    scale = float(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
+    seen: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 0.4 * scale) if scale > 1 else photo
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(seen, to_photo, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
+    here = np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
+    gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
+    gain *= min(1.0, smile / FULL_SMILE)
+    there = cv2.warpAffine(gain.astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
+    return np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def unfold_weights() -> np.ndarray:
+    """(FACTORS, h, w) float32; EngineMismatch where the file is missing or damaged."""
+    _, content = read_checked(MODEL)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            weights = stored["weights"].astype(np.float32)
+        if weights.ndim != 3 or len(weights) != FACTORS or not np.isfinite(weights).all():
+            raise ValueError(f"weights of shape {weights.shape}")
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/{MODEL}.npz is damaged ({error})", "install voxcam again") from error
+    return weights

@@ -1,0 +1,109 @@
+"""A smile's creases leave the cheeks of a photo that is drawn at rest; nothing else changes."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.card import WEIGHTS
+from engines.errors import EngineMismatch
+from engines.folds import CREASES
+from engines.generator import Generator
+from engines.geometry import load_geometry
+from engines.measure import INNER_LIPS, canonical_face
+from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
+from engines.spec import MOTION_CHANNELS
+from engines.unfold import LOOKED_PX, NOSE, smile_of, take_folds_off, unfold_weights
+from engines.unsmile import rest_shift
+
+EYES_PX, SIZE_PX = 110.0, 480
+FULL = 0.06
+
+
+def paint(crease: float) -> tuple[np.ndarray, np.ndarray]:
+    """Skin with a crease from nose to mouth on both sides, `crease` of its light darker; and its landmarks."""
+    points = (canonical_face() * EYES_PX + (SIZE_PX / 2, 0.36 * SIZE_PX, 0)).astype(np.float32)
+    shade = np.zeros((SIZE_PX, SIZE_PX), np.float32)
+    for line in CREASES:
+        cv2.polylines(shade, [np.round(points[list(line), :2] * 16).astype(np.int32)], False, 1.0, 4, cv2.LINE_AA, 4)
+    shade = cv2.GaussianBlur(shade, (0, 0), 3.0)
+    grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 6, (SIZE_PX, SIZE_PX, 1)), (0, 0), 1.0)[..., None]
+    skin = np.array([206.0, 160, 140]) * (1 - crease * (shade / shade.max())[..., None]) + grain
+    return np.clip(skin, 0, 255).astype(np.uint8), points
+
+
+def unfold(photo: np.ndarray, points: np.ndarray, smile: float) -> np.ndarray:
+    fine = LOOKED_PX / CROP_PX
+    skin = cv2.resize(mask_skin(canonical_face()), None, fx=fine, fy=fine).astype(np.float32) / 255
+    place = np.array([SIZE_PX / 2, 0.36 * SIZE_PX, 0])
+    return take_folds_off(photo, points[:, :2], skin, crop_to_photo(np.eye(3), EYES_PX, place, LOOKED_PX), smile)
+
+
+def depth_of(photo: np.ndarray, points: np.ndarray) -> float:
+    """How much darker the middle of the right crease is than the skin beside it, a share."""
+    grey = cv2.GaussianBlur(photo, (0, 0), 1.5)[..., 1].astype(float)
+    x, y = points[206, :2].round().astype(int)
+    beside = np.mean([grey[y, x + away] for away in (-16, 16)])
+    return 1 - grey[y - 2 : y + 3, x - 2 : x + 3].mean() / beside
+
+
+def test_a_crease_goes_with_the_smile() -> None:
+    photo, points = paint(0.2)
+    there = depth_of(photo, points)
+    left = [depth_of(unfold(photo, points, smile), points) for smile in (0.01, FULL)]
+    assert there > left[0] > left[1]
+    assert left[1] < 0.6 * there
+
+
+def test_only_cheeks_change_and_only_in_a_smile() -> None:
+    photo, points = paint(0.2)
+    assert unfold(photo, points, 0.0) is photo
+    change = np.abs(unfold(photo, points, FULL).astype(int) - photo).max(2)
+    assert change.max() > 5
+    hull = cv2.convexHull(np.round(points[list(NOSE), :2]).astype(np.int32))
+    for part in (hull, np.round(points[list(INNER_LIPS), :2]).astype(np.int32)):
+        inside = np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(inside, [part], 1)
+        assert change[cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0].max(initial=0) <= 1
+    oval = np.round(points[[234, 454], 0]).astype(int)
+    assert not change[:, : oval[0]].any()
+    assert not change[:, oval[1] :].any()
+    assert not change[: int(points[6, 1])].any()
+
+
+def test_a_smile_is_told_from_an_open_mouth() -> None:
+    basis, _ = load_geometry()
+
+    def face(**channels: float) -> np.ndarray:
+        moved = sum(value * basis[MOTION_CHANNELS.index(name)] for name, value in channels.items())
+        return (canonical_face() + moved).astype(np.float32)
+
+    smile = smile_of(rest_shift(face(mouthSmileLeft=0.10, mouthSmileRight=0.10, mouthStretch=0.25, jawOpen=0.08)))
+    said = smile_of(rest_shift(face(jawOpen=0.2, mouthLowerDown=0.1, jawDrop=0.1)))
+    assert smile > 0.04
+    assert said < 0.3 * smile
+    assert smile_of(np.zeros((478, 3))) == 0
+
+
+def test_a_portrait_at_rest_keeps_its_photo() -> None:
+    photo, points = paint(0.2)
+    portrait = make_portrait(photo, points + np.array([0.5, 0.5, 0]))
+    assert np.array_equal(portrait.photo, photo)
+    assert np.array_equal(Generator().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait), photo)
+
+
+def test_damaged_weights_are_refused(tmp_path, monkeypatch) -> None:
+    data = bytearray((WEIGHTS / "unfold.npz").read_bytes())
+    data[1000] ^= 1
+    (tmp_path / "unfold.npz").write_bytes(data)
+    (tmp_path / "unfold.card.json").write_bytes((WEIGHTS / "unfold.card.json").read_bytes())
+    monkeypatch.setattr("engines.card.WEIGHTS", tmp_path)
+    unfold_weights.cache_clear()
+    try:
+        with pytest.raises(EngineMismatch, match="unfold"):
+            unfold(*paint(0.2), FULL)
+    finally:
+        monkeypatch.undo()
+        unfold_weights.cache_clear()
+    assert unfold_weights().shape[1:] == CROP_SIZE_PX
