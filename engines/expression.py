@@ -150,7 +150,9 @@ EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is be
 # happy voice is an angry one's neighbour: of the two the smile is shown sooner, the scowl only when there is no doubt.
 ENTER = np.array([1.0, 0.75, 0.70, 0.70, 0.70, 0.55, 0.65])
 LEAVE = 0.40
-SPEAKING_MOUTH = 0.65  # share of the mouth's part while somebody speaks: articulation needs the lips
+# Share of the mouth's part while somebody speaks, for articulation needs the lips: of a look that the user chose, who
+# means it to be seen, and of one that `auto` shows.
+SPEAKING_MOUTH, SPEAKING_MOUTH_AUTO = 0.90, 0.65
 CODE_S = 0.02
 
 LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
@@ -276,6 +278,7 @@ def step_expression(
             chosen = i
     state[CHOSEN] = chosen
 
+    speaking_mouth = SPEAKING_MOUTH_AUTO if targets[0] > 0 else SPEAKING_MOUTH
     for look in range(len(_TABLE)):
         wanted = targets[WANTED + look]
         if targets[0] > 0:
@@ -287,6 +290,6 @@ def step_expression(
         strength += (wanted - strength) * CODE_S / tau
         state[STRENGTH + look] = strength
         if strength > 1e-4:
-            mouth = strength * (1 - (1 - SPEAKING_MOUTH) * state[SPEAKING])
+            mouth = strength * (1 - (1 - speaking_mouth) * state[SPEAKING])
             for c in range(len(out)):
                 out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else strength)

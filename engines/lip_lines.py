@@ -19,9 +19,8 @@ SEAM_REACH, EDGE_REACH = 0.045, 0.040  # how far from the landmarks a line is lo
 SLIT, OPEN = 0.030, 0.060  # between these gaps an edge may more and more lie inside FaceMesh's, not outside only
 COLUMNS, ROWS = 61, 41
 EDGE_WIDTH = 0.016  # what is compared on both sides of an edge, eye distances
-LIP_RIM = (
-    0.008  # an open mouth's lips beyond the found edges: half the width over which one colour turns into the other
-)
+# An open mouth's lips begin so far beyond the found edges, where one colour has turned into the other; twice in smiles.
+LIP_RIM = 0.008
 # How much a lip's own colour varies (OpenCV's 8-bit Lab): light by shade and shine, hue hardly.
 LIP_VARIES = np.array([16.0, 7.0, 7.0], np.float32)
 STRANGE = 4.0  # distance from the lip's colour, in those, beyond which nothing is stranger
