@@ -23,6 +23,8 @@ LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
 BLURS_PX = (1.5, 4.0, 10.0, 24.0)  # between these widths lie the bands of light that it tells apart
 FACTORS = 1 + len(BLURS_PX)
 TYPICAL_SMILE, FULL_SMILE = 0.060, 0.030  # how far the corners go to rest, eye distances: mean; from which on all goes
+LINE, CREASE = 0.018, (0.04, 0.12)  # half the width of a line, eye distances; gains between which it is filled
+HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a neighbourhood, of skin and of a beard
 MOST = 0.4  # of the light's logarithm
 TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -105,7 +107,26 @@ def take_folds_off(
     gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
     gain *= min(1.0, smile / FULL_SMILE)
     there = cv2.warpAffine(gain.astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
-    return np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
+    lit = np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
+    return fill_lines(lit, there, scale * LOOKED_PX)
+
+
+def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarray:
+    """Close what is narrower than the gain (H, W) sees: the line at the bottom of a deep crease. Hair stays."""
+    reach = max(1, round(LINE * eyes_px))
+    closed = cv2.morphologyEx(
+        photo, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    )
+    more = np.maximum(cv2.GaussianBlur(closed, (0, 0), 0.4 * reach).astype(np.float32) - photo, 0)
+    deep = ramp(cv2.GaussianBlur(gain, (0, 0), 0.5 * reach), *CREASE)
+    # One line is little of its neighbourhood; a beard is lines all over.
+    lines = cv2.GaussianBlur(more @ LUMA / np.maximum(photo @ LUMA, 20), (0, 0), HAIR_REACH * eyes_px)
+    return (photo + (deep * (1 - ramp(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
+
+
+def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high` on."""
+    return np.clip((values - low) / (high - low), 0, 1)
 
 
 @lru_cache(maxsize=1)

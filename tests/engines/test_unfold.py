@@ -14,7 +14,7 @@ from engines.geometry import load_geometry
 from engines.measure import INNER_LIPS, canonical_face
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
 from engines.spec import MOTION_CHANNELS
-from engines.unfold import LOOKED_PX, NOSE, smile_of, take_folds_off, unfold_weights
+from engines.unfold import LOOKED_PX, NOSE, fill_lines, smile_of, take_folds_off, unfold_weights
 from engines.unsmile import rest_shift
 
 EYES_PX, SIZE_PX = 110.0, 480
@@ -70,6 +70,20 @@ def test_only_cheeks_change_and_only_in_a_smile() -> None:
     assert not change[:, : oval[0]].any()
     assert not change[:, oval[1] :].any()
     assert not change[: int(points[6, 1])].any()
+
+
+def test_the_line_at_a_creases_bottom_is_filled_and_hair_is_not() -> None:
+    skin = np.full((200, 200, 3), (206, 160, 140), np.uint8)
+    gain = np.full((200, 200), 0.2, np.float32)
+    creased = skin.copy()
+    cv2.line(creased, (100, 20), (110, 180), (172, 130, 112), 2, cv2.LINE_AA)
+    filled = fill_lines(creased, gain, EYES_PX)
+    assert np.abs(filled.astype(int) - skin).max() < 0.25 * np.abs(creased.astype(int) - skin).max()
+    np.testing.assert_array_equal(fill_lines(creased, 0 * gain, EYES_PX), creased)
+    bearded = skin.copy()
+    for at in range(0, 200, 6):
+        cv2.line(bearded, (at, 20), (at + 3, 180), (90, 60, 50), 2, cv2.LINE_AA)
+    assert np.abs(fill_lines(bearded, gain, EYES_PX).astype(int) - bearded)[40:160, 30:170].max() < 8
 
 
 def test_a_smile_is_told_from_an_open_mouth() -> None:
