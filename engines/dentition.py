@@ -17,6 +17,7 @@ from engines.card import read_checked
 from engines.errors import EngineMismatch
 from engines.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.measure import INNER_LIPS
+from engines.paths import cheapest_path
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
 WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/portrait.measure_tones says how
@@ -224,9 +225,14 @@ def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom
     cut = cv2.morphologyEx(ends[None].astype(np.float32), cv2.MORPH_OPEN, np.ones((1, 15), np.uint8))
     ends = np.minimum(bottom, np.minimum(ends, cut[0] + 1))
     # A dark line that is missed in many columns: rows of teeth bow like the learned one, and not much more.
-    bow = np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
-    bow = HEIGHT_PX - bow[np.clip(columns, 0, WIDTH_PX - 1)]
+    bow = bow_of(columns)
     return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
+
+
+def bow_of(columns: np.ndarray) -> np.ndarray:
+    """Row of the texture where the learned row of teeth ends, by column."""
+    ends = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
+    return ends[np.clip(columns, 0, WIDTH_PX - 1)]
 
 
 def median_filter(values: np.ndarray, size: int) -> np.ndarray:
@@ -246,26 +252,15 @@ def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, p
     bottom: where they were first found, by which the learned row's bow is hung. pixel: width of one of the photo's.
     Lower teeth that stand close behind are as bright; the dark line above them is faint, but where a row ends.
     """
-    bow = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
-    bow = bow[np.clip(columns, 0, WIDTH_PX - 1)]
+    bow = bow_of(columns)
     usual = np.round(bow + np.quantile(bottom - bow, 0.35)).astype(int)  # a missed line puts it too low, none too high
     reach = np.arange(-EDGE_SLACK_PX, EDGE_SLACK_PX + 1)
     step = max(1, round(pixel))
     rows = np.clip(usual[None] + reach[:, None], step, len(score) - 1 - step)
     fall = (score[rows - step, columns] - score[rows + step, columns]) / 20.0
     cost = 0.8 * (reach[:, None] / 6.0) ** 2 - np.clip(fall, 0.0, 2.0)
-    height = rows.astype(np.float64)
-    total = cost[:, 0].copy()
-    back = np.zeros(rows.shape, int)
-    for k in range(1, len(columns)):
-        options = total[None] + 0.25 * np.abs(height[:, k][:, None] - height[:, k - 1][None])
-        back[:, k] = options.argmin(1)
-        total = cost[:, k] + options.min(1)
-    at = int(total.argmin())
-    path = np.empty(len(columns), int)
-    for k in range(len(columns) - 1, -1, -1):
-        path[k] = rows[at, k]
-        at = back[at, k]
+    away = lambda k: 0.25 * np.abs(rows[:, k][:, None] - rows[:, k - 1][None])  # noqa: E731
+    path = rows[cheapest_path(cost, away), np.arange(len(columns))]
     return cv2.GaussianBlur(median_filter(path, 9).astype(np.float32)[None], (0, 0), 1.2)[0]
 
 

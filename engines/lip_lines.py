@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.measure import LIP_ROWS, mouth_measures
+from engines.paths import cheapest_path
 
 # Inner lips farther apart than this (eye distances), as FaceMesh sees them, are open; closer than that they may be
 # where teeth show between them, in so many columns and so high.
@@ -151,16 +152,8 @@ def path_shift(cost: np.ndarray, offsets: np.ndarray, count: int) -> np.ndarray:
     """The cheapest smooth path through `cost` (ROWS, COLUMNS) as offsets (count,) px; at the corners 0."""
     edge = np.abs(np.linspace(-1, 1, COLUMNS)) ** 6  # near the corners the landmarks rule
     cost = cost * (1 - edge) + 6 * edge * (offsets[:, None] / offsets[-1]) ** 2
-    total = cost[:, 0].copy()
-    back = np.zeros((ROWS, COLUMNS), int)
     steps = 0.12 * np.abs(np.arange(ROWS)[:, None] - np.arange(ROWS)[None]) ** 2
-    for k in range(1, COLUMNS):
-        options = total[None] + steps
-        back[:, k] = options.argmin(1)
-        total = cost[:, k] + options.min(1)
-    path = [int(total.argmin())]
-    for k in range(COLUMNS - 1, 0, -1):
-        path.append(int(back[path[-1], k]))
-    shift = cv2.GaussianBlur(offsets[path[::-1]][None].astype(np.float32), (0, 0), 1.5)[0]
+    path = cheapest_path(cost, lambda _: steps)
+    shift = cv2.GaussianBlur(offsets[path][None].astype(np.float32), (0, 0), 1.5)[0]
     shift *= 1 - np.abs(np.linspace(-1, 1, COLUMNS)) ** 3
     return np.interp(np.linspace(0, COLUMNS - 1, count), np.arange(COLUMNS), shift)

@@ -22,7 +22,9 @@ MODEL = "unfold"
 LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
 BLURS_PX = (1.5, 4.0, 10.0, 24.0)  # between these widths lie the bands of light that it tells apart
 FACTORS = 1 + len(BLURS_PX)
-TYPICAL_SMILE, FULL_SMILE = 0.060, 0.030  # how far the corners go to rest, eye distances: mean; from which on all goes
+TYPICAL_SMILE = 0.060  # how far the corners go to rest, eye distances
+# All folds go from the second on, none up to the first: nine in ten calm faces lie below it, nine in ten smiles above.
+FADES_IN = (0.020, 0.060)
 LINE, CREASE = 0.018, (0.04, 0.12)  # half the width of a line, eye distances; gains between which it is filled
 HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a neighbourhood, of skin and of a beard
 MOST = 0.4  # of the light's logarithm
@@ -95,7 +97,8 @@ def take_folds_off(
     points (478, 2) px of the photo. skin_mask (h, w) 0..1 and to_photo (2, 3), px -> px of the photo: the lower face
     at LOOKED_PX. smile: `smile_of` the way to rest.
     """
-    if smile <= 0.0:
+    share = min(1.0, (smile - FADES_IN[0]) / (FADES_IN[1] - FADES_IN[0]))
+    if share <= 0.0:
         return photo
     height, width = skin_mask.shape
     scale = float(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
@@ -105,8 +108,7 @@ def take_folds_off(
     weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
     here = np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
     gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
-    gain *= min(1.0, smile / FULL_SMILE)
-    there = cv2.warpAffine(gain.astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
+    there = cv2.warpAffine((share * gain).astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
     lit = np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
     return fill_lines(lit, there, scale * LOOKED_PX)
 

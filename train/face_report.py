@@ -76,6 +76,7 @@ DRAWING = (
     "unsmile",
     "unfold",
     "lip_lines",
+    "paths",
     "landmarker",
 )
 HEARING = ("encoder", "shaper", "reach", "expression", "idle")

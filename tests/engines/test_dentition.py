@@ -10,6 +10,7 @@ from engines.dentition import (
     HEIGHT_PX,
     WIDTH_PX,
     _learned,
+    bow_of,
     complete_row,
     guessed_lower,
     guessed_upper,
@@ -106,7 +107,7 @@ def test_lower_teeth_go_on_behind_the_lip() -> None:
 
 def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
     columns, first = np.arange(55, 175), np.full(120, 14)
-    edge = bow_of(columns) + 36
+    edge = bow_of(columns) - bow_of(columns).max() + 36
     seen = np.full((80, WIDTH_PX, 3), 40.0, np.float32)
     for k, bottom in zip(columns, edge, strict=True):
         seen[12:bottom, k] = (232, 226, 212) if (k - 115) % 24 > 1 else (190, 182, 172)
@@ -123,18 +124,12 @@ def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
 def test_lower_teeth_close_behind_are_not_hung_on_upper_ones() -> None:
     """Where the dark line between them was missed the row was first found to end at the lip."""
     columns = np.arange(55, 175)
-    edge = bow_of(columns) + 36
+    edge = bow_of(columns) - bow_of(columns).max() + 36
     score = np.full((90, WIDTH_PX), 90.0, np.float32)
     for k, bottom in zip(columns, edge, strict=True):
         score[12:bottom, k], score[bottom : bottom + 2, k], score[bottom + 2 : bottom + 12, k] = 220, 185, 212
     found = np.where(np.abs(columns - 120) < 25, edge + 12, edge)
     assert np.abs(settle_on_edge(score, columns, found, 1.5) - edge)[4:-4].max() < 3
-
-
-def bow_of(columns: np.ndarray) -> np.ndarray:
-    """How far below its lowest point, px, the learned row ends; (columns,) <= 0."""
-    ends = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
-    return (ends - ends.max())[columns]
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):

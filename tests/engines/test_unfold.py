@@ -51,14 +51,14 @@ def depth_of(photo: np.ndarray, points: np.ndarray) -> float:
 def test_a_crease_goes_with_the_smile() -> None:
     photo, points = paint(0.2)
     there = depth_of(photo, points)
-    left = [depth_of(unfold(photo, points, smile), points) for smile in (0.01, FULL)]
+    left = [depth_of(unfold(photo, points, smile), points) for smile in (0.03, FULL)]
     assert there > left[0] > left[1]
     assert left[1] < 0.6 * there
 
 
 def test_only_cheeks_change_and_only_in_a_smile() -> None:
     photo, points = paint(0.2)
-    assert unfold(photo, points, 0.0) is photo
+    assert unfold(photo, points, 0.0) is unfold(photo, points, 0.015) is photo  # calm faces that look a bit friendly
     change = np.abs(unfold(photo, points, FULL).astype(int) - photo).max(2)
     assert change.max() > 5
     hull = cv2.convexHull(np.round(points[list(NOSE), :2]).astype(np.int32))
