@@ -145,6 +145,7 @@ DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, 
 AUTO_STRENGTH = 0.5  # most that `auto` shows
 AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is missing
 ATTACK_S, RELEASE_S = 0.7, 1.6
+CHOICE_S = 0.25  # a choice of the user's shows at once, without a jump
 EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
 # Mean probability at which `auto` takes a mood up, in the order of EMOTIONS, and at which it lets any go. By sound a
 # happy voice is an angry one's neighbour: of the two the smile is shown sooner, the scowl only when there is no doubt.
@@ -164,9 +165,9 @@ _MOST = np.full(len(LOOKS), AUTO_STRENGTH)
 _MOST[LOOKS.index("anger")] = AUTO_ANGER
 _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS])
 
-# State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2:9] believed probabilities,
-# [9:] strength now of each look.
-CHOSEN, SPEAKING, BELIEF = 0, 1, 2
+# State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2] how far the user has chosen the look,
+# [3:10] believed probabilities, [10:] strength now of each look.
+CHOSEN, SPEAKING, MEANT, BELIEF = 0, 1, 2, 3
 STRENGTH = BELIEF + len(EMOTIONS)
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
 WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
@@ -278,7 +279,8 @@ def step_expression(
             chosen = i
     state[CHOSEN] = chosen
 
-    speaking_mouth = SPEAKING_MOUTH_AUTO if targets[0] > 0 else SPEAKING_MOUTH
+    state[MEANT] += ((0.0 if targets[0] > 0 else 1.0) - state[MEANT]) * CODE_S / CHOICE_S
+    speaking_mouth = SPEAKING_MOUTH_AUTO + (SPEAKING_MOUTH - SPEAKING_MOUTH_AUTO) * state[MEANT]
     for look in range(len(_TABLE)):
         wanted = targets[WANTED + look]
         if targets[0] > 0:
@@ -286,7 +288,7 @@ def step_expression(
         strength = state[STRENGTH + look]
         tau = ATTACK_S if wanted > strength else RELEASE_S
         if targets[0] == 0:
-            tau = 0.25  # a choice of the user's shows at once, without a jump
+            tau = CHOICE_S
         strength += (wanted - strength) * CODE_S / tau
         state[STRENGTH + look] = strength
         if strength > 1e-4:

@@ -32,7 +32,7 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.expression import EXPRESSION_STATE, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
+from engines.expression import EXPRESSION_STATE, MEANT, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
 from engines.idle import Idle, step_idle
 from engines.reach import MOUTH, TYPICAL_REACH
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
@@ -328,6 +328,7 @@ class Shaper:
         mood = np.zeros(EXPRESSION_STATE)
         if not self.emotion.auto:
             mood[STRENGTH:] = self._targets[WANTED:]  # a chosen look is there from the first picture
+            mood[MEANT] = 1.0
         return State({"laws": laws, "mood": mood, "life": self.life.init_state()})
 
     def step(self, code: Code, state: State, chunk_rms: float) -> tuple[np.ndarray, State]:
