@@ -44,7 +44,7 @@ from engines.measure import (
 from engines.opening import open_session
 from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
-from engines.unfold import LOOKED_PX, smile_of, take_folds_off
+from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.unsmile import rest_shift
 
 VERSION = 6
@@ -83,7 +83,7 @@ LOWER_DROP = 0.03  # the same of the lower ones
 class Portrait:
     """One person's photo and mesh. Lengths are px of `photo`, or eye distances in the canonical frame where said."""
 
-    photo: np.ndarray  # (H, W, 3) uint8 RGB: what code 0 shows, but for a mouth that is not at rest
+    photo: np.ndarray  # (H, W, 3) uint8 RGB, a smile's folds off: what code 0 shows, but for a mouth not at rest
     landmarks: np.ndarray  # (478, 3) float32 px
     rotation: np.ndarray  # (3, 3), (1,), (3,): landmarks = scale * canonical @ rotation.T + translation
     scale: np.ndarray
@@ -129,8 +129,9 @@ class Portrait:
     def folds(self) -> np.ndarray:
         """What a full smile adds to the light of the network's crop, right and left side, (2, 96, 120) float32."""
         to_photo = crop_to_photo(self.rotation, float(self.scale[0]), self.translation)
-        points = np.linalg.solve(to_photo[:, :2], (self.source - to_photo[:, 2]).T).T
-        return fold_gains(points, CROP_PX, CROP_SIZE_PX, self.crop) * (self.skin_mask / np.float32(255))
+        return fold_gains(to_crop(self.source, to_photo), CROP_PX, CROP_SIZE_PX, self.crop) * (
+            self.skin_mask / np.float32(255)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""

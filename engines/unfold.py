@@ -33,30 +33,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 DARK = 8.0  # levels: below it differences of light are the camera's noise
 CORNERS = (61, 291)  # the person's right and left
 NOSE = (
-    168,
-    6,
-    98,
-    327,
-    240,
-    460,
-    64,
-    294,
-    129,
-    358,
-    48,
-    278,
-    219,
-    439,
-    49,
-    279,
-    131,
-    360,
-    198,
-    420,
-    174,
-    399,
-    122,
-    351,
+    *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
+    *(219, 439, 49, 279, 131, 360, 198, 420, 174, 399, 122, 351),
 )
 
 
@@ -72,6 +50,24 @@ def bands(light: np.ndarray, smile: float) -> np.ndarray:
     blurred = [light, *(cv2.GaussianBlur(light, (0, 0), width) for width in BLURS_PX)]
     constant = np.full_like(light, smile / TYPICAL_SMILE)
     return np.stack([constant, *(fine - coarse for fine, coarse in pairwise(blurred))])
+
+
+def zoom_of(to_photo: np.ndarray) -> float:
+    """How many px of the photo one px of the crop is."""
+    return float(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
+
+
+def cut(photo: np.ndarray, to_photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The crop (h, w, 3) uint8 of a photo, blurred before where it is the coarser one; to_photo (2, 3)."""
+    zoom = zoom_of(to_photo)
+    soft: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 0.4 * zoom) if zoom > 1 else photo
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(soft, to_photo, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def to_crop(points: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """px of the photo -> px of the crop, (n, 2)."""
+    return np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
 
 
 def light_of(crop: np.ndarray) -> np.ndarray:
@@ -101,16 +97,13 @@ def take_folds_off(
     if share <= 0.0:
         return photo
     height, width = skin_mask.shape
-    scale = float(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
-    seen: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 0.4 * scale) if scale > 1 else photo
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(seen, to_photo, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    crop = cut(photo, to_photo, (height, width))
     weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
-    here = np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
+    here = to_crop(points, to_photo)
     gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
     there = cv2.warpAffine((share * gain).astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
     lit = np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
-    return fill_lines(lit, there, scale * LOOKED_PX)
+    return fill_lines(lit, there, zoom_of(to_photo) * LOOKED_PX)
 
 
 def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarray:

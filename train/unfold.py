@@ -23,7 +23,7 @@ from engines.landmarker import Landmarker
 from engines.measure import canonical_face, head_angles, remove_pose
 from engines.photo import read_photo
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, mask_skin
-from engines.unfold import FACTORS, LOOKED_PX, MODEL, bands, cheeks, light_of, smile_of
+from engines.unfold import FACTORS, LOOKED_PX, MODEL, bands, cheeks, cut, light_of, smile_of, to_crop
 from engines.unsmile import rest_shift
 from train.npz_export import export_npz
 
@@ -33,7 +33,7 @@ RIDGE = 0.1  # of each factor's mean square
 MOST = 0.5  # of the light's logarithm; what differs by more was moved, not folded
 FOLDS = 20
 STORED = 2  # places a side that share a stored weight
-SIZE_PX = tuple(round(side * LOOKED_PX / CROP_PX) for side in CROP_SIZE_PX)
+SIZE_PX = round(CROP_SIZE_PX[0] * LOOKED_PX / CROP_PX), round(CROP_SIZE_PX[1] * LOOKED_PX / CROP_PX)
 LICENCES = {"Face Research Lab London Set, DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666.v5": "CC BY 4.0"}
 
 
@@ -62,12 +62,9 @@ def lower_face(photo: np.ndarray, landmarks: np.ndarray) -> LowerFace:
     points = landmarks - np.array([0.5, 0.5, 0], np.float32)
     aligned, rotation, scale, translation = (part[0] for part in remove_pose(points[None], canonical_face()))
     to_photo = crop_to_photo(rotation, float(scale), translation, LOOKED_PX)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    soft = cv2.GaussianBlur(photo, (0, 0), 0.4 * scale / LOOKED_PX) if scale > LOOKED_PX else photo
-    crop = cv2.warpAffine(soft, to_photo, SIZE_PX[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    here = np.linalg.solve(to_photo[:, :2], (points[:, :2] - to_photo[:, 2]).T).T
     skin = cv2.resize(mask_skin(aligned), SIZE_PX[::-1]).astype(np.float32) / 255
     pitch, yaw, _ = head_angles(rotation[None])[0]
+    crop, here = cut(photo, to_photo, SIZE_PX), to_crop(points[:, :2], to_photo)
     return LowerFace(crop, here, skin, smile_of(rest_shift(aligned, float(np.hypot(pitch, yaw)))))
 
 
