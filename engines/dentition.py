@@ -20,7 +20,7 @@ from engines.measure import INNER_LIPS
 from engines.paths import cheapest_path
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
-WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/portrait.measure_tones says how
+WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/tones.py says how
 LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
 DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6

@@ -28,7 +28,17 @@ from engines.geometry import (
     head_rotation,
     move_mesh,
 )
-from engines.layers import LASH_REACH, LASHES_FALL, LINE, add_shades, paint_eye, paint_mouth, shade_skin, trace
+from engines.layers import (
+    LASH_REACH,
+    LASHES_LIFT,
+    LINE,
+    add_shades,
+    paint_eye,
+    paint_lashes,
+    paint_mouth,
+    shade_skin,
+    trace,
+)
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
@@ -299,9 +309,10 @@ def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch:
     parted = float(
         np.hypot(*(moved[lower] - moved[upper])) - np.hypot(*(portrait.source[lower] - portrait.source[upper]))
     )
+    lift, lifted = LASHES_LIFT
     wanted = (
-        (code[BLINK] - 0.03) / 0.42,
-        (code[BLINK + 1] - 0.03) / 0.42,
+        (code[BLINK] - lift) / (lifted - lift),
+        (code[BLINK + 1] - lift) / (lifted - lift),
         parted / float(portrait.scale[0]) / 0.03,
     )
     for k, share in enumerate(wanted):
@@ -511,11 +522,10 @@ def draw_eye(
     # px of now -> px of the photo (the skull's motion undone) -> px of the eyeball's crop
     to_photo = compose(scratch.eye_planes[side], invert(plane_to_px(portrait, skull, eye_place(portrait, side))))
     to_photo[:, 2] -= portrait.eyeball_corner[side]
-    margin = max(BAND_PX, LASH_REACH * scale) if code[BLINK + side] > LASHES_FALL else BAND_PX
     turn = portrait.rotation[:2, :2] @ (np.sin(code[LOOK]), -np.sin(code[LOOK + 1]))
     paint_eye(
         out,
-        pixel_box(upper_points, lower_points, margin, *out.shape[:2]),
+        pixel_box(upper_points, lower_points, BAND_PX, *out.shape[:2]),
         origin,
         along,
         across,
@@ -527,14 +537,28 @@ def draw_eye(
         scratch.photo_frames[1 + side],
         scratch.photo_lines[1 + side],
         BAND_PX / scale,
-        portrait.photo,
-        portrait.bare.photo if code[BLINK + side] > LASHES_FALL else portrait.photo,
         portrait.eyeballs[side],
         to_photo,
         portrait.irises[side],
         turn * EYEBALL_RADIUS * scale,
         float(code[BLINK + side]),
     )
+    lashes = portrait.bare.lashes[side]
+    if lashes.size and code[BLINK + side] > LASHES_LIFT[0]:
+        paint_lashes(
+            out,
+            pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2]),
+            origin,
+            along,
+            across,
+            ends,
+            scratch.lines[0],
+            lashes,
+            portrait.bare.boxes[side, :2],
+            scratch.photo_frames[1 + side],
+            scratch.photo_lines[1 + side, 0],
+            float(code[BLINK + side]),
+        )
 
 
 @numba.njit(cache=True)

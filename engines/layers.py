@@ -16,8 +16,12 @@ INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 CREASE = 0.04  # most of the width, eye distances, over which the line between shut lips darkens to either side
-LASHES_FALL = 0.45  # share of a blink from which the lashes point down
-LASH_REACH = 0.10  # how far, eye distances
+LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
+# Shares of a blink: while the lashes, which turn with their lid, take the place of the photo's own ones; while they
+# point at the viewer. Lengths of lashes seen, as shares of an open eye's: at least then, and below a shut eye.
+LASHES_LIFT, LASHES_TURN = (0.03, 0.20), (0.40, 0.60)
+LASHES_FACING, LASHES_DOWN = 0.25, 0.77
+LASHES_BEYOND = 0.25  # how far beyond the eye's corner they reach, as a share of its width
 BLADE = 0.30  # half the width of a raised tongue's blade, eye distances
 TIP_BEHIND = 0.015  # how far its tip then stands above the upper teeth's edge
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
@@ -454,8 +458,6 @@ def paint_eye(
     photo_frame: np.ndarray,
     photo_lines: np.ndarray,
     band: float,
-    lashed: np.ndarray,
-    bare: np.ndarray,
     eyeball: np.ndarray,
     back: np.ndarray,
     iris: np.ndarray,
@@ -464,14 +466,12 @@ def paint_eye(
 ) -> None:
     """Paint the eyeball between the lids of now.
 
-    As in `paint_mouth`; lashed, bare: the photo, and it without the lashes (the same: none fall). eyeball (h, w, 3)
-    uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the picture -> px of eyeball. iris: its
-    centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0 open .. 1 shut, the depth of the upper
-    lid's shadow.
+    As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the
+    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0
+    open .. 1 shut, the depth of the upper lid's shadow.
     """
     wx, wy = np.empty(4), np.empty(4)
-    lid, colour, skin = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
-    fallen = ramp(closing, LASHES_FALL, 1.0)
+    lid, colour = np.empty(3, np.float32), np.empty(3, np.float32)
     no_rims = (0.0, 0.0)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
@@ -482,8 +482,7 @@ def paint_eye(
             v = dx * across[0] + dy * across[1]
             top, bottom = line_at(upper, place), line_at(lower, place)
             inside = min(v - top, bottom - v)
-            under = v - 0.5 * (top + bottom)  # below the line of a shut eye
-            if inside < -band and (fallen == 0.0 or under < 0.0 or under > LASH_REACH):
+            if inside < -band:
                 continue
             # The lids' edges come straight from the photo, for the coarse map would squeeze the eye between them.
             top0, bottom0 = line_at(photo_lines[0], place), line_at(photo_lines[1], place)
@@ -499,20 +498,6 @@ def paint_eye(
             crease = 1.0 - 0.14 * shut * moved * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, 1.6 * soft))
             for c in range(3):
                 lid[c] *= crease
-            # The lashes that stood above the open eye hang below the shut one, a little shorter.
-            if fallen > 0.0 and 0.0 < under < LASH_REACH:
-                height = top0 - 1.3 * under
-                px = photo_frame[0] + (photo_frame[4] + place * (photo_frame[5] - photo_frame[4])) * photo_frame[2]
-                px -= height * photo_frame[3]
-                py = photo_frame[1] + (photo_frame[4] + place * (photo_frame[5] - photo_frame[4])) * photo_frame[3]
-                py += height * photo_frame[2]
-                fetch(lashed, px, py, wx, wy, colour)
-                fetch(bare, px, py, wx, wy, skin)
-                dark = (
-                    fallen * ramp(LASH_REACH - under, 0.0, 0.05) * ramp(place, 0.0, 0.1) * ramp(1.0 - place, 0.0, 0.1)
-                )
-                for c in range(3):
-                    lid[c] *= 1.0 - dark * min(1.0, max(0.0, 1.0 - colour[c] / max(skin[c], 1.0)))
             alpha = ramp(inside, 0.0, soft) * ramp(bottom - top, 0.3 * soft, 2.0 * soft)
             if alpha > 0.002:
                 px = back[0, 0] * x + back[0, 1] * y + back[0, 2]
@@ -526,3 +511,54 @@ def paint_eye(
                     lid[c] = lid[c] * (1.0 - alpha) + colour[c] * shadow * alpha
             for c in range(3):
                 picture[y, x, c] = np.uint8(min(255.0, max(0.0, lid[c] + 0.5)))
+
+
+@numba.njit(cache=True, fastmath=True)
+def paint_lashes(
+    picture: np.ndarray,
+    box: np.ndarray,
+    origin: np.ndarray,
+    along: np.ndarray,
+    across: np.ndarray,
+    ends: np.ndarray,
+    upper: np.ndarray,
+    lashes: np.ndarray,
+    corner: np.ndarray,
+    photo_frame: np.ndarray,
+    photo_upper: np.ndarray,
+    closing: float,
+) -> None:
+    """Darken what lies behind the upper lashes, which turn with a closing lid: up, towards the viewer, down.
+
+    As in `paint_eye`; lashes (h, w, 3) uint8: the share of light that the photo's lashes keep away, in 1/255; corner
+    (2,): its first pixel in the photo. closing: 0 open .. 1 shut.
+    """
+    wx, wy, dark = np.empty(4), np.empty(4), np.empty(3, np.float32)
+    drawn = ramp(closing, LASHES_LIFT[0], LASHES_LIFT[1])
+    down = ramp(closing, LASHES_TURN[0], LASHES_TURN[1])
+    length_up = 1.0 - (1.0 - LASHES_FACING) * min(1.0, closing / LASHES_TURN[1])
+    length_down = LASHES_FACING + (LASHES_DOWN - LASHES_FACING) * ramp(closing, LASHES_TURN[0], 1.0)
+    for y in range(box[1], box[3]):
+        for x in range(box[0], box[2]):
+            dx, dy = x - origin[0], y - origin[1]
+            u = dx * along[0] + dy * along[1]
+            place = (u - ends[0]) / (ends[1] - ends[0])
+            share = drawn * ramp(place, -LASHES_BEYOND, 0.0) * ramp(1.0 - place, -LASHES_BEYOND, 0.0)
+            if share == 0.0:
+                continue
+            place_on_lid = min(1.0, max(0.0, place))
+            under = dx * across[0] + dy * across[1] - line_at(upper, place_on_lid)
+            share *= down if under > 0.0 else 1.0 - down
+            # How far from its root, as it stands on the open eye.
+            height = under / length_down if under > 0.0 else -under / length_up
+            share *= ramp(LASH_REACH - height, 0.0, 0.05)
+            if share == 0.0:
+                continue
+            u = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
+            v = line_at(photo_upper, place_on_lid) - height
+            px = photo_frame[0] + u * photo_frame[2] - v * photo_frame[3] - corner[0]
+            py = photo_frame[1] + u * photo_frame[3] + v * photo_frame[2] - corner[1]
+            fetch(lashes, px, py, wx, wy, dark)
+            for c in range(3):
+                kept = 1.0 - share * min(1.0, max(0.0, dark[c] / 255.0))
+                picture[y, x, c] = np.uint8(picture[y, x, c] * kept + 0.5)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.bare import Bare, lift_marks
 from engines.card import WEIGHTS
 from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
@@ -31,10 +32,8 @@ from engines.geometry import (
     mesh_triangles,
 )
 from engines.layers import TEETH_PX
-from engines.lip_lines import OPEN_MOUTH, refine_lips
+from engines.lip_lines import refine_lips
 from engines.measure import (
-    INNER_LIPS,
-    OUTER_LIPS,
     RIGID,
     canonical_face,
     eye_distance,
@@ -44,6 +43,7 @@ from engines.measure import (
 from engines.opening import open_session
 from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
+from engines.tones import measure_tones
 from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.unsmile import rest_shift
 
@@ -53,26 +53,11 @@ FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
-CHEEKS = (50, 205, 280, 425, 101, 330)
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
 CROP_PX = 48.0  # px for one eye distance
 CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distances
-LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
-LID_SHADE = 0.82  # of the lid's median light, the least of its bare skin
-# Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
-# colour is looked for (eye distances), and how much redder than that it may be.
-RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
-TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
-BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
-# Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
-# 1.03; less of both here, for lips throw red light back); and what they are at most in white light: green over red,
-# blue over green (25 people: 0.96 and 0.97).
-TEETH_GREEN, TEETH_BLUE = 1.02, 0.98
-MOST_GREEN, MOST_BLUE = 0.975, 0.97
 # Upper incisors' edge below the closed lips' line, eye distances, of who shows none: as 13 talkers speak, and further
 # down by so much of what the corners rise in a smile (43 people's smiles), for then a lip's inner edge is drawn up.
 INCISOR_DROP, DROP_BY_SMILE = 0.037, 0.5
@@ -493,98 +478,6 @@ def resting_shift(aligned: np.ndarray) -> np.ndarray:
     return shift.astype(np.float32)
 
 
-def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:
-    """Let nothing beside the seam of shut lips be more orange than its own lip, as dark as it is; (h, w, 3) float32.
-
-    Real lips are redder there (R/G 1.08 to 1.16 of the lip's), never yellower; where light went through flesh to the
-    line, parted lips would wear it as an orange rim. points (478, 2) px in the picture; along: unit vector in it from
-    corner to corner; scale: px for one eye distance.
-    """
-    picture = picture.astype(np.float32)
-    height, width = picture.shape[:2]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    across = np.array([-along[1], along[0]])
-    middle = (points[list(UPPER_SEAM)] + points[list(LOWER_SEAM)]) / 2
-    order = np.argsort(middle @ along)
-    line = np.interp(x * along[0] + y * along[1], (middle @ along)[order], (middle @ across)[order])
-    away = (x * across[0] + y * across[1] - line) / scale  # eye distances below the seam
-    lips = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(lips, [np.round(points[list(OUTER_LIPS)] * 16).astype(np.int32)], 1, shift=4)
-    near = np.clip((RIM_ENDS - np.abs(away)) / (RIM_ENDS - RIM_WARM), 0, 1).astype(np.float32)
-    for lip in (away < 0, away >= 0):
-        flesh = (1 - near) * ((lips > 0) & lip)
-        seen = cv2.GaussianBlur(picture * flesh[..., None], (0, 0), RIM_REACH * scale)
-        known = lip & (near > 0) & (seen.min(2) > 0.1)
-        own, wanted = picture[known] + 1, seen[known]
-        cool = own.copy()
-        cool[:, 0] = np.minimum(own[:, 0], RIM_RED * wanted[:, 0] / wanted[:, 1] * own[:, 1])
-        cool[:, 2] = np.maximum(own[:, 2], wanted[:, 2] / wanted[:, 1] * own[:, 1])
-        cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
-        picture[known] += near[known][:, None] * (cool - own)
-    return picture
-
-
-@dataclass(frozen=True)
-class Bare:
-    """A photo without the open eyes' lashes on the lids' skin and without bright specks where shut lips meet."""
-
-    photo: np.ndarray  # (H, W, 3) uint8
-    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is the photo itself
-
-
-def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
-    """Take lashes and specks off: what is thinner along the lid (lips) than a line of skin is closed (opened) away.
-
-    A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
-    """
-    bare = photo.copy()
-    boxes = np.zeros((3, 4), np.int64)
-    along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
-    up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
-
-    def lift(region: np.ndarray, which: int, operation: int, length: float) -> None:
-        """Within a polygon (n, 2) px, its rim softened."""
-        reach = max(1, round(length * scale))
-        soft = max(0.6, 0.008 * scale)
-        margin = reach + int(3 * soft) + 2
-        low = np.maximum(np.floor(region.min(0)).astype(int) - margin, 0)
-        high = np.minimum(np.ceil(region.max(0)).astype(int) + margin, photo.shape[1::-1])
-        if (high <= low).any():
-            return
-        boxes[which] = [*low, *high]
-        part = photo[low[1] : high[1], low[0] : high[0]]
-        line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
-        ends = [tuple(int(v) for v in np.round(reach + sign * reach / 2 * along)) for sign in (-1, 1)]
-        cv2.line(line, ends[0], ends[1], 1)
-        clean = cv2.morphologyEx(part, operation, line)
-        weights = line.astype(np.float32) / line.sum()
-        smooth = cv2.filter2D(clean, -1, weights, borderType=cv2.BORDER_REPLICATE)
-        clean = np.maximum(part, smooth) if operation == cv2.MORPH_CLOSE else np.minimum(part, smooth)
-        if operation == cv2.MORPH_OPEN:
-            clean = cool_rims(clean, landmarks[:, :2] - low, along, scale)
-        mask = np.zeros(part.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [np.round((region - low) * 16).astype(np.int32)], 255, shift=4)
-        share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
-        if operation == cv2.MORPH_CLOSE and mask.any():
-            # Dense lashes leave no skin between them: no part of a lid is much darker than most of it.
-            clean = np.maximum(clean, LID_SHADE * np.median(clean[mask > 0], 0))
-        bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
-
-    for k, eye in enumerate(EYES):
-        lid = landmarks[list(eye.upper), :2]
-        skin, fold = landmarks[list(eye.skin), :2], landmarks[list(eye.fold), :2]
-        outward = 0.10 * scale * along * (1 if k == 0 else -1)
-        top = skin + 0.5 * (fold - skin)
-        root = lid + LASH_ROOT * up
-        region = np.concatenate([[root[0] + outward], root, top[::-1], [top[0] + outward]])
-        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP)
-    seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
-    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
-        middle = np.array(seam)
-        lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
-    return Bare(bare, boxes)
-
-
 def blink(aligned: np.ndarray, eye) -> np.ndarray:
     """Displacement that shuts one eye: the upper lid onto the lower lid's line, the lid's skin along; (478, 3)."""
     motion = np.zeros_like(aligned)
@@ -620,71 +513,6 @@ def photo_blur(photo: np.ndarray, landmarks: np.ndarray) -> float:
     strong = sharp > np.quantile(sharp, 0.97)
     ratio = float(np.median(sharp[strong] / np.maximum(soft[strong], 1e-3)))
     return float(np.clip(1.0 / np.sqrt(max(ratio**2 - 1.0, 0.02)), 0.4, 4.0))
-
-
-def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
-    """Colours of this face in its light, 0..255: skin, lips, and from them cavity, tongue and the teeth's white."""
-    height, width = photo.shape[:2]
-    reach = max(1, int(0.06 * eye_distance(landmarks)))
-
-    def around(points: tuple[int, ...]) -> np.ndarray:
-        patches = []
-        for x, y in landmarks[list(points), :2].round().astype(int):
-            patch = photo[max(0, y - reach) : min(height, y + reach), max(0, x - reach) : min(width, x + reach)]
-            patches.append(patch.reshape(-1, 3))
-        return np.median(np.concatenate(patches), 0) if patches else np.array([150.0, 110, 95])
-
-    skin = around(CHEEKS)
-    pairs = list(zip(OUTER_LIPS[12:19], INNER_LIPS[12:19], strict=True))
-    middles = np.array([(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in pairs]).round().astype(int)
-    middles = middles.clip(0, (width - 1, height - 1))
-    lip = np.median(photo[middles[:, 1], middles[:, 0]].astype(np.float64), 0)
-    light = float(skin @ (0.3, 0.59, 0.11)) / 255
-    white = np.maximum(white_of_eyes(photo, landmarks), 4.0)
-    # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
-    # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade.
-    white *= max(1.0, 0.6 * float(skin @ (0.3, 0.59, 0.11)) / float(white @ (0.3, 0.59, 0.11)))
-    white *= tooth_hue(white, skin)
-    exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
-    flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)
-    return {
-        "skin": skin.astype(np.float32),
-        "lip": lip.astype(np.float32),
-        "white": (min(TEETH_OF_EYES, BRIGHTEST_TEETH / float(white.max())) * white / 240).astype(np.float32),
-        "cavity": (np.array([82.0, 24, 16]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
-        "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
-    }
-
-
-def tooth_hue(white: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """What turns the colour of an eye's white into that of teeth in the same light, of the same brightness; (3,).
-
-    white, skin (3,) RGB. Teeth are yellower than the white of an eye: never bluer than it, and in warm light never
-    bluer than they are green. Where skin itself looks cool, the light is, and teeth may be as cool as skin.
-    """
-    red, green, blue = white / white[0] * (1.0, TEETH_GREEN, TEETH_BLUE)
-    green = min(green, max(MOST_GREEN, float(skin[1] / max(skin[0], 1.0)) + 0.03))
-    blue = min(blue, MOST_BLUE * green)
-    turned = white[0] * np.array([red, green, blue])
-    return turned * float(white @ (0.3, 0.59, 0.11)) / float(turned @ (0.3, 0.59, 0.11)) / white
-
-
-def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Colour of the brighter part of both sclerae, (3,) 0..255: a known white in the photo's own light."""
-    found = []
-    for eye in EYES:
-        lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
-        mask = np.zeros(photo.shape[:2], np.uint8)
-        cv2.fillPoly(mask, [lids.round().astype(np.int32)], 1)
-        centre = landmarks[eye.iris[0], :2]
-        radius = np.linalg.norm(landmarks[list(eye.iris[1:]), :2] - centre, axis=1).mean()
-        cv2.circle(mask, tuple(int(value) for value in centre.round()), int(np.ceil(1.15 * radius)), 0, -1)
-        found.append(photo[mask > 0].reshape(-1, 3))
-    pixels = np.concatenate(found).astype(np.float64)
-    if len(pixels) < 8:
-        return np.array([200.0, 195, 190])
-    bright = pixels.sum(1)
-    return pixels[bright >= np.quantile(bright, 0.7)].mean(0)
 
 
 def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 from engines.card import read_checked
 from engines.errors import EngineMismatch
 from engines.measure import OUTER_LIPS
+from engines.tones import LUMA
 
 MODEL = "unfold"
 LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
@@ -29,7 +30,6 @@ LINE, CREASE = 0.018, (0.04, 0.12)  # half the width of a line, eye distances; g
 HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a neighbourhood, of skin and of a beard
 MOST = 0.4  # of the light's logarithm
 TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 DARK = 8.0  # levels: below it differences of light are the camera's noise
 CORNERS = (61, 291)  # the person's right and left
 NOSE = (

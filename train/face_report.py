@@ -69,6 +69,8 @@ DRAWING = (
     "warp",
     "layers",
     "portrait",
+    "bare",
+    "tones",
     "dentition",
     "folds",
     "geometry",

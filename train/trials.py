@@ -31,8 +31,9 @@ import numpy as np
 
 from engines.generator import Generator, open_generator
 from engines.measure import INNER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
-from engines.portrait import LUMA, make_portrait
+from engines.portrait import make_portrait
 from engines.spec import SPEECH_CHANNELS
+from engines.tones import LUMA
 from train.corpora import Clip, training_speech
 from train.export import encoder_of
 from train.face_score import bring_to_pose, drive

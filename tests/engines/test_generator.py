@@ -13,6 +13,7 @@ from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
+from engines.layers import LINE, paint_lashes
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
@@ -437,6 +438,67 @@ def test_lashes_do_not_stand_on_a_shut_lid(generator: Generator) -> None:
         assert (without - with_lashes)[lid, columns].mean() < 0.25 * stood
         below = slice(int(y) + 2, int(y + 0.06 * EYES_PX))
         assert (without - with_lashes)[below, columns].mean() > 0.15 * stood  # they hang now
+
+
+def reach_of_lashes(closing: float) -> tuple[int, int]:
+    """How far lashes of 13 px are seen above and below a straight lid, px."""
+    scale, y = 160.0, 50
+    lashes = np.zeros((100, 200, 3), np.uint8)
+    lashes[y - 13 : y + 1, 60:140] = 200
+    picture = np.full_like(lashes, 180)
+    across = np.array([0.0, 1 / scale])
+    frame = np.array([100.0, y, scale, 0.0, -0.2, 0.2])
+    lid = np.zeros(LINE)
+    box = np.array([0, 0, 200, 100])
+    paint_lashes(
+        picture,
+        box,
+        frame[:2],
+        across[::-1].copy(),
+        across,
+        frame[4:],
+        lid,
+        lashes,
+        np.zeros(2, int),
+        frame,
+        lid,
+        closing,
+    )
+    dark = (picture[:, 100, 1] < 160).nonzero()[0]
+    return (max(0, y - dark.min()), max(0, dark.max() - y)) if dark.size else (0, 0)
+
+
+def test_lashes_turn_with_their_lid() -> None:
+    """Up as in the photo, towards the viewer halfway, down when the eye is shut; never out of sight at once."""
+    assert reach_of_lashes(0.0) == (0, 0)  # the photo's own ones stand there
+    above, below = np.array([reach_of_lashes(closing) for closing in np.linspace(0.15, 1.0, 40)]).T
+    assert 9 <= above[0] <= 13
+    assert below[0] == 0
+    assert above[-1] == 0
+    assert 7 <= below[-1] <= 10
+    assert (np.diff(above) <= 0).all()
+    assert (np.diff(below) >= 0).all()
+    assert np.maximum(above, below).min() >= 2
+
+
+def test_skin_is_spanned_under_lashes_without_a_gap() -> None:
+    """Where mascara leaves no skin between lashes, a shut lid has the colour of what is around them."""
+    photo, landmarks = paint_face()
+    plain = photo.copy()
+    regions = []
+    for eye in (LEFT, RIGHT):
+        edge = landmarks[list(eye.upper[1:-1]), :2]
+        dense = np.concatenate([edge, edge[::-1] - (0, 0.06 * EYES_PX)])
+        cv2.fillPoly(photo, [np.round((dense - 0.5) * 16).astype(np.int32)], (30, 20, 15), cv2.LINE_AA, 4)
+        above = np.concatenate([edge[1:-1] - (0, 0.035 * EYES_PX), edge[-2:0:-1] - (0, 0.06 * EYES_PX)])
+        regions.append(cv2.fillPoly(np.zeros(photo.shape[:2], np.uint8), [np.round(above - 0.5).astype(np.int32)], 1))
+    bare = make_portrait(photo, landmarks).bare
+    for region in regions:
+        hidden = region > 0
+        off = np.abs(bare.photo.astype(int) - plain)[hidden].mean()
+        assert np.abs(photo.astype(int) - plain)[hidden].mean() > 50
+        assert off < 15
+    assert all(lashes.max() > 150 for lashes in bare.lashes)
 
 
 def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:

@@ -1,0 +1,147 @@
+"""A photo without what must not travel with the skin: lashes on a lid that shuts, light on lips that part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.geometry import EYES, LOWER_SEAM, UPPER_SEAM
+from engines.lip_lines import OPEN_MOUTH
+from engines.measure import OUTER_LIPS
+from engines.tones import LUMA
+
+LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
+# Bare skin's light, as a quantile of a lid's between its lashes; what is darker than this share of it is lashes'.
+LID_SKIN, LID_LASHES = 0.75, 0.95
+SPANS = 200  # steps in which skin is spanned over them
+# Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
+# colour is looked for (eye distances), and how much redder than that it may be.
+RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
+SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A photo without the open eyes' lashes on the lids' skin and without bright specks where shut lips meet."""
+
+    photo: np.ndarray  # (H, W, 3) uint8
+    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is the photo itself
+    lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
+
+
+def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
+    """Take lashes and specks off: what is thinner along the lid (lips) than a line of skin is closed (opened) away.
+
+    A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
+    """
+    bare = photo.copy()
+    boxes = np.zeros((3, 4), np.int64)
+    along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
+    up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
+
+    def lift(region: np.ndarray, which: int, operation: int, length: float, below: np.ndarray | None = None) -> None:
+        """Within a polygon (n, 2) px, its rim softened; `below`: polygon of what is no skin beside it."""
+        reach = max(1, round(length * scale))
+        soft = max(0.6, 0.008 * scale)
+        margin = reach + int(3 * soft) + 2
+        low = np.maximum(np.floor(region.min(0)).astype(int) - margin, 0)
+        high = np.minimum(np.ceil(region.max(0)).astype(int) + margin, photo.shape[1::-1])
+        if (high <= low).any():
+            return
+        boxes[which] = [*low, *high]
+        part = photo[low[1] : high[1], low[0] : high[0]]
+        line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+        ends = [tuple(int(v) for v in np.round(reach + sign * reach / 2 * along)) for sign in (-1, 1)]
+        cv2.line(line, ends[0], ends[1], 1)
+        clean = cv2.morphologyEx(part, operation, line)
+        weights = line.astype(np.float32) / line.sum()
+        smooth = cv2.filter2D(clean, -1, weights, borderType=cv2.BORDER_REPLICATE)
+        clean = np.maximum(part, smooth) if operation == cv2.MORPH_CLOSE else np.minimum(part, smooth)
+        if operation == cv2.MORPH_OPEN:
+            clean = cool_rims(clean, landmarks[:, :2] - low, along, scale)
+        mask = polygon(region - low, part.shape[:2])
+        share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
+        if below is not None and mask.any():
+            clean = fill_lid(clean, mask > 0, polygon(below - low, mask.shape) > 0)
+        bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
+
+    for k, eye in enumerate(EYES):
+        lid = landmarks[list(eye.upper), :2]
+        skin, fold = landmarks[list(eye.skin), :2], landmarks[list(eye.fold), :2]
+        outward = 0.10 * scale * along * (1 if k == 0 else -1)
+        top = skin + 0.5 * (fold - skin)
+        root = lid + LASH_ROOT * up
+        line = np.concatenate([[root[0] + outward], root])
+        region = np.concatenate([line, top[::-1], [top[0] + outward]])
+        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, np.concatenate([line, (line - LASH_GAP * up)[::-1]]))
+    seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
+    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
+        middle = np.array(seam)
+        lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
+    return Bare(bare, boxes, tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2]))
+
+
+def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
+
+    region (h, w) bool: the lid's skin in the picture; below: the eye under it, whose colour is not to run up.
+    """
+    lid = lid.astype(np.float32)
+    light = lid @ LUMA
+    lashes = np.clip((LID_LASHES - light / np.quantile(light[region], LID_SKIN)) / 0.10, 0, 1).astype(np.float32)
+    rim = np.ones((7, 7), np.uint8)  # wider than the region's own softness
+    lashes = (cv2.dilate(lashes, rim[:3, :3]) * cv2.dilate(region.astype(np.uint8), rim))[..., None]
+    hidden = lashes > 0
+    # The eye's side gives nothing: there the membrane ends free.
+    known = np.where(below, 1e-6, np.where(hidden[..., 0], 1e-3, 1)).astype(np.float32)
+    skin = np.where(hidden, cv2.blur(lid * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None], lid)
+    inside = np.where(below, 1e-6, 1).astype(np.float32)[..., None]
+    around = cv2.blur(inside, (3, 3))[..., None]
+    for _ in range(SPANS):  # towards a membrane (Laplace's equation): no seam where it begins, no light of its own
+        skin = np.where(hidden, cv2.blur(skin * inside, (3, 3)) / around, lid)
+    return lid + lashes * (skin - lid)
+
+
+def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:
+    """Let nothing beside the seam of shut lips be more orange than its own lip, as dark as it is; (h, w, 3) float32.
+
+    Real lips are redder there (R/G 1.08 to 1.16 of the lip's), never yellower; where light went through flesh to the
+    line, parted lips would wear it as an orange rim. points (478, 2) px in the picture; along: unit vector in it from
+    corner to corner; scale: px for one eye distance.
+    """
+    picture = picture.astype(np.float32)
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    across = np.array([-along[1], along[0]])
+    middle = (points[list(UPPER_SEAM)] + points[list(LOWER_SEAM)]) / 2
+    order = np.argsort(middle @ along)
+    line = np.interp(x * along[0] + y * along[1], (middle @ along)[order], (middle @ across)[order])
+    away = (x * across[0] + y * across[1] - line) / scale  # eye distances below the seam
+    lips = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(lips, [np.round(points[list(OUTER_LIPS)] * 16).astype(np.int32)], 1, shift=4)
+    near = np.clip((RIM_ENDS - np.abs(away)) / (RIM_ENDS - RIM_WARM), 0, 1).astype(np.float32)
+    for lip in (away < 0, away >= 0):
+        flesh = (1 - near) * ((lips > 0) & lip)
+        seen = cv2.GaussianBlur(picture * flesh[..., None], (0, 0), RIM_REACH * scale)
+        known = lip & (near > 0) & (seen.min(2) > 0.1)
+        own, wanted = picture[known] + 1, seen[known]
+        cool = own.copy()
+        cool[:, 0] = np.minimum(own[:, 0], RIM_RED * wanted[:, 0] / wanted[:, 1] * own[:, 1])
+        cool[:, 2] = np.maximum(own[:, 2], wanted[:, 2] / wanted[:, 1] * own[:, 1])
+        cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
+        picture[known] += near[known][:, None] * (cool - own)
+    return picture
+
+
+def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A mask (h, w) uint8 of a polygon (n, 2) px: 255 inside."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, shift=4)
+    return mask
+
+
+def kept_away(photo: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """The share of `bare`'s light (h, w, 3) that the photo's lashes keep away, uint8 in 1/255."""
+    return (255 * np.clip(1 - photo / np.maximum(bare, 1.0), 0, 1) + 0.5).astype(np.uint8)
