@@ -264,7 +264,8 @@ def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.nd
     right, left = (smile_share(float(code[SMILE - side])) for side in range(2))
     if not learned.skin.size and right == left == 0.0:
         return False
-    add_shades(learned.skin if learned.skin.size else NO_SHADE, portrait.skin_mask, folds, right, left, TINT, skin)
+    light = learned.skin if learned.skin.size else NO_SHADE
+    add_shades(light, portrait.skin_mask, folds, right, left, TINT, float(portrait.colour[0]), skin)
     return True
 
 
@@ -483,6 +484,7 @@ def draw_mouth(
         float(code[TONGUE]),
         interior,
         TEETH_SPARED * min(1.0, max(0.0, (scale - SMALL_PX) / (SHARP_PX - SMALL_PX))),
+        float(portrait.colour[0]),
         scratch.cover,
     )
     return box

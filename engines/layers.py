@@ -208,15 +208,27 @@ def add_shades(
     right: float,
     left: float,
     tint: np.ndarray,
+    colour: float,
     skin: np.ndarray,
 ) -> None:
-    """Gain of skin, (h, w, 3): the network's where mask (h, w) uint8 lets it, and shares of both folds (2, h, w)."""
+    """Gain of skin, (h, w, 3): the network's where mask (h, w) uint8 lets it, and shares of both folds (2, h, w).
+
+    colour: share of what differs between red, green and blue; 0 for a photo without colours.
+    """
     for y in range(skin.shape[0]):
         for x in range(skin.shape[1]):
             share = np.float32(mask[y, x]) * np.float32(1 / 255)
             fold = np.float32(right) * folds[0, y, x] + np.float32(left) * folds[1, y, x]
             for c in range(3):
                 skin[y, x, c] = learned[y, x, c] * share + fold * tint[c]
+            if colour < 1.0:
+                grey = (
+                    np.float32(0.3) * skin[y, x, 0]
+                    + np.float32(0.59) * skin[y, x, 1]
+                    + np.float32(0.11) * skin[y, x, 2]
+                )
+                for c in range(3):
+                    skin[y, x, c] = grey + np.float32(colour) * (skin[y, x, c] - grey)
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
@@ -320,6 +332,7 @@ def paint_mouth(
     lift: float,
     interior: np.ndarray,
     spared: float,
+    coloured: float,
     cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lip lines of now.
@@ -333,7 +346,8 @@ def paint_mouth(
     gap: opening at the centre; shown: how far the lower teeth's edge stands above the lip; eye distances. lift: the
     tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones. interior (h, w) float32: the
     network's light on it, as a gain, stretched between the lips; may be empty. spared: share of its shade that teeth go
-    without. cover (of the picture's size): takes how much of a pixel is inside the mouth, 0..255.
+    without. coloured: 0 for a photo without colours .. 1. cover (of the picture's size): takes how much of a pixel is
+    inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -436,7 +450,7 @@ def paint_mouth(
                     light += enamel * (min(light, max(1.0 / lit - 1.0, 0.0)) - light)
                     light *= 1.0 - blade * flesh * (1.0 - enamel)
                 for c in range(3):
-                    colour[c] *= 1.0 + INSIDE_TINT[c] * light
+                    colour[c] *= 1.0 + (1.0 + coloured * (INSIDE_TINT[c] - 1.0)) * light
             cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha

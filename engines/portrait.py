@@ -43,11 +43,11 @@ from engines.measure import (
 from engines.opening import open_session
 from engines.reach import TYPICAL_REACH
 from engines.spec import MODEL_CHANNELS, SPEC
-from engines.tones import measure_tones
+from engines.tones import measure_palette, measure_tones
 from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.unsmile import rest_shift
 
-VERSION = 6
+VERSION = 7
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -88,6 +88,7 @@ class Portrait:
     teeth_slant: np.ndarray  # (2, 2) from where the upper and lower texture is seen, engines/dentition.slant_of
     cavity: np.ndarray  # (3,) colours, 0..255
     tongue: np.ndarray
+    colour: np.ndarray  # (1,) 1: a coloured photo, 0: a black-and-white or toned one; engines/tones.Palette
     blur_px: np.ndarray  # (1,) sigma of the photo's own blur
     eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
     eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
@@ -354,7 +355,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     box = np.array([max(0, low[0]), max(0, low[1]), min(width, high[0]), min(height, high[1])], np.int32)
 
     blur_px = photo_blur(photo, landmarks)
+    palette = measure_palette(photo, landmarks)
     tones = measure_tones(photo, landmarks)
+    tones |= {name: palette.fit(tones[name]) for name in ("cavity", "tongue")}
     teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
     teeth_px = min(TEETH_PX, 2.0 * scale)
     blur_teeth_px = blur_px * teeth_px / scale
@@ -378,6 +381,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         cv2.resize(skin_mask, None, fx=LOOKED_PX / CROP_PX, fy=LOOKED_PX / CROP_PX).astype(np.float32) / 255,
         crop_to_photo(rotation, scale, translations, LOOKED_PX),
         smile,
+        palette.colour,
     )
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
@@ -402,14 +406,15 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         head_share=head_share,
         triangles=mesh_triangles(surface),
         box=box,
-        upper_teeth=upper_teeth,
-        lower_teeth=lower_teeth,
+        upper_teeth=palette.fit_texture(upper_teeth),
+        lower_teeth=palette.fit_texture(lower_teeth),
         teeth_px=np.array([teeth_px]),
         teeth_place=place,
         teeth_by_smile=np.array([by_smile]),
         teeth_slant=slant,
         cavity=tones["cavity"],
         tongue=tones["tongue"],
+        colour=np.array([palette.colour]),
         blur_px=np.array([blur_px]),
         eyeballs=eyeballs,
         eyeball_corner=corners,

@@ -86,12 +86,17 @@ def cheeks(skin_mask: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def take_folds_off(
-    photo: np.ndarray, points: np.ndarray, skin_mask: np.ndarray, to_photo: np.ndarray, smile: float
+    photo: np.ndarray,
+    points: np.ndarray,
+    skin_mask: np.ndarray,
+    to_photo: np.ndarray,
+    smile: float,
+    colour: float = 1.0,
 ) -> np.ndarray:
     """The photo (H, W, 3) uint8 RGB with its cheeks at rest; itself where nobody smiles.
 
     points (478, 2) px of the photo. skin_mask (h, w) 0..1 and to_photo (2, 3), px -> px of the photo: the lower face
-    at LOOKED_PX. smile: `smile_of` the way to rest.
+    at LOOKED_PX. smile: `smile_of` the way to rest. colour: 0 for a photo without colours.
     """
     share = min(1.0, (smile - FADES_IN[0]) / (FADES_IN[1] - FADES_IN[0]))
     if share <= 0.0:
@@ -102,7 +107,7 @@ def take_folds_off(
     here = to_crop(points, to_photo)
     gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
     there = cv2.warpAffine((share * gain).astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
-    lit = np.clip(photo * np.exp(there[..., None] * TINT) + 0.5, 0, 255).astype(np.uint8)
+    lit = np.clip(photo * np.exp(there[..., None] * (1 + colour * (TINT - 1))) + 0.5, 0, 255).astype(np.uint8)
     return fill_lines(lit, there, zoom_of(to_photo) * LOOKED_PX)
 
 
