@@ -26,7 +26,11 @@ DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth
 EDGE_SLACK_PX = 10  # how far from the learned row's bow a row may end
-OWN_BLUR_PX = 2.0  # of the colour that a tooth has above what the photo shows
+TOOTH_BLUR_PX = 8.0  # over which a tooth's own colour is taken for what the lip hides of it
+SCALLOPS_PX = 3.0  # how far teeth reach up between the lines between them where their gums are seen
+CROWN_PX, SHORT_CROWN = 44.0, 0.75  # height of the learned row's crowns; the shortest ones, as a share of it
+ENDS_PX = 12  # of the learned row, where it fades
+GAP_REACH_PX, LEAST_GAP_DEPTH = 9, 0.97  # how far a line between teeth lies from its place, at most; its light, at most
 FADE_PX = 14  # over which a person's own row goes over into the learned one
 # Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
 # the picture.
@@ -53,6 +57,7 @@ class Teeth:
     """Upper teeth as a photo shows them."""
 
     texture: np.ndarray  # (77, 230, 4)
+    shown: np.ndarray  # (77, 230) share of it that the photo shows, and no guess
     place: np.ndarray  # (3,) canonical place of the incisors' edge at the midline
     slant: np.ndarray  # (2,) from where they were seen: what one eye distance of depth shifts there (`slant_of`)
 
@@ -261,42 +266,125 @@ def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, p
     cost = 0.8 * (reach[:, None] / 6.0) ** 2 - np.clip(fall, 0.0, 2.0)
     away = lambda k: 0.25 * np.abs(rows[:, k][:, None] - rows[:, k - 1][None])  # noqa: E731
     path = rows[cheapest_path(cost, away), np.arange(len(columns))]
-    return cv2.GaussianBlur(median_filter(path, 9).astype(np.float32)[None], (0, 0), 1.2)[0]
+    path = median_filter(path, 9).astype(np.float32)[None]
+    # No tooth is narrower than these columns: what hangs down there is a piece of lip.
+    path = np.minimum(path, cv2.morphologyEx(path, cv2.MORPH_OPEN, np.ones((1, 15), np.uint8)) + 1)
+    return cv2.GaussianBlur(path, (0, 0), 1.2)[0]
 
 
 def hang_row(
-    seen: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray, offset: int, pixel: float
-) -> np.ndarray:
-    """A texture from the teeth in `seen` (h, w, 3), column by column from row `first` to `bottom`.
+    seen: np.ndarray,
+    columns: np.ndarray,
+    first: np.ndarray,
+    bottom: np.ndarray,
+    offset: int,
+    pixel: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A texture from the teeth in `seen` (h, w, 3), column by column from row `first` to `bottom`, and how far it is
+    theirs.
 
     offset: the texture's first row there. pixel: width of one pixel of the photo, over which what lies beside the teeth
-    tinges them. Above what is seen a tooth goes on in its own colour, darker with height.
+    tinges them.
     """
     rows = np.arange(HEIGHT_PX) + offset
     margin = max(1, round(pixel))
     last = bottom.astype(int) - margin
-    start = np.minimum(cv2.blur(first.astype(np.float32)[None], (9, 1))[0].astype(int) + 2 * margin, last)
+    start = below_lip(seen, columns, np.minimum(first + margin, last), last)
+    own = np.array(
+        [np.median(seen[upper : lower + 1, k], 0) for k, upper, lower in zip(columns, start, last, strict=True)]
+    )
+    start = np.minimum(cv2.blur(start.astype(np.float32)[None], (9, 1))[0].astype(int) + margin, last)
+    here = np.clip(rows[:, None], start, last)
+    theirs = seen[here, columns]
+    above = (start - rows[:, None]).clip(0) / TEETH_PX
+    share = np.clip(above / 0.03, 0, 1)[..., None]
+    hidden = crowns_above(own, columns, first, start, bottom, rows)
     colour = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
     cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    own = np.zeros((WIDTH_PX, 3), np.float32)
-    above = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    for k, upper, lower, end in zip(columns, start, last, bottom, strict=True):
-        colour[:, k] = seen[np.clip(rows, upper, lower), k]
-        cover[:, k] = np.clip((end - rows) / pixel + 0.5, 0, 1)
-        own[k] = np.median(seen[upper : lower + 1, k], 0)
-        above[:, k] = np.clip(upper - rows, 0, None) / TEETH_PX
-    light = own[columns].mean(1)
-    own[columns] *= np.minimum(1, 1.06 * median_filter(light, 41) / np.maximum(light, 1))[:, None]  # no streak of shine
-    known = np.zeros(WIDTH_PX, np.float32)
-    known[columns] = 1
-    own = (
-        cv2.GaussianBlur(own[None], (0, 0), OWN_BLUR_PX)[0]
-        / np.maximum(cv2.GaussianBlur(known[None], (0, 0), OWN_BLUR_PX)[0], 1e-3)[:, None]
-    )
-    share = np.clip(above / 0.03, 0, 1)[..., None]
-    colour += share * (own * (1 - 1.5 * above[..., None]).clip(0.55, 1) - colour)
+    colour[:, columns] = theirs + share * (hidden - theirs)
+    cover[:, columns] = np.clip((bottom - rows[:, None]) / pixel + 0.5, 0, 1)
     texture = np.dstack([colour * cover[..., None], cover])
-    return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32)
+    shown = cover.copy()
+    shown[:, columns] *= 1 - share[..., 0]
+    return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32), shown
+
+
+def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The row in each column from which teeth are neither in the upper lip's shade nor tinged by it."""
+    start = first.copy()
+    for at, (k, upper, lower) in enumerate(zip(columns, first, last, strict=True)):
+        column = seen[upper : lower + 1, k].astype(np.float32)
+        usual = np.median(column[len(column) // 3 :], 0)
+        dark = column.mean(1) < 0.88 * usual.mean()
+        red = column[:, 1] / column[:, 0].clip(1) < 0.96 * usual[1] / max(usual[0], 1)
+        tinged = np.flatnonzero((dark | red)[: max(1, 2 * len(column) // 3)])
+        start[at] += tinged.max() + 1 if len(tinged) else 0
+    return np.maximum(first, median_filter(start, 9)).astype(int)
+
+
+def crowns_above(
+    own: np.ndarray, columns: np.ndarray, first: np.ndarray, start: np.ndarray, bottom: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """What the lip hides of the teeth in `columns` at `rows`, (rows, columns, 3): the learned crowns and gums, in the
+    own teeth's places, widths, height and light.
+
+    own (columns, 3): colours of the teeth, pale from row `first`, plain from row `start` down to row `bottom`.
+    """
+    learned = learned_teeth()
+    edges = bow_of(np.arange(WIDTH_PX))
+    plain = learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
+    likeness = np.stack([plain[max(0, edge - 24) : max(edge - 5, 1), k].mean(0) for k, edge in enumerate(edges)])
+    gaps = gaps_of(likeness.mean(1))
+    at = match_gaps(own.mean(1), columns, gaps)
+    smooth = lambda values: cv2.GaussianBlur(values.astype(np.float32)[None], (0, 0), TOOTH_BLUR_PX)[0]  # noqa: E731
+    at = np.clip(at, ENDS_PX, WIDTH_PX - 1 - ENDS_PX)
+    light = smooth(own) / np.maximum(smooth(likeness)[at.round().astype(int)], 1)
+    light = np.minimum(light, 1.3 * np.median(light, 0))
+    # Gums go down between teeth; a lip is straight. Where it hides the necks, crowns are the learned ones or longer.
+    line = np.abs(at[:, None] - gaps).min(1)
+    tooth, gap = line > 9, line < 3
+    hidden = max(CROWN_PX, float(np.quantile(bottom - start, 0.9)) + 8)
+    scallops = np.median(first[gap]) - np.median(first[tooth]) if tooth.any() and gap.any() else 0.0
+    crown = float(np.median((bottom - first)[tooth])) if scallops > SCALLOPS_PX else hidden
+    crown = crown if crown > SHORT_CROWN * CROWN_PX else hidden
+    height = (bottom - rows[:, None]) * (CROWN_PX / crown)
+    map_y = (np.interp(at, np.arange(WIDTH_PX), edges) - height).astype(np.float32)
+    map_x = np.broadcast_to(at.astype(np.float32), map_y.shape).copy()
+    return cv2.remap(plain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * light
+
+
+def gaps_of(light: np.ndarray) -> np.ndarray:
+    """Columns of the lines between teeth, from the light of a row by column."""
+    relative = light / np.maximum(median_filter(light, 41), 1)
+    nearby = np.lib.stride_tricks.sliding_window_view(np.pad(relative, 7, mode="edge"), 15).min(1)
+    return np.flatnonzero((relative == nearby) & (relative < 0.93))
+
+
+def match_gaps(light: np.ndarray, columns: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """The learned row's column for each of a person's `columns`, so that lines between teeth fall on lines.
+
+    light (columns,): of the person's teeth; gaps: the learned row's lines. From the midline out; where none is found
+    within GAP_REACH_PX of its place, the tooth is as wide as a learned one.
+    """
+    relative = light / np.maximum(median_filter(light, 41), 1)
+    middle = int(np.abs(gaps - WIDTH_PX / 2).argmin())
+    found = gaps.astype(np.float64)
+    for order in (range(middle, len(gaps)), range(middle - 1, -1, -1)):
+        for k in order:
+            inner = middle if k == middle else k + (1 if k < middle else -1)
+            expected = gaps[k] + (found[inner] - gaps[inner] if k != middle else 0.0)
+            near = np.abs(columns - expected) <= GAP_REACH_PX
+            found[k] = expected
+            if near.any():
+                depth = np.where(near, relative + 0.004 * np.abs(columns - expected), 9.0)
+                best = int(depth.argmin())
+                if relative[best] < LEAST_GAP_DEPTH:
+                    found[k] = columns[best]
+    ends = np.array([0.0, WIDTH_PX - 1.0])
+    shifts = found - gaps
+    own_places = np.concatenate([[ends[0] + shifts[0]], found, [ends[1] + shifts[-1]]])
+    learned_places = np.concatenate([ends[:1], gaps, ends[1:]])
+    return np.interp(columns, own_places, learned_places)
 
 
 def complete_row(texture: np.ndarray) -> np.ndarray:
@@ -370,5 +458,6 @@ def lift_teeth(
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
 
     bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, TEETH_PX / scale)
-    texture = hang_row(seen, columns, first, bottom, round((edge_y - top_y + UPPER_TOP) * TEETH_PX), TEETH_PX / scale)
-    return Teeth(complete_row(texture), np.array([middle_x, edge_y, depth]), slant_of(rotation))
+    offset = round((edge_y - top_y + UPPER_TOP) * TEETH_PX)
+    texture, shown = hang_row(seen, columns, first, bottom, offset, TEETH_PX / scale)
+    return Teeth(complete_row(texture), shown, np.array([middle_x, edge_y, depth]), slant_of(rotation))

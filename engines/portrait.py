@@ -18,7 +18,14 @@ import numpy as np
 
 from engines.bare import Bare, lift_marks
 from engines.card import WEIGHTS
-from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
+from engines.dentition import (
+    LEARNED_BLUR_PX,
+    Teeth,
+    guessed_lower,
+    guessed_upper,
+    lift_teeth,
+    tint_teeth,
+)
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.folds import fold_gains
 from engines.geometry import (
@@ -261,7 +268,7 @@ def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, sm
     texture = teeth.texture.copy()
     texture[..., :3] = np.minimum(texture[..., :3] * light, 250 * texture[..., 3:])
     # The place is the second photo's; the first one's nose and eyes say where the skull is.
-    return Teeth(texture, teeth.place, teeth.slant)
+    return Teeth(texture, teeth.shown, teeth.place, teeth.slant)
 
 
 def shown_teeth(photo: np.ndarray, landmarks: np.ndarray) -> Teeth | None:
@@ -431,7 +438,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
 
 def is_flesh(teeth: Teeth, skin: np.ndarray) -> bool:
     """Whether lips or gums were taken for teeth: what is redder than skin is no tooth. skin (3,) 0..255."""
-    seen = teeth.texture[teeth.texture[..., 3] > 0.95][:, :3]
+    seen = teeth.texture[teeth.shown > 0.95][:, :3]
     red, green = np.median(seen, 0)[:2] if len(seen) else (1.0, 0.0)
     return bool(red * skin[1] > green * skin[0])
 

@@ -58,8 +58,8 @@ def measure_palette(photo: np.ndarray, landmarks: np.ndarray) -> Palette:
     high = np.ceil(landmarks[:, :2].max(0)).astype(int)
     face = photo[low[1] : high[1], low[0] : high[0]].astype(np.float32)
     shrink = min(1.0, LOOKED_PX / float(eye_distance(landmarks)))
-    face = cv2.GaussianBlur(cv2.resize(face, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
-    colours = face.reshape(-1, 3)
+    small = cv2.GaussianBlur(cv2.resize(face, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
+    colours = small.reshape(-1, 3)
     light = np.maximum(colours @ LUMA, 256 / LIGHTS)
     hue, bins = colours / light[:, None] - 1, np.minimum(light * (LIGHTS / 256), LIGHTS - 1).astype(int)
     seen = [k for k in range(LIGHTS) if (bins == k).sum() > 5]

@@ -112,9 +112,9 @@ def teeth_from_clip(path: Path, landmarker: Landmarker, progress: Progress | Non
         if progress is not None:
             progress(time_s, 0.0)
         if np.isfinite(landmarks).all() and (teeth := shown_teeth(rgb, landmarks)) is not None:
-            cover, light = teeth.texture[..., 3], teeth.texture[..., :3].mean(2)
-            # A wide row, and sharp: what moves is smeared.
-            score = float(cover.sum() * np.abs(np.diff(light, axis=1))[cover[:, 1:] > 0.9].mean())
+            shown, light = teeth.shown, teeth.texture[..., :3].mean(2)
+            # Much of them, and sharp: what moves is smeared.
+            score = float((np.abs(np.diff(light, axis=1)) * shown[:, 1:]).sum())
             if score > best_score:
                 best, best_score = rgb, score
 

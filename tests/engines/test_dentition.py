@@ -16,6 +16,7 @@ from engines.dentition import (
     guessed_upper,
     hang_row,
     learned_teeth,
+    match_gaps,
     settle_on_edge,
     slant_of,
     texture_places,
@@ -113,12 +114,14 @@ def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
         seen[12:bottom, k] = (232, 226, 212) if (k - 115) % 24 > 1 else (190, 182, 172)
     settled = settle_on_edge(seen.mean(2), columns, edge + np.random.default_rng(0).integers(-2, 4, 120), 1.5)
     assert np.abs(settled - edge)[2:-2].mean() < 1.5
-    row = hang_row(seen, columns, first, settled, 0, 1.5)
+    row, shown = hang_row(seen, columns, first, settled, 0, 1.5)
     seam, tooth = row[18:24, 115, 1].mean(), row[18:24, 125, 1].mean()
     assert seam < 0.88 * tooth
     assert row[2, 115, 1] < 0.95 * row[2, 125, 1]  # it goes on above what is seen
     assert (row[int(settled.max()) + 4 :, :, 3] < 0.05).all()
     assert row[5 : int(settled.min()) - 3, 60:170, 3].min() > 0.95
+    assert shown[20, 60:170].min() > 0.95
+    assert shown[2].max() < 0.2  # a guess
 
 
 def test_lower_teeth_close_behind_are_not_hung_on_upper_ones() -> None:
@@ -130,6 +133,65 @@ def test_lower_teeth_close_behind_are_not_hung_on_upper_ones() -> None:
         score[12:bottom, k], score[bottom : bottom + 2, k], score[bottom + 2 : bottom + 12, k] = 220, 185, 212
     found = np.where(np.abs(columns - 120) < 25, edge + 12, edge)
     assert np.abs(settle_on_edge(score, columns, found, 1.5) - edge)[4:-4].max() < 3
+
+
+def test_a_piece_of_lip_does_not_hang_from_a_tooth() -> None:
+    columns = np.arange(55, 175)
+    edge = bow_of(columns) - bow_of(columns).max() + 36
+    score = np.full((90, WIDTH_PX), 90.0, np.float32)
+    for k, bottom in zip(columns, edge, strict=True):
+        score[12 : bottom + (9 if 130 <= k < 140 else 0), k] = 220
+    found = np.where((columns >= 130) & (columns < 140), edge + 9, edge)
+    assert np.abs(settle_on_edge(score, columns, found, 1.5) - edge)[4:-4].max() < 3
+
+
+def test_lines_between_own_teeth_are_found_where_they_are() -> None:
+    """Teeth a tenth wider than the learned ones, one line too faint to see."""
+    columns, gaps = np.arange(30, 200), np.array([31, 54, 78, 115, 151, 176, 198])
+    own = np.round(116 + 1.08 * (gaps - 115)).astype(int)
+    light = np.full(len(columns), 200.0)
+    for gap in own[[1, 2, 3, 5]]:
+        light[np.abs(columns - gap) <= 1] = 160
+    at = match_gaps(light, columns, gaps)
+    assert (np.diff(at) > 0).all()
+    for k in (1, 2, 3, 5):
+        assert abs(at[own[k] - columns[0]] - gaps[k]) <= 1
+    assert abs(at[own[4] - columns[0]] - gaps[4]) < 4  # a tooth as wide as a learned one
+
+
+def hung(necks: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A row of teeth hung from a strip that a lip leaves, or from all up to their necks; rows seen, from and to."""
+    columns = np.arange(45, 185)
+    edge = bow_of(columns) - bow_of(columns).max() + 60
+    gaps = np.array([54, 78, 115, 151, 176])
+    near = np.abs(columns[:, None] - gaps).min(1)
+    first = edge - 38 - np.minimum(near, 6) if necks else edge - 16
+    seen = np.zeros((90, WIDTH_PX, 3), np.float32)
+    seen[:] = (150, 90, 85)
+    for k, top, bottom, gap in zip(columns, first, edge, near, strict=True):
+        seen[top:bottom, k] = (190, 182, 172) if gap <= 1 else (232, 226, 212)
+    row, _ = hang_row(seen, columns, first, edge.astype(np.float32), 0, 1.5)
+    return row, np.array([np.median(first), np.median(edge)])
+
+
+def test_crowns_go_on_behind_the_lip_up_to_their_gums() -> None:
+    row, (first, edge) = hung(necks=False)
+    teeth = np.r_[86:108, 123:144]  # the middle of both incisors
+    seen = row[int(edge) - 9 : int(edge) - 4, teeth, :3].mean((0, 1))
+    for y in range(int(edge) - 32, int(first) + 4):
+        here = row[y, teeth, :3].mean(0)
+        assert np.abs(here / seen - 1).max() < 0.12, y  # no edge where the lip was
+    assert row[int(first) - 10, 115, 1] < 0.95 * row[int(first) - 10, teeth, 1].mean()  # two teeth, not one band
+    gum = row[2:6, teeth, :3].mean((0, 1))
+    assert gum[1] / gum[0] < 0.9 * seen[1] / seen[0]
+
+
+def test_gums_that_are_seen_stay_where_they_are() -> None:
+    row, (_, edge) = hung(necks=True)
+    teeth = np.r_[92:102, 128:138]
+    red = row[:, teeth, 1].mean(1) / np.maximum(row[:, teeth, 0].mean(1), 1)
+    necks = np.flatnonzero(red[: int(edge) - 10] < 0.93).max()
+    assert abs(necks - (edge - 44)) < 6
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
