@@ -1,0 +1,75 @@
+"""What a photo lacks is drawn in its own palette."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.generator import open_generator
+from engines.portrait import make_portrait
+from engines.tones import LUMA, measure_palette
+from tests.engines.test_generator import code, paint_face
+
+
+def greyed(photo: np.ndarray) -> np.ndarray:
+    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+
+
+def browned(photo: np.ndarray) -> np.ndarray:
+    light = greyed(photo)[..., 0] / 255.0
+    return (np.stack([light**0.8, 0.93 * light**0.95, 0.78 * light**1.15], -1) * 255).astype(np.uint8)
+
+
+SHAPES = {
+    "wide": code(jawOpen=0.24, jawDrop=0.2, mouthOpenSide=0.14, mouthLowerDown=0.08),
+    "smile": code(mouthSmileLeft=0.1, mouthSmileRight=0.1, jawOpen=0.08, mouthOpenSide=0.08),
+    "blink": code(eyeBlinkLeft=0.7, eyeBlinkRight=0.7),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("opened", [0.0, 0.12])
+def test_a_grey_photo_stays_grey(shape: str, opened: float) -> None:
+    photo, landmarks = paint_face(opened)
+    portrait = make_portrait(greyed(photo), landmarks)
+    with open_generator() as generator:
+        drawn = generator.draw(SHAPES[shape], portrait).astype(int)
+    assert np.abs(drawn - portrait.photo).max() > 50
+    assert np.ptp(drawn, axis=2).max() <= 2
+
+
+def test_a_toned_photo_keeps_one_colour_for_each_light() -> None:
+    photo, landmarks = paint_face()
+    portrait = make_portrait(browned(photo), landmarks)
+    with open_generator() as generator:
+        drawn = generator.draw(SHAPES["wide"], portrait)
+    changed = np.abs(drawn.astype(int) - portrait.photo).max(2) > 8
+    light = (drawn @ LUMA)[changed]
+    expected = browned(np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, 2))[:, 0].astype(float)
+    for channel in range(3):
+        wanted = np.interp(light, expected @ LUMA, expected[:, channel])
+        off = np.abs(drawn[..., channel][changed] - wanted)
+        assert np.quantile(off, 0.95) < 14, channel
+
+
+def test_colours_stay_as_they_are() -> None:
+    photo, landmarks = paint_face()
+    palette = measure_palette(photo, landmarks)
+    assert palette.colour == 1.0
+    colours = np.random.default_rng(0).uniform(0, 255, (20, 3)).astype(np.float32)
+    assert palette.fit(colours) is colours
+    half = cv2.addWeighted(photo, 0.4, greyed(photo), 0.6, 0)
+    shares = [measure_palette(picture, landmarks).colour for picture in (greyed(photo), half, photo)]
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+
+
+def test_teeth_of_a_coloured_photo_turn_grey_with_a_grey_face() -> None:
+    photo, landmarks = paint_face()
+    smile, smile_landmarks = paint_face(opened=0.12)
+    portrait = make_portrait(greyed(photo), landmarks, teeth_photo=(smile, smile_landmarks))
+    texture = portrait.upper_teeth
+    shown = texture[texture[..., 3] > 0.5][:, :3]
+    assert shown.max() > 100
+    assert np.ptp(shown, axis=1).max() < 2
