@@ -1,4 +1,4 @@
-"""A photo without what must not travel with the skin: lashes on a lid that shuts, light on lips that part."""
+"""A photo without what must not travel with the skin: lashes on a lid that shuts, light on lips that part, rims."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from engines.geometry import EYES, LOWER_SEAM, UPPER_SEAM
 from engines.lip_lines import OPEN_MOUTH
+from engines.masks import polygon, stroke
 from engines.measure import OUTER_LIPS
+from engines.rims import LID_SKIN, Rims, take_off_rims
 from engines.tones import LUMA
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
-# Bare skin's light, as a quantile of a lid's between its lashes; what is darker than this share of it is lashes'.
-LID_SKIN, LID_LASHES = 0.75, 0.95
+LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
 SPANS = 200  # steps in which skin is spanned over them
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
 # colour is looked for (eye distances), and how much redder than that it may be.
@@ -24,10 +25,12 @@ SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, 
 
 @dataclass(frozen=True)
 class Bare:
-    """A photo without the open eyes' lashes on the lids' skin and without bright specks where shut lips meet."""
+    """A photo without what is not skin, step by step."""
 
-    photo: np.ndarray  # (H, W, 3) uint8
-    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is the photo itself
+    clear: np.ndarray  # (H, W, 3) uint8: the photo without what stands before the eyes
+    rims: tuple[Rims, Rims]  # that, of both eyes
+    photo: np.ndarray  # (H, W, 3) uint8: also without open eyes' lashes on the lids and bright specks on shut lips
+    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is `clear` itself
     lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
 
 
@@ -36,6 +39,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
 
     A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
     """
+    photo, rims = take_off_rims(photo, landmarks, rotation, scale)
     bare = photo.copy()
     boxes = np.zeros((3, 4), np.int64)
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
@@ -52,9 +56,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
             return
         boxes[which] = [*low, *high]
         part = photo[low[1] : high[1], low[0] : high[0]]
-        line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
-        ends = [tuple(int(v) for v in np.round(reach + sign * reach / 2 * along)) for sign in (-1, 1)]
-        cv2.line(line, ends[0], ends[1], 1)
+        line = stroke(along, length * scale)
         clean = cv2.morphologyEx(part, operation, line)
         weights = line.astype(np.float32) / line.sum()
         smooth = cv2.filter2D(clean, -1, weights, borderType=cv2.BORDER_REPLICATE)
@@ -80,7 +82,8 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
         middle = np.array(seam)
         lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
-    return Bare(bare, boxes, tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2]))
+    lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
+    return Bare(photo, rims, bare, boxes, lashes)
 
 
 def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -133,13 +136,6 @@ def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale:
         cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
         picture[known] += near[known][:, None] * (cool - own)
     return picture
-
-
-def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """A mask (h, w) uint8 of a polygon (n, 2) px: 255 inside."""
-    mask = np.zeros(size, np.uint8)
-    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, shift=4)
-    return mask
 
 
 def kept_away(photo: np.ndarray, bare: np.ndarray) -> np.ndarray:

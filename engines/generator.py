@@ -25,6 +25,7 @@ from engines.geometry import (
     LOWER_SEAM,
     NECK,
     UPPER_SEAM,
+    fill_map,
     head_rotation,
     move_mesh,
 )
@@ -36,6 +37,7 @@ from engines.layers import (
     paint_eye,
     paint_lashes,
     paint_mouth,
+    paint_rims,
     shade_skin,
     trace,
 )
@@ -81,7 +83,22 @@ LOOK = MOTION_CHANNELS.index("eyeLookX")
 HEAD = MOTION_CHANNELS.index("headPitch")
 TONGUE = MOTION_CHANNELS.index("tongueUp")
 SMILE = MOTION_CHANNELS.index("mouthSmileRight")  # the left one before it
+EYE_CHANNELS = (
+    BLINK,
+    BLINK + 1,
+    SQUINT,
+    *(MOTION_CHANNELS.index(f"brow{name}") for name in ("InnerUp", "OuterUp", "Down")),
+)
 JAW_LINE = list(FACE_OVAL[9:28])  # from ear to ear
+
+
+@dataclass
+class RimsMotion:
+    """Buffers for what stands before the eyes; empty where nothing does."""
+
+    triangles: np.ndarray  # (n, 3) of the mesh around the eyes
+    moved: np.ndarray  # (POINTS, 2) float32: the mesh whose lids and brows are still
+    shift: np.ndarray  # (h, w, 2) float32: its backward map, where `Scratch.maps.shift` lies
 
 
 @dataclass
@@ -107,6 +124,7 @@ class Scratch:
     photo_lines: np.ndarray  # (3, 2, LINE)
     eye_planes: np.ndarray  # (2, 2, 3)
     skin: np.ndarray  # (96, 120, 3) float32: gain of the lower face's skin
+    rims: RimsMotion
 
 
 def open_generator(
@@ -131,6 +149,7 @@ class Learned:
     interior: np.ndarray  # (24, 48) gain of what is seen between the lips, stretched between them
 
 
+NO_RIMS_MOVE = RimsMotion(np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32), np.zeros((0, 0, 2), np.float32))
 NO_SHADE = np.zeros((*CROP_SIZE_PX, 3), np.float32)
 NOTHING = Learned(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
 
@@ -188,6 +207,9 @@ class Generator:
         for side in range(2):
             if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, code, scratch, out)
+        if scratch.rims.triangles.size:
+            self._move(still_eyes(code), portrait, scratch, scratch.rims.moved)
+            draw_rims(portrait, scratch, out)
         box = draw_mouth(portrait, moved, skull, code, learned.interior, scratch, out)
         if shade_of(learned, code, portrait, scratch.skin):
             draw_skin(portrait, moved, scratch, box, out)
@@ -231,11 +253,15 @@ class Generator:
                 photo_lines=np.zeros((3, 2, LINE)),
                 eye_planes=np.zeros((2, 2, 3)),
                 skin=np.zeros((*CROP_SIZE_PX, 3), np.float32),
+                rims=NO_RIMS_MOVE,
             )
         return self._scratch[key]
 
-    def _move(self, code: np.ndarray, portrait: Portrait, scratch: Scratch) -> tuple[np.ndarray, np.ndarray]:
-        """Where the mesh goes: moved (POINTS, 2) px, and the skull's motion (3, 4) in the canonical frame."""
+    def _move(
+        self, code: np.ndarray, portrait: Portrait, scratch: Scratch, moved: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the mesh goes, (POINTS, 2) px, in `moved` or the scratch's; the skull's motion (3, 4), canonical."""
+        moved = scratch.moved if moved is None else moved
         pitch, yaw, roll, head_x, head_y = code[HEAD : HEAD + 5]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
@@ -250,9 +276,9 @@ class Generator:
             portrait.scale[0] * portrait.rotation[:2],
             portrait.source,
             scratch.own,
-            scratch.moved,
+            moved,
         )
-        return scratch.moved, np.column_stack([turn, offset])
+        return moved, np.column_stack([turn, offset])
 
 
 def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.ndarray) -> bool:
@@ -273,15 +299,15 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     """Make `scratch`'s sources anew from a portrait's photo, with all its marks."""
     x0, y0 = scratch.maps.corner
     height, width = scratch.maps.size
-    np.copyto(scratch.source, portrait.photo)
-    scratch.finer = make_finer(portrait.photo, (x0, y0, x0 + width, y0 + height))
+    np.copyto(scratch.source, portrait.bare.clear)
+    scratch.finer = make_finer(portrait.bare.clear, (x0, y0, x0 + width, y0 + height))
     scratch.marks.clear()
     for left, top, right, bottom in portrait.bare.boxes:
         box = max(left, x0), max(top, y0), min(right, x0 + width), min(bottom, y0 + height)
         if box[0] >= box[2] or box[1] >= box[3]:  # an eye or a mouth at the picture's edge
             scratch.marks.append([])
             continue
-        with_marks, bare = make_finer(portrait.photo, box), make_finer(portrait.bare.photo, box)
+        with_marks, bare = make_finer(portrait.bare.clear, box), make_finer(portrait.bare.photo, box)
         here = slice(box[1], box[3]), slice(box[0], box[2])
         finer_here = (
             slice(FINE * (box[1] - y0), FINE * (box[3] - y0)),
@@ -289,7 +315,7 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
         )
         scratch.marks.append(
             [
-                (portrait.photo[here], portrait.bare.photo[here], scratch.source[here]),
+                (portrait.bare.clear[here], portrait.bare.photo[here], scratch.source[here]),
                 (with_marks, bare, scratch.finer[finer_here]),
             ]
         )
@@ -300,6 +326,20 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     for side in range(2):
         scratch.eye_planes[side] = plane_to_px(portrait, still, eye_place(portrait, side))
     scratch.source_of, scratch.faded[:] = portrait, 0.0
+    scratch.rims = rims_motion(portrait, scratch.maps.shift)
+
+
+def rims_motion(portrait: Portrait, shift: np.ndarray) -> RimsMotion:
+    """Buffers for what stands before a portrait's eyes; shift (h, w, 2): its backward map."""
+    seen = [rims for rims in portrait.bare.rims if rims.cover.size]
+    if not seen:
+        return NO_RIMS_MOVE
+    first = np.min([rims.corner for rims in seen], 0)
+    last = np.max([rims.corner + rims.cover.shape[::-1] for rims in seen], 0)
+    corners = portrait.source[portrait.triangles]
+    beside = 0.2 * float(portrait.scale[0])  # the map's points around the last ones count, too
+    near = (corners.max(1) >= first - beside).all(1) & (corners.min(1) <= last + beside).all(1)
+    return RimsMotion(portrait.triangles[near], np.zeros_like(portrait.source), np.zeros_like(shift))
 
 
 def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch: Scratch) -> None:
@@ -561,6 +601,28 @@ def draw_eye(
             scratch.photo_lines[1 + side, 0],
             float(code[BLINK + side]),
         )
+
+
+def still_eyes(code: np.ndarray) -> np.ndarray:
+    """A code with lids and brows as in the photo."""
+    still = code.copy()
+    still[list(EYE_CHANNELS)] = 0
+    return still
+
+
+def draw_rims(portrait: Portrait, scratch: Scratch, out: np.ndarray) -> None:
+    """What stands before the eyes, rims of glasses or hair: with the head, whatever lids and brows do."""
+    moved, shift = scratch.rims.moved, scratch.rims.shift
+    x0, y0 = scratch.maps.corner
+    grid = np.array([x0 + (GRID_PX - 1) / 2, y0 + (GRID_PX - 1) / 2, GRID_PX])
+    fill_map(moved, portrait.source, scratch.rims.triangles, grid[0], grid[1], grid[2], shift)
+    for rims, eye in zip(portrait.bare.rims, EYES, strict=True):
+        if rims.cover.size:
+            around = list(eye.upper + eye.lower + eye.brow)
+            went = moved[around] - portrait.source[around]
+            first, last = rims.corner + went.min(0), rims.corner + rims.cover.shape[::-1] + went.max(0)
+            box = pixel_box(first[None], last[None], 3.0, *out.shape[:2])
+            paint_rims(out, box, portrait.photo, rims.cover, rims.near, rims.corner, shift, grid)
 
 
 @numba.njit(cache=True)

@@ -36,6 +36,7 @@ class Eye:
     lower: tuple[int, ...]
     skin: tuple[int, ...]  # just above the upper lid
     fold: tuple[int, ...]  # under the brow
+    brow: tuple[int, ...]  # around its hair
     iris: tuple[int, ...]  # centre, then four points of its edge
 
 
@@ -44,6 +45,7 @@ LEFT = Eye(
     lower=(263, 249, 390, 373, 374, 380, 381, 382, 362),
     skin=(467, 260, 259, 257, 258, 286, 414),
     fold=(342, 445, 444, 443, 442, 441, 413),
+    brow=(300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
     iris=(473, 474, 475, 476, 477),
 )
 RIGHT = Eye(
@@ -51,6 +53,7 @@ RIGHT = Eye(
     lower=(33, 7, 163, 144, 145, 153, 154, 155, 133),
     skin=(247, 30, 29, 27, 28, 56, 190),
     fold=(113, 225, 224, 223, 222, 221, 189),
+    brow=(70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
     iris=(468, 469, 470, 471, 472),
 )
 EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight

@@ -576,3 +576,58 @@ def paint_lashes(
             for c in range(3):
                 kept = 1.0 - share * min(1.0, max(0.0, dark[c] / 255.0))
                 picture[y, x, c] = np.uint8(picture[y, x, c] * kept + 0.5)
+
+
+@numba.njit(cache=True, fastmath=True)
+def paint_rims(
+    picture: np.ndarray,
+    box: np.ndarray,
+    photo: np.ndarray,
+    cover: np.ndarray,
+    near: np.ndarray,
+    corner: np.ndarray,
+    shift: np.ndarray,
+    grid: np.ndarray,
+) -> None:
+    """Paint what stands before an eye over it, as it is in the photo (H, W, 3).
+
+    box: x0, y0, x1, y1 px; cover, near (h, w) uint8: how far a pixel of the photo is of that, and not 0 where any
+    within two cells is, from `corner` (2,) on; shift (h, w, 2): coarse backward map of what no lid or brow moves; grid:
+    x0, y0, step of it, px.
+    """
+    wx, wy, colour = np.empty(4), np.empty(4), np.empty(3, np.float32)
+    height, width = cover.shape
+    step = int(grid[2])
+    left, top = int(grid[0] - (step - 1) / 2), int(grid[1] - (step - 1) / 2)  # of the first cell, around a point each
+    for b in range(max(1, (box[1] - top) // step), min(shift.shape[0] - 1, (box[3] - top) // step + 1)):
+        for a in range(max(1, (box[0] - left) // step), min(shift.shape[1] - 1, (box[2] - left) // step + 1)):
+            i = int(grid[0] + a * step + shift[b, a, 0]) - corner[0]
+            j = int(grid[1] + b * step + shift[b, a, 1]) - corner[1]
+            if near[min(max(j, 0), height - 1), min(max(i, 0), width - 1)] == 0:
+                continue
+            for y in range(top + b * step, min(top + (b + 1) * step, picture.shape[0])):
+                at = (y - grid[1]) / grid[2]
+                v = int(np.floor(at))
+                fy = at - v
+                for x in range(left + a * step, min(left + (a + 1) * step, picture.shape[1])):
+                    at = (x - grid[0]) / grid[2]
+                    u = int(np.floor(at))
+                    fx = at - u
+                    px = x + (shift[v, u, 0] * (1 - fx) + shift[v, u + 1, 0] * fx) * (1 - fy)
+                    px += (shift[v + 1, u, 0] * (1 - fx) + shift[v + 1, u + 1, 0] * fx) * fy
+                    py = y + (shift[v, u, 1] * (1 - fx) + shift[v, u + 1, 1] * fx) * (1 - fy)
+                    py += (shift[v + 1, u, 1] * (1 - fx) + shift[v + 1, u + 1, 1] * fx) * fy
+                    i, j = int(np.floor(px)), int(np.floor(py))
+                    gx, gy = px - i, py - j
+                    i, j = i - corner[0], j - corner[1]
+                    if i < 0 or j < 0 or i > width - 2 or j > height - 2:
+                        continue
+                    share = (cover[j, i] * (1 - gx) + cover[j, i + 1] * gx) * (1 - gy)
+                    share += (cover[j + 1, i] * (1 - gx) + cover[j + 1, i + 1] * gx) * gy
+                    if share == 0.0:
+                        continue
+                    share /= 255.0
+                    fetch(photo, px, py, wx, wy, colour)
+                    for c in range(3):
+                        value = picture[y, x, c] * (1.0 - share) + colour[c] * share
+                        picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))

@@ -70,6 +70,8 @@ DRAWING = (
     "layers",
     "portrait",
     "bare",
+    "rims",
+    "masks",
     "tones",
     "dentition",
     "folds",

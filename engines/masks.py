@@ -1,0 +1,34 @@
+"""Masks and structuring elements, px."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """A mask (h, w) uint8 of a polygon (n, 2) px: 255 inside."""
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, shift=4)
+    return mask
+
+
+def inset(mask: np.ndarray, margin: float) -> np.ndarray:
+    """A mask (h, w) 0..255 as 0..1, 0 along its edge and up to `margin` px inside, softened."""
+    inner = cv2.erode(mask, disc(margin), borderValue=0).astype(np.float32) / 255
+    return cv2.GaussianBlur(inner, (0, 0), max(0.5, 0.17 * margin))
+
+
+def stroke(axis: np.ndarray, length: float) -> np.ndarray:
+    """A line as a structuring element: unit vector `axis`, `length` px."""
+    reach = max(1, round(length))
+    line = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
+    ends = [tuple(int(v) for v in np.round(reach + sign * reach / 2 * axis)) for sign in (-1, 1)]
+    cv2.line(line, ends[0], ends[1], 1)
+    return line
+
+
+def disc(radius: float) -> np.ndarray:
+    """A disc as a structuring element, px."""
+    reach = max(1, round(radius))
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))

@@ -1,0 +1,120 @@
+"""What stands before the eyes, the rims of glasses or strands of hair: with the head, whatever lids and brows do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.geometry import EYES, Eye
+from engines.masks import disc, inset, polygon, stroke
+from engines.tones import LUMA
+
+# Before the eyes: darker than this share of a lid's skin, in lines longer than lashes, level and upright.
+RIM_DARK, RIM_LEVEL, RIM_UPRIGHT = 0.65, 0.22, 0.16
+RIM_WIDE, RIM_DEEP = 0.065, 0.28  # half their width at most; how much darker than around, as a share of skin's light
+# Where it is looked for: beyond an eye's corners, from the brows' line down, below the lower lid; where that fades.
+BESIDE, BELOW, FADES = 0.26, 0.16, 0.05
+LASHES_END, CORNERS_END, BROWS_END = 0.045, 0.12, 0.05  # around an open eye, its corners, a brow all is theirs
+LEAST_RIMS = 0.004  # square eye distances of such lines
+NEAR_PX = 8
+LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
+
+
+@dataclass(frozen=True)
+class Rims:
+    """What stands before one eye."""
+
+    cover: np.ndarray  # (h, w) uint8: how far a pixel is of it; empty where nothing does
+    near: np.ndarray  # (h, w) uint8: not 0 where any pixel of it is within NEAR_PX
+    corner: np.ndarray  # (2,) x, y px of the photo where both begin
+
+
+NO_RIMS = Rims(np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.uint8), np.zeros(2, np.int64))
+
+
+def take_off_rims(
+    photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float
+) -> tuple[np.ndarray, tuple[Rims, Rims]]:
+    """The photo (H, W, 3) uint8 without what stands before the eyes, and that, left and right.
+
+    landmarks (478, 3) px; rotation (3, 3), scale: px for one eye distance, of the head.
+    """
+    clear = photo.copy()
+    left, right = (take_off(clear, photo, landmarks[:, :2], eye, rotation, scale) for eye in EYES)
+    return clear, (left, right)
+
+
+def take_off(
+    clear: np.ndarray, photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndarray, scale: float
+) -> Rims:
+    """The same for one eye, taken off in `clear`."""
+    along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
+    up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
+    opening, brow = (
+        np.concatenate([points[list(eye.upper)], points[list(eye.lower[1:-1])[::-1]]]),
+        points[list(eye.brow)],
+    )
+    level, height = opening @ along, np.concatenate([opening, brow]) @ up
+    sides = level.min() - BESIDE * scale, level.max() + BESIDE * scale
+    ends = height.max(), height[: len(opening)].min() - BELOW * scale
+    zone = np.array([x * along + y * up for x, y in zip((*sides, *sides[::-1]), np.repeat(ends, 2), strict=True)])
+    margin = 2 * RIM_WIDE * scale  # what is beside tells a line from the edge of something wide
+    low = np.maximum(np.floor(zone.min(0) - margin).astype(int), 0)
+    high = np.minimum(np.ceil(zone.max(0) + margin).astype(int) + 1, photo.shape[1::-1])
+    if (high - low < 8).any():
+        return NO_RIMS
+    part = photo[low[1] : high[1], low[0] : high[0]]
+    lid = np.concatenate([points[list(eye.upper[1:-1])], points[list(eye.fold)][::-1]])
+    where = polygon(zone - low, part.shape[:2])
+    rims = find_rims(part, where, lid - low, opening - low, brow - low, along, scale)
+    if not rims.any():
+        return NO_RIMS
+    # Taken off well inside the zone, painted over wherever it was taken off: at rest the photo is what it was.
+    inside, around = (inset(where, share * FADES * scale) for share in (1.2, 0.3))
+    soft = max(0.6, 0.006 * scale)
+    hidden = cv2.dilate(rims, disc(1.5 * soft))
+    cover = cv2.GaussianBlur(cv2.dilate(hidden, disc(3 * soft)) * np.float32(255), (0, 0), 0.7 * soft) * around + 0.5
+    skin = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
+    clear[low[1] : high[1], low[0] : high[0]] = part + inside[..., None] * (skin.astype(np.float32) - part) + 0.5
+    x, y, width, height = cv2.boundingRect(cover.astype(np.uint8))
+    here = cover[y : y + height, x : x + width].astype(np.uint8)
+    return Rims(here, cv2.dilate(here, disc(NEAR_PX)), low + np.array([x, y]))
+
+
+def find_rims(
+    part: np.ndarray,
+    where: np.ndarray,
+    lid: np.ndarray,
+    opening: np.ndarray,
+    brow: np.ndarray,
+    along: np.ndarray,
+    scale: float,
+) -> np.ndarray:
+    """Where long dark lines cross a picture (h, w, 3) of an eye, that are neither lashes nor brow: (h, w) uint8 0, 1.
+
+    where (h, w): not 0 where to look; lid, opening, brow: polygons (n, 2) px in it; along: unit vector from
+    corner to corner; scale: px for one eye distance.
+    """
+    size = part.shape[:2]
+    light = part.astype(np.float32) @ LUMA
+    skin = float(np.quantile(light[polygon(lid, size) > 0], LID_SKIN))
+    around = cv2.morphologyEx(light, cv2.MORPH_CLOSE, disc(RIM_WIDE * scale))  # a shadow or a head of hair is wider
+    dark = ((light < RIM_DARK * skin) & (around - light > RIM_DEEP * skin)).astype(np.uint8)
+    dark[where == 0] = 0
+    dark[cv2.dilate(polygon(opening, size), disc(LASHES_END * scale)) > 0] = 0
+    for corner in opening[[0, len(opening) // 2]]:
+        cv2.circle(dark, [round(float(v)) for v in corner], round(CORNERS_END * scale), 0, -1)
+    clear_of_brow = dark * (cv2.dilate(polygon(brow, size), disc(BROWS_END * scale)) == 0)
+    upright = np.array([-along[1], along[0]])
+    level, sides = (
+        cv2.morphologyEx(clear_of_brow, cv2.MORPH_OPEN, stroke(axis, length * scale))
+        for axis, length in ((along, RIM_LEVEL), (upright, RIM_UPRIGHT))
+    )
+    rims = np.maximum(level, sides)
+    if rims.sum() < LEAST_RIMS * scale**2:
+        return np.zeros_like(rims)
+    for _ in range(round(RIM_WIDE * scale)):  # as thick as they are, also where they touch a brow
+        rims = np.minimum(cv2.dilate(rims, np.ones((3, 3), np.uint8)), dark)
+    return rims
