@@ -288,7 +288,7 @@ def hang_row(
     """
     rows = np.arange(HEIGHT_PX) + offset
     margin = max(1, round(pixel))
-    last = bottom.astype(int) - margin
+    last = np.maximum(bottom.astype(int) - margin, first)
     start = below_lip(seen, columns, np.minimum(first + margin, last), last)
     own = np.array(
         [np.median(seen[upper : lower + 1, k], 0) for k, upper, lower in zip(columns, start, last, strict=True)]
@@ -319,7 +319,7 @@ def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np
         red = column[:, 1] / column[:, 0].clip(1) < 0.96 * usual[1] / max(usual[0], 1)
         tinged = np.flatnonzero((dark | red)[: max(1, 2 * len(column) // 3)])
         start[at] += tinged.max() + 1 if len(tinged) else 0
-    return np.maximum(first, median_filter(start, 9)).astype(int)
+    return np.clip(median_filter(start, 9), first, last).astype(int)
 
 
 def crowns_above(

@@ -523,6 +523,8 @@ def photo_blur(photo: np.ndarray, landmarks: np.ndarray) -> float:
 
     sharp, soft = gradient(grey), gradient(cv2.GaussianBlur(grey, (0, 0), 1.0))
     strong = sharp > np.quantile(sharp, 0.97)
+    if not strong.any():  # one colour all over
+        return 4.0
     ratio = float(np.median(sharp[strong] / np.maximum(soft[strong], 1e-3)))
     return float(np.clip(1.0 / np.sqrt(max(ratio**2 - 1.0, 0.02)), 0.4, 4.0))
 
