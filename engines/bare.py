@@ -9,14 +9,14 @@ import numpy as np
 
 from engines.geometry import EYES, LOWER_SEAM, UPPER_SEAM
 from engines.lip_lines import OPEN_MOUTH
-from engines.masks import polygon, stroke
+from engines.masks import disc, polygon, stroke
 from engines.measure import OUTER_LIPS
 from engines.rims import LID_SKIN, Rims, take_off_rims
 from engines.tones import LUMA
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
-SPANS = 200  # steps in which skin is spanned over them
+SPANS, SPANNED_PX = 200, 96.0  # steps in which skin is spanned over them; px for one eye distance, at most, then
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
 # colour is looked for (eye distances), and how much redder than that it may be.
 RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
@@ -66,7 +66,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         mask = polygon(region - low, part.shape[:2])
         share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
         if below is not None and mask.any():
-            clean = fill_lid(clean, mask > 0, polygon(below - low, mask.shape) > 0)
+            clean = fill_lid(clean, mask > 0, polygon(below - low, mask.shape) > 0, scale)
         bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
 
     for k, eye in enumerate(EYES):
@@ -86,25 +86,36 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     return Bare(photo, rims, bare, boxes, lashes)
 
 
-def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray) -> np.ndarray:
+def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray, scale: float) -> np.ndarray:
     """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
 
-    region (h, w) bool: the lid's skin in the picture; below: the eye under it, whose colour is not to run up.
+    region (h, w) bool: the lid's skin in the picture; below: the eye under it, whose colour is not to run up; scale: px
+    for one eye distance.
     """
     lid = lid.astype(np.float32)
     light = lid @ LUMA
     lashes = np.clip((LID_LASHES - light / np.quantile(light[region], LID_SKIN)) / 0.10, 0, 1).astype(np.float32)
-    rim = np.ones((7, 7), np.uint8)  # wider than the region's own softness
-    lashes = (cv2.dilate(lashes, rim[:3, :3]) * cv2.dilate(region.astype(np.uint8), rim))[..., None]
-    hidden = lashes > 0
-    # The eye's side gives nothing: there the membrane ends free.
-    known = np.where(below, 1e-6, np.where(hidden[..., 0], 1e-3, 1)).astype(np.float32)
-    skin = np.where(hidden, cv2.blur(lid * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None], lid)
-    inside = np.where(below, 1e-6, 1).astype(np.float32)[..., None]
-    around = cv2.blur(inside, (3, 3))[..., None]
-    for _ in range(SPANS):  # towards a membrane (Laplace's equation): no seam where it begins, no light of its own
-        skin = np.where(hidden, cv2.blur(skin * inside, (3, 3)) / around, lid)
-    return lid + lashes * (skin - lid)
+    wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
+    lashes = cv2.dilate(lashes, np.ones((3, 3), np.uint8)) * cv2.dilate(region.astype(np.uint8), wider)
+    size = [max(2, round(side * min(1.0, SPANNED_PX / scale))) for side in lid.shape[1::-1]]
+    small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, below.astype(np.float32))]
+    skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return lid + lashes[..., None] * (skin - lid)
+
+
+def span(skin: np.ndarray, hidden: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """A membrane (Laplace's equation) over what is `hidden` of skin (h, w, 3): no seam, no light of its own.
+
+    hidden, free (h, w) bool; what is `free` gives nothing: there the membrane ends.
+    """
+    known = np.where(free, 1e-6, np.where(hidden, 1e-3, 1)).astype(np.float32)
+    first = cv2.blur(skin * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None]
+    inside = np.where(free, 1e-6, 1).astype(np.float32)[..., None]
+    around, hidden = cv2.blur(inside, (3, 3))[..., None], hidden[..., None]
+    spanned = np.where(hidden, first, skin)
+    for _ in range(SPANS):
+        spanned = np.where(hidden, cv2.blur(spanned * inside, (3, 3)) / around, skin)
+    return spanned
 
 
 def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:

@@ -52,10 +52,8 @@ def take_off(
     """The same for one eye, taken off in `clear`."""
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
     up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
-    opening, brow = (
-        np.concatenate([points[list(eye.upper)], points[list(eye.lower[1:-1])[::-1]]]),
-        points[list(eye.brow)],
-    )
+    opening = np.concatenate([points[list(eye.upper)], points[list(eye.lower[1:-1])[::-1]]])
+    brow = points[list(eye.brow)]
     level, height = opening @ along, np.concatenate([opening, brow]) @ up
     sides = level.min() - BESIDE * scale, level.max() + BESIDE * scale
     ends = height.max(), height[: len(opening)].min() - BELOW * scale
@@ -77,7 +75,8 @@ def take_off(
     hidden = cv2.dilate(rims, disc(1.5 * soft))
     cover = cv2.GaussianBlur(cv2.dilate(hidden, disc(3 * soft)) * np.float32(255), (0, 0), 0.7 * soft) * around + 0.5
     skin = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
-    clear[low[1] : high[1], low[0] : high[0]] = part + inside[..., None] * (skin.astype(np.float32) - part) + 0.5
+    crop = clear[low[1] : high[1], low[0] : high[0]]  # the other eye's reaches into it
+    crop[:] = crop + inside[..., None] * (skin.astype(np.float32) - crop) + 0.5
     x, y, width, height = cv2.boundingRect(cover.astype(np.uint8))
     here = cover[y : y + height, x : x + width].astype(np.uint8)
     return Rims(here, cv2.dilate(here, disc(NEAR_PX)), low + np.array([x, y]))
@@ -99,7 +98,10 @@ def find_rims(
     """
     size = part.shape[:2]
     light = part.astype(np.float32) @ LUMA
-    skin = float(np.quantile(light[polygon(lid, size) > 0], LID_SKIN))
+    bare = light[polygon(lid, size) > 0]
+    if not bare.size:
+        return np.zeros(size, np.uint8)
+    skin = float(np.quantile(bare, LID_SKIN))
     around = cv2.morphologyEx(light, cv2.MORPH_CLOSE, disc(RIM_WIDE * scale))  # a shadow or a head of hair is wider
     dark = ((light < RIM_DARK * skin) & (around - light > RIM_DEEP * skin)).astype(np.uint8)
     dark[where == 0] = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -406,7 +406,10 @@ def steady(work: Work) -> dict:
 def speed(work: Work) -> dict:
     """One core, 1280x720, face 480 px high, whole picture composed."""
     portrait = make_portrait(*sized(*work.photos("zoom_30cm"), 480))
-    return {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
+    times = {name: time_draw(portrait, generator) for name, generator in work.generators.items()}
+    with suppress(VoxcamError), open_generator(backend="openvino", precision="bf16") as faster:  # where it is installed
+        times["with network, OpenVINO bf16"] = time_draw(portrait, faster)
+    return times
 
 
 def sheets(work: Work) -> dict:
