@@ -48,6 +48,7 @@ BOWS_DIFFER, MIDLINE = 0.13, 0.006
 RELIEF_SHARE = 0.6  # of the learned deviations; more looks stained
 WHIMS = 4 + 4 + 2 * 2 * len(TOOTH_WIDTHS)
 FACES_DIFFER = 0.014  # deviation of rigid points in a random direction, over 30 people of the London set
+LEAST_SHOWN_PX = 6  # of the height of most teeth, and two and a half of the photo's
 LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
 LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
@@ -460,4 +461,6 @@ def lift_teeth(
     bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, TEETH_PX / scale)
     offset = round((edge_y - top_y + UPPER_TOP) * TEETH_PX)
     texture, shown = hang_row(seen, columns, first, bottom, offset, TEETH_PX / scale)
+    if np.median(shown[:, columns].sum(0)) < max(LEAST_SHOWN_PX, 2.5 * TEETH_PX / scale):
+        return None  # a slit between lips, of their colour
     return Teeth(complete_row(texture), shown, np.array([middle_x, edge_y, depth]), slant_of(rotation))
