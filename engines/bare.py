@@ -16,6 +16,7 @@ from engines.tones import LUMA
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
+FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
 SPANS, SPANNED_PX = 200, 96.0  # steps in which skin is spanned over them; px for one eye distance, at most, then
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
 # colour is looked for (eye distances), and how much redder than that it may be.
@@ -32,6 +33,7 @@ class Bare:
     photo: np.ndarray  # (H, W, 3) uint8: also without open eyes' lashes on the lids and bright specks on shut lips
     boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is `clear` itself
     lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
+    fringe: np.ndarray  # (2,) how much light the fringe of a shut eye's lashes keeps away at its darkest
 
 
 def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
@@ -83,7 +85,21 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         middle = np.array(seam)
         lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
     lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
-    return Bare(photo, rims, bare, boxes, lashes)
+    fringe = np.array([fringe_of(photo, landmarks[list(eye.upper), :2], up) for eye in EYES])
+    return Bare(photo, rims, bare, boxes, lashes, fringe)
+
+
+def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:
+    """How much light the fringe of a shut eye's lashes keeps away: more, the darker an open eye's lid (n, 2) px ends.
+
+    up: one eye distance upwards, px. The line of eight talkers' shut eyes is darker by .3 and half of what their open
+    lids' edges are; the lashes that turn with the lid, and the lids' own edges, make up for the rest.
+    """
+    heights = np.arange(0.0, 0.13, 0.01)[:, None, None]
+    places = (lid[1:-1] + heights * up).astype(np.float32)
+    light = cv2.remap(photo, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
+    skin = float(np.quantile(light[4:], 0.8))
+    return float(np.clip(FRINGE[0] + FRINGE[1] * (1 - np.median(light[:6].min(0)) / max(skin, 1.0)), 0.0, FRINGE[2]))
 
 
 def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray, scale: float) -> np.ndarray:

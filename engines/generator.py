@@ -32,9 +32,11 @@ from engines.geometry import (
 from engines.layers import (
     LASH_REACH,
     LASHES_LIFT,
+    LASHES_TURN,
     LINE,
     add_shades,
     paint_eye,
+    paint_fringe,
     paint_lashes,
     paint_mouth,
     paint_rims,
@@ -55,6 +57,7 @@ LOWER_SHOWN, SHOWN_BY_LIP, SHOWN_BY_LIP_ALONE, SHOWN_MOST = 0.020, 0.17, 0.10, 0
 # in sum, but single teeth are .91 as bright as true ones. Where single teeth can be seen, from SHARP_PX for one eye
 # distance on, this share of the shade is left out; below SMALL_PX none.
 TEETH_SPARED, SMALL_PX, SHARP_PX = 0.5, 50.0, 110.0
+FRINGE_SEEN = 0.35  # share of a fringe that is none of the lashes seen one by one
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
 LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
@@ -523,7 +526,7 @@ def draw_mouth(
         max(lip - drop, 0.0),
         float(code[TONGUE]),
         interior,
-        TEETH_SPARED * min(1.0, max(0.0, (scale - SMALL_PX) / (SHARP_PX - SMALL_PX))),
+        TEETH_SPARED * fineness(scale),
         float(portrait.colour[0]),
         scratch.cover,
     )
@@ -601,6 +604,20 @@ def draw_eye(
             scratch.photo_lines[1 + side, 0],
             float(code[BLINK + side]),
         )
+    if code[BLINK + side] > LASHES_TURN[0]:
+        box = pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2])
+        part = out[box[1] : box[3], box[0] : box[2]]
+        if part.size:
+            coarse = 1.0 - fineness(scale)
+            soft = cv2.GaussianBlur(part, (0, 0), float(portrait.blur_px[0])) if coarse > 0.0 else part
+            fringe = float(portrait.bare.fringe[side]) * (FRINGE_SEEN + (1.0 - FRINGE_SEEN) * coarse)
+            closing = float(code[BLINK + side])
+            paint_fringe(out, soft, coarse, box, origin, along, across, ends, scratch.lines[0], fringe, closing)
+
+
+def fineness(scale: float) -> float:
+    """Whether single teeth and lashes can be seen: 0 at SMALL_PX for one eye distance and below, 1 from SHARP_PX on."""
+    return min(1.0, max(0.0, (scale - SMALL_PX) / (SHARP_PX - SMALL_PX)))
 
 
 def still_eyes(code: np.ndarray) -> np.ndarray:

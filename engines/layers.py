@@ -21,6 +21,7 @@ LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
 # point at the viewer. Lengths of lashes seen, as shares of an open eye's: at least then, and below a shut eye.
 LASHES_LIFT, LASHES_TURN = (0.03, 0.20), (0.40, 0.60)
 LASHES_FACING, LASHES_DOWN = 0.25, 0.77
+FRINGE_ABOVE, FRINGE_BELOW = 0.030, 0.051  # where a shut eye's fringe is down to 1/e, eye distances (eight talkers)
 LASHES_BEYOND = 0.25  # how far beyond the eye's corner they reach, as a share of its width
 BLADE = 0.30  # half the width of a raised tongue's blade, eye distances
 TIP_BEHIND = 0.015  # how far its tip then stands above the upper teeth's edge
@@ -576,6 +577,44 @@ def paint_lashes(
             for c in range(3):
                 kept = 1.0 - share * min(1.0, max(0.0, dark[c] / 255.0))
                 picture[y, x, c] = np.uint8(picture[y, x, c] * kept + 0.5)
+
+
+@numba.njit(cache=True, fastmath=True)
+def paint_fringe(
+    picture: np.ndarray,
+    soft: np.ndarray,
+    coarse: float,
+    box: np.ndarray,
+    origin: np.ndarray,
+    along: np.ndarray,
+    across: np.ndarray,
+    ends: np.ndarray,
+    upper: np.ndarray,
+    fringe: float,
+    closing: float,
+) -> None:
+    """Darken the line of an eye that shuts, as lashes too fine for the photo do, and soften it as the photo is.
+
+    As in `paint_eye`; soft (h, w, 3) uint8: the box of the picture, as blurred as the photo, of which a share `coarse`
+    is taken. fringe: share of light it takes at its darkest. closing: 0 open .. 1 shut.
+    """
+    turned = ramp(closing, LASHES_TURN[0], 1.0)
+    for y in range(box[1], box[3]):
+        for x in range(box[0], box[2]):
+            dx, dy = x - origin[0], y - origin[1]
+            place = (dx * along[0] + dy * along[1] - ends[0]) / (ends[1] - ends[0])
+            share = turned * ramp(place, -0.08, 0.12) * ramp(1.0 - place, -0.08, 0.12)
+            if share == 0.0:
+                continue
+            under = dx * across[0] + dy * across[1] - line_at(upper, min(1.0, max(0.0, place)))
+            away = under / (FRINGE_BELOW if under > 0.0 else FRINGE_ABOVE)
+            share *= np.exp(-away * away)
+            if share < 0.01:
+                continue
+            for c in range(3):
+                value = np.float32(soft[y - box[1], x - box[0], c]) - np.float32(picture[y, x, c])
+                value = picture[y, x, c] + value * share * coarse
+                picture[y, x, c] = np.uint8(value * (1.0 - fringe * share) + 0.5)
 
 
 @numba.njit(cache=True, fastmath=True)

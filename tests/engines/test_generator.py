@@ -13,7 +13,7 @@ from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
-from engines.layers import LINE, paint_lashes
+from engines.layers import LINE, paint_fringe, paint_lashes
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
@@ -479,6 +479,35 @@ def test_lashes_turn_with_their_lid() -> None:
     assert (np.diff(above) <= 0).all()
     assert (np.diff(below) >= 0).all()
     assert np.maximum(above, below).min() >= 2
+
+
+@pytest.mark.parametrize("coarse", [0.0, 1.0])
+def test_the_line_of_a_shut_eye_has_a_fringe_as_soft_as_the_photo(coarse: float) -> None:
+    scale, y = 50.0, 50
+    picture = np.full((100, 200, 3), 180, np.uint8)
+    picture[y] = 60  # a line as thin as a pixel
+    soft = cv2.GaussianBlur(picture, (0, 0), 1.1)
+    across = np.array([0.0, 1 / scale])
+    frame, lid, box = np.array([100.0, y]), np.zeros(LINE), np.array([0, 0, 200, 100])
+
+    def light(closing: float) -> np.ndarray:
+        drawn = picture.copy()
+        paint_fringe(
+            drawn, soft, coarse, box, frame, across[::-1].copy(), across, np.array([-0.5, 0.5]), lid, 0.4, closing
+        )
+        assert np.array_equal(drawn[:, :70], picture[:, :70])  # beside the eye
+        return drawn[:, 100, 1].astype(float)
+
+    np.testing.assert_array_equal(light(0.3), picture[:, 100, 1])
+    shut = light(1.0)
+    assert shut[y + 1] < 0.75 * 180
+    assert shut[y - 6] > 0.98 * 180  # a lid stays light
+    assert shut[y + 3] < shut[y - 3]  # lashes hang
+    assert (np.diff([light(closing)[y + 2] for closing in np.linspace(0.4, 1.0, 13)]) <= 0).all()
+    if coarse:
+        assert shut[y] > 60  # a thin black line melts into it
+    else:
+        assert shut[y] <= 60
 
 
 def test_skin_is_spanned_under_lashes_without_a_gap() -> None:
