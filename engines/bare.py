@@ -149,8 +149,7 @@ def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale:
     order = np.argsort(middle @ along)
     line = np.interp(x * along[0] + y * along[1], (middle @ along)[order], (middle @ across)[order])
     away = (x * across[0] + y * across[1] - line) / scale  # eye distances below the seam
-    lips = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(lips, [np.round(points[list(OUTER_LIPS)] * 16).astype(np.int32)], 1, shift=4)
+    lips = polygon(points[list(OUTER_LIPS)], (height, width))
     near = np.clip((RIM_ENDS - np.abs(away)) / (RIM_ENDS - RIM_WARM), 0, 1).astype(np.float32)
     for lip in (away < 0, away >= 0):
         flesh = (1 - near) * ((lips > 0) & lip)

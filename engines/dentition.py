@@ -16,6 +16,7 @@ import numpy as np
 from engines.card import read_checked
 from engines.errors import EngineMismatch
 from engines.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
+from engines.masks import polygon
 from engines.measure import INNER_LIPS
 from engines.paths import cheapest_path
 
@@ -430,10 +431,8 @@ def lift_teeth(
     px = (scale * places @ rotation[:2].T + centre).astype(np.float32)
     seen = cv2.remap(photo, px[..., 0], px[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
-    polygon = (lips[:, :2] - (TEETH_LEFT + middle_x, top_y)) * TEETH_PX
-    opening = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(opening, [np.round(polygon * 16).astype(np.int32)], 1, shift=4)
-    opening = cv2.erode(opening, np.ones((3, 3), np.uint8)).astype(np.uint8)
+    outline = (lips[:, :2] - (TEETH_LEFT + middle_x, top_y)) * TEETH_PX
+    opening = np.minimum(cv2.erode(polygon(outline, (height, width)), np.ones((3, 3), np.uint8)), 1)
     if opening.sum() < 400:
         return None
     lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -453,7 +452,7 @@ def lift_teeth(
     bottom = np.array([np.flatnonzero(row[:, k]).max() for k in columns])
     first = np.array([np.flatnonzero(row[:, k]).min() for k in columns])
     bottom = np.minimum(bottom, upper_ends(lab[..., 0], columns, first, bottom))
-    central = np.abs(columns - polygon[[0, 10], 0].mean()) < 0.08 * TEETH_PX
+    central = np.abs(columns - outline[[0, 10], 0].mean()) < 0.08 * TEETH_PX
     if central.sum() < 5:
         return None
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y

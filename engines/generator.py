@@ -556,8 +556,8 @@ def draw_eye(
     scratch: Scratch,
     out: np.ndarray,
 ) -> None:
-    """The eyeball between the lids of now, its iris turned by the gaze."""
-    scale = float(portrait.scale[0])
+    """The eyeball between the lids of now, its iris turned by the gaze; the lashes of a lid that shuts."""
+    scale, closing = float(portrait.scale[0]), float(code[BLINK + side])
     upper, lower = lids_of(side)
     upper_points, lower_points = moved[list(upper)], moved[list(lower)]
     origin, along, across = frame_of(upper_points, scale)
@@ -586,13 +586,16 @@ def draw_eye(
         to_photo,
         portrait.irises[side],
         turn * EYEBALL_RADIUS * scale,
-        float(code[BLINK + side]),
+        closing,
     )
-    lashes = portrait.bare.lashes[side]
-    if lashes.size and code[BLINK + side] > LASHES_LIFT[0]:
+    if closing <= LASHES_LIFT[0]:
+        return
+    box = pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2])
+    part, lashes = out[box[1] : box[3], box[0] : box[2]], portrait.bare.lashes[side]
+    if lashes.size:
         paint_lashes(
             out,
-            pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2]),
+            box,
             origin,
             along,
             across,
@@ -602,17 +605,13 @@ def draw_eye(
             portrait.bare.boxes[side, :2],
             scratch.photo_frames[1 + side],
             scratch.photo_lines[1 + side, 0],
-            float(code[BLINK + side]),
+            closing,
         )
-    if code[BLINK + side] > LASHES_TURN[0]:
-        box = pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2])
-        part = out[box[1] : box[3], box[0] : box[2]]
-        if part.size:
-            coarse = 1.0 - fineness(scale)
-            soft = cv2.GaussianBlur(part, (0, 0), float(portrait.blur_px[0])) if coarse > 0.0 else part
-            fringe = float(portrait.bare.fringe[side]) * (FRINGE_SEEN + (1.0 - FRINGE_SEEN) * coarse)
-            closing = float(code[BLINK + side])
-            paint_fringe(out, soft, coarse, box, origin, along, across, ends, scratch.lines[0], fringe, closing)
+    if closing > LASHES_TURN[0] and part.size:
+        coarse = 1.0 - fineness(scale)
+        soft = cv2.GaussianBlur(part, (0, 0), float(portrait.blur_px[0])) if coarse > 0.0 else part
+        fringe = float(portrait.bare.fringe[side]) * (FRINGE_SEEN + (1.0 - FRINGE_SEEN) * coarse)
+        paint_fringe(out, soft, coarse, box, origin, along, across, ends, scratch.lines[0], fringe, closing)
 
 
 def fineness(scale: float) -> float:

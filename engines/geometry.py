@@ -39,6 +39,11 @@ class Eye:
     brow: tuple[int, ...]  # around its hair
     iris: tuple[int, ...]  # centre, then four points of its edge
 
+    @property
+    def opening(self) -> list[int]:
+        """Around what is seen between the lids, once."""
+        return [*self.upper, *self.lower[-2:0:-1]]
+
 
 LEFT = Eye(
     upper=(263, 466, 388, 387, 386, 385, 384, 398, 362),

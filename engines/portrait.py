@@ -18,14 +18,7 @@ import numpy as np
 
 from engines.bare import Bare, lift_marks
 from engines.card import WEIGHTS
-from engines.dentition import (
-    LEARNED_BLUR_PX,
-    Teeth,
-    guessed_lower,
-    guessed_upper,
-    lift_teeth,
-    tint_teeth,
-)
+from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.folds import fold_gains
 from engines.geometry import (
@@ -40,6 +33,7 @@ from engines.geometry import (
 )
 from engines.layers import TEETH_PX
 from engines.lip_lines import refine_lips
+from engines.masks import disc, polygon
 from engines.measure import (
     RIGID,
     canonical_face,
@@ -505,10 +499,8 @@ def blink(aligned: np.ndarray, eye) -> np.ndarray:
 
 def mask_skin(rest: np.ndarray) -> np.ndarray:
     """The lower face inside its outline, fading towards it: (96, 120) uint8 in the network's crop."""
-    mask = np.zeros(CROP_SIZE_PX, np.uint8)
     outline = (rest[list(FACE_OVAL), :2] - (CROP_LEFT, CROP_TOP)) * CROP_PX - 0.5
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, shift=4)
-    inner = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11)), borderValue=0)
+    inner = cv2.erode(polygon(outline, CROP_SIZE_PX), disc(5), borderValue=0)
     return cv2.GaussianBlur(inner, (0, 0), 2.5)
 
 
@@ -536,7 +528,7 @@ def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, 
     crops, corners, irises = [], [], []
     padded = cv2.copyMakeBorder(photo, half_height, half_height, half_width, half_width, cv2.BORDER_REPLICATE)
     for eye in EYES:
-        lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
+        lids = landmarks[eye.opening, :2]
         corner = lids.mean(0).round().astype(int) - np.array([half_width, half_height])
         x, y = np.maximum(corner + np.array([half_width, half_height]), 0)
         crop = padded[y : y + 2 * half_height, x : x + 2 * half_width].copy()
@@ -553,11 +545,10 @@ def cut_eyeballs(photo: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, 
 
 def continue_eye(crop: np.ndarray, lids: np.ndarray, centre: np.ndarray, radius: float, distance: float) -> np.ndarray:
     """Fill what the lids hide: the iris from its mirrored other half, the rest of the eyeball by inpainting."""
-    mask = np.zeros(crop.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [(lids * 16).round().astype(np.int32)], 255, shift=4)
+    mask = polygon(lids, crop.shape[:2])
     # Lashes and the lids' rims throw the contour off by a pixel or two: trust only what is well inside.
     rim = max(1, int(0.012 * distance))
-    known = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1)))
+    known = cv2.erode(mask, disc(rim))
     filled = crop.copy()
     y, x = np.mgrid[: crop.shape[0], : crop.shape[1]].astype(np.float32)
     in_iris = np.hypot(x - centre[0], y - centre[1]) < radius * 1.05
@@ -567,7 +558,7 @@ def continue_eye(crop: np.ndarray, lids: np.ndarray, centre: np.ndarray, radius:
     take = in_iris & (known == 0) & (mirrored_known > 0)
     filled[take] = mirrored[take]
     have = (known > 0) | take
-    near = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (6 * rim + 9, 6 * rim + 9))) > 0
+    near = cv2.dilate(mask, disc(3 * rim + 4)) > 0
     filled = cv2.inpaint(filled, ((~have) & near).astype(np.uint8), 3, cv2.INPAINT_TELEA)
     # Between the lids the eye stays as the photo shows it.
     soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.7)[..., None]

@@ -10,6 +10,7 @@ import numpy as np
 from engines.geometry import EYES, Eye
 from engines.masks import disc, inset, polygon, stroke
 from engines.tones import LUMA
+from engines.warp import GRID_PX
 
 # Before the eyes: darker than this share of a lid's skin, in lines longer than lashes, level and upright.
 RIM_DARK, RIM_LEVEL, RIM_UPRIGHT = 0.65, 0.22, 0.16
@@ -18,7 +19,7 @@ RIM_WIDE, RIM_DEEP = 0.065, 0.28  # half their width at most; how much darker th
 BESIDE, BELOW, FADES = 0.26, 0.16, 0.05
 LASHES_END, CORNERS_END, BROWS_END = 0.045, 0.12, 0.05  # around an open eye, its corners, a brow all is theirs
 LEAST_RIMS = 0.004  # square eye distances of such lines
-NEAR_PX = 8
+NEAR_PX = 2 * GRID_PX
 LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 
 
@@ -52,8 +53,7 @@ def take_off(
     """The same for one eye, taken off in `clear`."""
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
     up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
-    opening = np.concatenate([points[list(eye.upper)], points[list(eye.lower[1:-1])[::-1]]])
-    brow = points[list(eye.brow)]
+    opening, brow = points[eye.opening], points[list(eye.brow)]
     level, height = opening @ along, np.concatenate([opening, brow]) @ up
     sides = level.min() - BESIDE * scale, level.max() + BESIDE * scale
     ends = height.max(), height[: len(opening)].min() - BELOW * scale

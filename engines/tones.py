@@ -120,7 +120,7 @@ def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Colour of the brighter part of both sclerae, (3,) 0..255: a known white in the photo's own light."""
     found = []
     for eye in EYES:
-        lids = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.lower[1:-1])[::-1], :2]])
+        lids = landmarks[eye.opening, :2]
         mask = np.zeros(photo.shape[:2], np.uint8)
         cv2.fillPoly(mask, [lids.round().astype(np.int32)], 1)
         centre = landmarks[eye.iris[0], :2]

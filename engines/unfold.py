@@ -16,6 +16,7 @@ import numpy as np
 
 from engines.card import read_checked
 from engines.errors import EngineMismatch
+from engines.masks import disc
 from engines.measure import OUTER_LIPS
 from engines.tones import LUMA
 
@@ -114,9 +115,7 @@ def take_folds_off(
 def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarray:
     """Close what is narrower than the gain (H, W) sees: the line at the bottom of a deep crease. Hair stays."""
     reach = max(1, round(LINE * eyes_px))
-    closed = cv2.morphologyEx(
-        photo, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    )
+    closed = cv2.morphologyEx(photo, cv2.MORPH_CLOSE, disc(reach))
     more = np.maximum(cv2.GaussianBlur(closed, (0, 0), 0.4 * reach).astype(np.float32) - photo, 0)
     deep = ramp(cv2.GaussianBlur(gain, (0, 0), 0.5 * reach), *CREASE)
     # One line is little of its neighbourhood; a beard is lines all over.
