@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.geometry import EYES, LOWER_SEAM, UPPER_SEAM
 from engines.lip_lines import OPEN_MOUTH
-from engines.masks import disc, polygon, stroke
+from engines.masks import disc, polygon, span, stroke
 from engines.measure import OUTER_LIPS
 from engines.rims import LID_SKIN, Rims, take_off_rims
 from engines.tones import LUMA
@@ -17,7 +17,7 @@ from engines.tones import LUMA
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
 FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
-SPANS, SPANNED_PX = 200, 96.0  # steps in which skin is spanned over them; px for one eye distance, at most, then
+SPANNED_PX = 96.0  # px for one eye distance, at most, while skin is spanned over them
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
 # colour is looked for (eye distances), and how much redder than that it may be.
 RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
@@ -119,21 +119,6 @@ def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray, scale: floa
     return lid + lashes[..., None] * (skin - lid)
 
 
-def span(skin: np.ndarray, hidden: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """A membrane (Laplace's equation) over what is `hidden` of skin (h, w, 3): no seam, no light of its own.
-
-    hidden, free (h, w) bool; what is `free` gives nothing: there the membrane ends.
-    """
-    known = np.where(free, 1e-6, np.where(hidden, 1e-3, 1)).astype(np.float32)
-    first = cv2.blur(skin * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None]
-    inside = np.where(free, 1e-6, 1).astype(np.float32)[..., None]
-    around, hidden = cv2.blur(inside, (3, 3))[..., None], hidden[..., None]
-    spanned = np.where(hidden, first, skin)
-    for _ in range(SPANS):
-        spanned = np.where(hidden, cv2.blur(spanned * inside, (3, 3)) / around, skin)
-    return spanned
-
-
 def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:
     """Let nothing beside the seam of shut lips be more orange than its own lip, as dark as it is; (h, w, 3) float32.
 
@@ -157,11 +142,13 @@ def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale:
         known = lip & (near > 0) & (seen.min(2) > 0.1)
         own, wanted = picture[known] + 1, seen[known]
         cool = own.copy()
-        cool[:, 0] = np.minimum(own[:, 0], RIM_RED * wanted[:, 0] / wanted[:, 1] * own[:, 1])
-        cool[:, 2] = np.maximum(own[:, 2], wanted[:, 2] / wanted[:, 1] * own[:, 1])
+        # Green tells how red and blue it may be; where paint or a dark line leaves next to none, light does.
+        as_green, as_light = own[:, 1] / wanted[:, 1], (own @ LUMA) / (wanted @ LUMA)
+        cool[:, 0] = np.minimum(own[:, 0], RIM_RED * np.maximum(as_green, as_light) * wanted[:, 0])
+        cool[:, 2] = np.maximum(own[:, 2], np.minimum(as_green, as_light) * wanted[:, 2])
         cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
         picture[known] += near[known][:, None] * (cool - own)
-    return picture
+    return np.clip(picture, 0, 255)
 
 
 def kept_away(photo: np.ndarray, bare: np.ndarray) -> np.ndarray:

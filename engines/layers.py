@@ -16,6 +16,7 @@ INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 CREASE = 0.04  # most of the width, eye distances, over which the line between shut lips darkens to either side
+CREASE_ENDS = 0.08  # share of the mouth over which it begins at either corner
 LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
 # Shares of a blink: while the lashes, which turn with their lid, take the place of the photo's own ones; while they
 # point at the viewer. Lengths of lashes seen, as shares of an open eye's: at least then, and below a shut eye.
@@ -379,9 +380,10 @@ def paint_mouth(
             )
             # Lips brought together from an open mouth have no seam of their own: shade one.
             seam = ramp(bottom0 - top0, 0.3 * soft, 1.5 * soft) * (1.0 - ramp(bottom - top, 0.0, 2.0 * soft))
-            crease = 1.0 - 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, min(2.0 * soft, CREASE)))
+            crease = 0.30 * seam * (1.0 - ramp(abs(v - 0.5 * (top + bottom)), 0.0, min(2.0 * soft, CREASE)))
+            crease *= ramp(place, 0.0, CREASE_ENDS) * ramp(1.0 - place, 0.0, CREASE_ENDS)
             for c in range(3):
-                lip[c] *= crease
+                lip[c] *= 1.0 - crease
             # The edge's softness grows from nothing with the gap, so that shut lips show no line.
             alpha = ramp(inside, -0.35 * soft, soft) * ramp(bottom - top, 0.15 * soft, 1.6 * soft)
             if alpha <= 0.002:

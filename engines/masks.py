@@ -1,9 +1,11 @@
-"""Masks and structuring elements, px."""
+"""Masks and structuring elements, px, and what is spanned over a mask."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+
+SPANS = 200  # steps in which a membrane is spanned
 
 
 def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -32,3 +34,18 @@ def disc(radius: float) -> np.ndarray:
     """A disc as a structuring element, px."""
     reach = max(1, round(radius))
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+
+
+def span(skin: np.ndarray, hidden: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """A membrane (Laplace's equation) over what is `hidden` of skin (h, w, 3): no seam, no light of its own.
+
+    hidden, free (h, w) bool; what is `free` gives nothing: there the membrane ends.
+    """
+    known = np.where(free, 1e-6, np.where(hidden, 1e-3, 1)).astype(np.float32)
+    first = cv2.blur(skin * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None]
+    inside = np.where(free, 1e-6, 1).astype(np.float32)[..., None]
+    around, hidden = cv2.blur(inside, (3, 3))[..., None], hidden[..., None]
+    spanned = np.where(hidden, first, skin)
+    for _ in range(SPANS):
+        spanned = np.where(hidden, cv2.blur(spanned * inside, (3, 3)) / around, skin)
+    return spanned

@@ -18,6 +18,7 @@ import numpy as np
 
 from engines.bare import Bare, lift_marks
 from engines.card import WEIGHTS
+from engines.corners import shut_corners
 from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.folds import fold_gains
@@ -48,7 +49,7 @@ from engines.tones import measure_palette, measure_tones
 from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.unsmile import rest_shift
 
-VERSION = 7
+VERSION = 8
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -384,6 +385,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         smile,
         palette.colour,
     )
+    photo = shut_corners(photo, landmarks, scale)
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(

@@ -32,6 +32,8 @@ HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a n
 MOST = 0.4  # of the light's logarithm
 TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
 DARK = 8.0  # levels: below it differences of light are the camera's noise
+FOLDED, HUE_REACH = (0.02, 0.08), 0.14  # gains between which skin counts as a fold's; where its hue comes from, sigma
+IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it is dark for another reason than a fold
 CORNERS = (61, 291)  # the person's right and left
 NOSE = (
     *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
@@ -107,9 +109,30 @@ def take_folds_off(
     weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
     here = to_crop(points, to_photo)
     gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
-    there = cv2.warpAffine((share * gain).astype(np.float32), to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
-    lit = np.clip(photo * np.exp(there[..., None] * (1 + colour * (TINT - 1))) + 0.5, 0, 255).astype(np.uint8)
-    return fill_lines(lit, there, zoom_of(to_photo) * LOOKED_PX)
+    gain = (share * gain).astype(np.float32)
+    there = cv2.warpAffine(gain, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
+    lit = photo * np.exp(there[..., None] * (1 + colour * (TINT - 1)))
+    lit = even_hue(lit, colour_around(crop, gain, cheeks(skin_mask, here)), there, to_photo)
+    return fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
+
+
+def colour_around(crop: np.ndarray, gain: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Mean colour of the skin around folds, (h, w, 3) float32; crop (h, w, 3) uint8, gain and skin (h, w)."""
+    known = (skin * (1 - ramp(np.abs(gain), *FOLDED)) + 1e-4).astype(np.float32)
+    seen = cv2.GaussianBlur(np.dstack([crop * known[..., None], known]), (0, 0), HUE_REACH * LOOKED_PX)
+    return np.ascontiguousarray(seen[..., :3] / seen[..., 3:])
+
+
+def even_hue(lit: np.ndarray, around: np.ndarray, gain: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """Give skin (H, W, 3) that was a fold's the hue of the skin `around` it (h, w, 3), at its own light.
+
+    What lies in a crease is lit by skin alone: lightened, it would stand there as an orange line. What stays dark is in
+    shadow, and warm by right.
+    """
+    skin = cv2.warpAffine(around, to_photo, lit.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light, wanted = lit @ LUMA, np.maximum(skin @ LUMA, 1.0)
+    share = ramp(gain, *FOLDED) * ramp(light / wanted, *IN_SHADOW)
+    return lit + share[..., None] * (light[..., None] * (skin / wanted[..., None]) - lit)
 
 
 def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarray:

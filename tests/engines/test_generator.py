@@ -542,6 +542,18 @@ def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:
     assert max(int(picture[int(y) : int(y) + 4, int(x) - 2 : int(x) + 3].min(-1).max()) for x, y in lower) < 200
 
 
+@pytest.mark.parametrize(("lip", "line"), [((200, 3, 47), (90, 30, 30)), ((150, 68, 60), (72, 0, 26))])
+def test_lips_wear_no_blue_rim(generator: Generator, lip: tuple[int, int, int], line: tuple[int, int, int]) -> None:
+    """Red paint and dark lines have next to no green to tell a hue by."""
+    photo, landmarks = paint_face()
+    lips = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]
+    seam = np.round((landmarks[list(UPPER_SEAM), :2] - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(photo, [np.round((landmarks[lips, :2] - 0.5) * 16).astype(np.int32)], lip, cv2.LINE_AA, 4)
+    cv2.polylines(photo, [seam], False, line, 4, cv2.LINE_AA, 4)
+    drawn = generator.draw(code(jawOpen=0.15, mouthLowerDown=0.1), make_portrait(photo, landmarks)).astype(int)
+    assert (drawn[..., 2] - drawn[..., 0]).max() < 20  # teeth and skin hardly, lips not at all
+
+
 @pytest.mark.parametrize(("warm", "is_orange"), [((150, 70, 20), True), ((120, 55, 62), False)])
 def test_parted_lips_wear_no_orange_rim(generator: Generator, warm: tuple[int, int, int], is_orange: bool) -> None:
     """Light that went through flesh leaves a warm line between shut lips; a red line, as real lips have it, stays."""

@@ -14,6 +14,7 @@ from engines.geometry import load_geometry
 from engines.measure import INNER_LIPS, canonical_face
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
 from engines.spec import MOTION_CHANNELS
+from engines.tones import LUMA
 from engines.unfold import LOOKED_PX, NOSE, fill_lines, smile_of, take_folds_off, unfold_weights
 from engines.unsmile import rest_shift
 
@@ -54,6 +55,29 @@ def test_a_crease_goes_with_the_smile() -> None:
     left = [depth_of(unfold(photo, points, smile), points) for smile in (0.03, FULL)]
     assert there > left[0] > left[1]
     assert left[1] < 0.6 * there
+
+
+def test_a_red_crease_takes_the_hue_of_the_skin_around_it() -> None:
+    photo, points = paint(0.12)
+    shade = (paint(0.0)[0].astype(float) - photo) @ LUMA
+    photo = np.clip(photo + shade[..., None] * (0.5, -0.5, -1.5), 0, 255).astype(np.uint8)
+
+    def redness(picture: np.ndarray) -> float:
+        """Red over green in the middle of the right crease, beyond the skin's beside it."""
+        red, green, _ = np.moveaxis(cv2.GaussianBlur(picture, (0, 0), 1.5).astype(float), 2, 0)
+        x, y = points[206, :2].round().astype(int)
+        return red[y, x] / green[y, x] - np.mean([red[y, x + away] / green[y, x + away] for away in (-30, 30)])
+
+    assert redness(photo) > 0.08
+    assert abs(redness(unfold(photo, points, FULL))) < 0.4 * redness(photo)
+
+
+def test_what_is_dark_for_another_reason_keeps_its_hue() -> None:
+    photo, points = paint(0.12)
+    x, y = points[206, :2].round().astype(int)
+    photo[y - 3 : y + 4, x - 3 : x + 4] = (90, 40, 30)  # a mole on the crease
+    hue = unfold(photo, points, FULL)[y, x] / 90.0
+    assert hue[0] > 1.9 * hue[1] > 2.2 * hue[2]
 
 
 def test_only_cheeks_change_and_only_in_a_smile() -> None:
