@@ -10,6 +10,7 @@ import numpy as np
 from engines.geometry import EYES, Eye
 from engines.masks import disc, inset, polygon, stroke
 from engines.tones import LUMA
+from engines.upper_rims import upper_rims
 from engines.warp import GRID_PX
 
 # Before the eyes: darker than this share of a lid's skin, in lines longer than lashes, level and upright.
@@ -42,15 +43,24 @@ def take_off_rims(
 
     landmarks (478, 3) px; rotation (3, 3), scale: px for one eye distance, of the head.
     """
-    clear = photo.copy()
-    left, right = (take_off(clear, photo, landmarks[:, :2], eye, rotation, scale) for eye in EYES)
+    clear, points = photo.copy(), landmarks[:, :2]
+    upper = upper_rims(photo, points, rotation, scale)
+    left, right = (
+        take_off(clear, photo, points, eye, outline, rotation, scale) for eye, outline in zip(EYES, upper, strict=True)
+    )
     return clear, (left, right)
 
 
 def take_off(
-    clear: np.ndarray, photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndarray, scale: float
+    clear: np.ndarray,
+    photo: np.ndarray,
+    points: np.ndarray,
+    eye: Eye,
+    outline: np.ndarray,
+    rotation: np.ndarray,
+    scale: float,
 ) -> Rims:
-    """The same for one eye, taken off in `clear`."""
+    """The same for one eye, taken off in `clear`; outline (n, 2) px of its upper rim, or empty."""
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
     up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
     opening, brow = points[eye.opening], points[list(eye.brow)]
@@ -67,13 +77,20 @@ def take_off(
     lid = np.concatenate([points[list(eye.upper[1:-1])], points[list(eye.fold)][::-1]])
     where = polygon(zone - low, part.shape[:2])
     rims = find_rims(part, where, lid - low, opening - low, brow - low, along, scale)
+    if len(outline):
+        rims = np.maximum(
+            rims, (polygon(outline - low, part.shape[:2]) > 0) & (polygon(opening - low, where.shape) == 0)
+        )
     if not rims.any():
         return NO_RIMS
     # Taken off well inside the zone, painted over wherever it was taken off: at rest the photo is what it was.
     inside, around = (inset(where, share * FADES * scale) for share in (1.2, 0.3))
     soft = max(0.6, 0.006 * scale)
     hidden = cv2.dilate(rims, disc(1.5 * soft))
-    cover = cv2.GaussianBlur(cv2.dilate(hidden, disc(3 * soft)) * np.float32(255), (0, 0), 0.7 * soft) * around + 0.5
+    solid = cv2.dilate(hidden, disc(3 * soft))
+    lashes = cv2.dilate(polygon(opening - low, where.shape), disc(LASHES_END * scale))
+    solid[(lashes > 0) & (cv2.dilate(rims, disc(soft)) == 0)] = 0  # they turn with their lid
+    cover = cv2.GaussianBlur(solid * np.float32(255), (0, 0), 0.7 * soft) * around + 0.5
     skin = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
     crop = clear[low[1] : high[1], low[0] : high[0]]  # the other eye's reaches into it
     crop[:] = crop + inside[..., None] * (skin.astype(np.float32) - crop) + 0.5

@@ -9,15 +9,18 @@ import pytest
 from engines.generator import Generator
 from engines.geometry import EYES
 from engines.portrait import make_portrait
+from engines.upper_rims import upper_rims
 from tests.engines.test_generator import EYES_PX, code, lashed_face, paint_face
 
 
-def put_on(photo: np.ndarray, landmarks: np.ndarray, thick: float, colour: tuple[int, int, int]) -> np.ndarray:
-    """Glasses on a face: their share of each pixel (H, W); `photo` is changed. thick: eye distances."""
+def put_on(
+    photo: np.ndarray, landmarks: np.ndarray, thick: float, colour: tuple[int, int, int], above: float = 0.13
+) -> np.ndarray:
+    """Glasses on a face: their share of each pixel (H, W); `photo` is changed. thick, above the eye: eye distances."""
     rims = np.zeros(photo.shape[:2], np.uint8)
     for eye in EYES:
         points = landmarks[list(eye.upper + eye.lower), :2]
-        low, high = points.min(0) - EYES_PX * np.array([0.20, 0.13]), points.max(0) + EYES_PX * np.array([0.20, 0.22])
+        low, high = points.min(0) - EYES_PX * np.array([0.20, above]), points.max(0) + EYES_PX * np.array([0.20, 0.22])
         box = [tuple(int(v * 16) for v in corner - 0.5) for corner in (low, high)]
         cv2.rectangle(rims, *box, 255, max(1, round(thick * EYES_PX)), cv2.LINE_AA, 4)
     share = rims[..., None] / 255.0
@@ -62,4 +65,33 @@ def test_rims_turn_with_the_head_as_if_the_eyes_were_open() -> None:
 
 def test_a_bare_face_and_lashes_have_no_rims() -> None:
     for photo, landmarks in (paint_face(), paint_face(seed=3), lashed_face()):
-        assert not any(found.cover.size for found in make_portrait(photo, landmarks).bare.rims)
+        portrait = make_portrait(photo, landmarks)
+        assert not any(found.cover.size for found in portrait.bare.rims)
+        assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], portrait.rotation, EYES_PX))
+
+
+@pytest.mark.parametrize(("thick", "colour"), [(0.06, (25, 20, 20)), (0.03, (90, 75, 70))])
+@pytest.mark.parametrize("above", [0.09, 0.12])
+def test_an_upper_rim_is_followed_across_lashes(above: float, thick: float, colour: tuple[int, int, int]) -> None:
+    photo, landmarks = lashed_face()
+    rims = put_on(photo, landmarks, thick, colour, above)
+    portrait = make_portrait(photo, landmarks)
+    outlines = upper_rims(photo, landmarks[:, :2], portrait.rotation, float(portrait.scale[0]))
+    drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    for eye, outline in zip(EYES, outlines, strict=True):
+        top, bottom = (outline[half, 1] for half in (slice(len(outline) // 2), slice(len(outline) // 2, None)))
+        line = landmarks[list(eye.upper), 1].min() - above * EYES_PX
+        assert abs((top[15:-15].mean() + bottom[15:-15].mean()) / 2 - line) < 0.05 * EYES_PX
+        first, last = np.sort(landmarks[[eye.upper[0], eye.upper[-1]], 0]).astype(int)
+        over = slice(int(line) - 8, int(line) + 9), slice(first, last)
+        solid = rims[over] == 255
+        assert solid.sum() > 20
+        assert (np.abs(drawn[over].astype(int) - photo[over]).max(2)[solid] < 25).mean() > 0.97
+
+
+def test_a_line_that_ends_with_the_brow_is_no_rim() -> None:
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        brow = np.round((landmarks[list(eye.brow), :2] - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(photo, [cv2.convexHull(brow)], (40, 30, 28), cv2.LINE_AA, 4)
+    assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], np.eye(3), EYES_PX))
