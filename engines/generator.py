@@ -202,6 +202,8 @@ class Generator:
             raise ConfigError(
                 f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
             )
+        if portrait.eyes_hidden[0]:
+            code[[*EYE_CHANNELS, LOOK, LOOK + 1]] = 0
         scratch = self._buffers(portrait)
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
@@ -289,12 +291,15 @@ def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.nd
 
     False, and nothing is written, where there is none.
     """
-    folds = portrait.folds  # made for a portrait's first picture, not at the first smile of a call
+    folds, room = portrait.folds, portrait.room  # made for a portrait's first picture, not at the first smile of a call
     right, left = (smile_share(float(code[SMILE - side])) for side in range(2))
     if not learned.skin.size and right == left == 0.0:
         return False
     light = learned.skin if learned.skin.size else NO_SHADE
-    add_shades(light, portrait.skin_mask, folds, right, left, TINT, float(portrait.colour[0]), skin)
+    slack = max(
+        0.0, 1.0 - 2.0 * fineness(float(portrait.scale[0]))
+    )  # it learned on small pictures: there its guess is the best one
+    add_shades(light, portrait.skin_mask, room, slack, folds, right, left, TINT, float(portrait.colour[0]), skin)
     return True
 
 

@@ -16,6 +16,7 @@ INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 CREASE = 0.04  # most of the width, eye distances, over which the line between shut lips darkens to either side
+DEEPEST = 0.25  # share of its light that a network may take from skin
 CREASE_ENDS = 0.08  # share of the mouth over which it begins at either corner
 LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
 # Shares of a blink: while the lashes, which turn with their lid, take the place of the photo's own ones; while they
@@ -206,6 +207,8 @@ def shade_skin(
 def add_shades(
     learned: np.ndarray,
     mask: np.ndarray,
+    room: np.ndarray,
+    slack: float,
     folds: np.ndarray,
     right: float,
     left: float,
@@ -215,14 +218,17 @@ def add_shades(
 ) -> None:
     """Gain of skin, (h, w, 3): the network's where mask (h, w) uint8 lets it, and shares of both folds (2, h, w).
 
-    colour: share of what differs between red, green and blue; 0 for a photo without colours.
+    room (h, w): the most that the network may add, and DEEPEST the most that it may take, but for `slack`. colour:
+    share of what differs between red, green and blue; 0 for a photo without colours.
     """
+    deepest = -np.float32(DEEPEST + slack)
     for y in range(skin.shape[0]):
         for x in range(skin.shape[1]):
             share = np.float32(mask[y, x]) * np.float32(1 / 255)
             fold = np.float32(right) * folds[0, y, x] + np.float32(left) * folds[1, y, x]
             for c in range(3):
-                skin[y, x, c] = learned[y, x, c] * share + fold * tint[c]
+                value = max(deepest, min(learned[y, x, c], room[y, x] + np.float32(slack)))
+                skin[y, x, c] = value * share + fold * tint[c]
             if colour < 1.0:
                 grey = (
                     np.float32(0.3) * skin[y, x, 0]

@@ -44,8 +44,9 @@ from engines.measure import (
 )
 from engines.opening import open_session
 from engines.reach import TYPICAL_REACH
+from engines.rims import behind_dark_glasses
 from engines.spec import MODEL_CHANNELS, SPEC
-from engines.tones import measure_palette, measure_tones
+from engines.tones import measure_palette, measure_tones, room_for_light
 from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.unsmile import rest_shift
 
@@ -91,6 +92,7 @@ class Portrait:
     cavity: np.ndarray  # (3,) colours, 0..255
     tongue: np.ndarray
     colour: np.ndarray  # (1,) 1: a coloured photo, 0: a black-and-white or toned one; engines/tones.Palette
+    eyes_hidden: np.ndarray  # (1,) bool: behind dark glasses; lids, brows and gaze stay as they are
     blur_px: np.ndarray  # (1,) sigma of the photo's own blur
     eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
     eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
@@ -112,6 +114,11 @@ class Portrait:
     def bare(self) -> Bare:
         """The photo as it is under what must not travel with the skin."""
         return lift_marks(self.photo, self.landmarks, self.rotation, float(self.scale[0]))
+
+    @cached_property
+    def room(self) -> np.ndarray:
+        """How much lighter the network may make the skin of its crop, (96, 120) float32."""
+        return room_for_light(self.crop, self.skin_mask, CROP_PX)
 
     @cached_property
     def folds(self) -> np.ndarray:
@@ -418,6 +425,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         cavity=tones["cavity"],
         tongue=tones["tongue"],
         colour=np.array([palette.colour]),
+        eyes_hidden=np.array([behind_dark_glasses(photo, landmarks)]),
         blur_px=np.array([blur_px]),
         eyeballs=eyeballs,
         eyeball_corner=corners,

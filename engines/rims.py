@@ -1,4 +1,6 @@
-"""What stands before the eyes, the rims of glasses or strands of hair: with the head, whatever lids and brows do."""
+"""What stands before the eyes: rims of glasses and strands of hair go with the head, whatever lids and brows do, and
+behind dark glasses nothing moves.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from engines.geometry import EYES, Eye
 from engines.masks import disc, inset, polygon, stroke
-from engines.tones import LUMA
+from engines.measure import eye_distance
+from engines.tones import CHEEKS, LUMA
 from engines.upper_rims import upper_rims
 from engines.warp import GRID_PX
 
@@ -23,6 +26,14 @@ LEAST_RIMS = 0.004  # square eye distances of such lines
 NEAR_PX = 2 * GRID_PX
 LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 
+# Dark glasses: around both eyes hardly anything is as light and of the hue as cheeks and forehead are, for another
+# reason than shade: little is warm as skin is, or next to nothing lit.
+AROUND_EYES = (0.02, 0.14)  # beyond the lids, eye distances
+AS_LIGHT, LIKE_SKIN, LEAST_SKIN = 0.45, 0.25, 0.30
+WARM, LEAST_WARM, PITCH_DARK = 0.35, 0.75, 0.20
+FOREHEAD = (151, 9, 10)
+COLOURLESS = 0.05  # red less blue, as a share of the light, below which skin tells no warmth
+
 
 @dataclass(frozen=True)
 class Rims:
@@ -34,6 +45,33 @@ class Rims:
 
 
 NO_RIMS = Rims(np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.uint8), np.zeros(2, np.int64))
+
+
+def behind_dark_glasses(photo: np.ndarray, landmarks: np.ndarray) -> bool:
+    """Whether dark lenses hide both eyes in a photo (H, W, 3) uint8 RGB; landmarks (478, 3) px."""
+    points, scale = landmarks[:, :2], float(eye_distance(landmarks))
+    low = np.maximum(np.floor(points.min(0)).astype(int), 0)
+    high = np.ceil(points.max(0)).astype(int)
+    soft = cv2.GaussianBlur(photo[low[1] : high[1], low[0] : high[0]], (0, 0), max(0.6, 0.02 * scale))
+    soft, points = soft.astype(np.float32), points - low
+    places = np.clip(np.round(points[list(CHEEKS + FOREHEAD)]), 0, np.array(soft.shape[1::-1]) - 1).astype(int)
+    skin = np.median(soft[places[:, 1], places[:, 0]], 0)
+    light, warmth = max(float(skin @ LUMA), 1.0), float(skin[0] - skin[2])
+    for eye in EYES:
+        opening = polygon(points[eye.opening], soft.shape[:2])
+        first, last = (cv2.dilate(opening, disc(reach * scale)) for reach in AROUND_EYES)
+        seen = soft[(last > 0) & (first == 0)]
+        if not len(seen):
+            return False
+        lit = np.maximum(seen @ LUMA, 1.0)
+        hue = np.abs(seen / lit[:, None] - skin / light).max(1)
+        warm = (seen[:, 0] - seen[:, 2]) / np.maximum(lit, 12.0) > WARM * warmth / light
+        told = warmth > COLOURLESS * light and warm.mean() < LEAST_WARM
+        if ((lit > AS_LIGHT * light) & (hue < LIKE_SKIN)).mean() > LEAST_SKIN or not (
+            told or np.median(lit) < PITCH_DARK * light
+        ):
+            return False
+    return True
 
 
 def take_off_rims(

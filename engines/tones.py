@@ -13,6 +13,7 @@ from engines.measure import INNER_LIPS, OUTER_LIPS, eye_distance
 CHEEKS = (50, 205, 280, 425, 101, 330)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
+LEAST_OF_SKIN = 0.9  # teeth in full light over skin (37 people who smile: from .83 on, nine in ten .96 or more)
 BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
 # Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
 # 1.03; less of both here, for lips throw red light back); and what they are at most in white light: green over red,
@@ -23,6 +24,8 @@ MOST_GREEN, MOST_BLUE = 0.975, 0.97
 # How far nine tenths of a face's colours lie from one colour for each light, at most, as a share of it: 60 faces from
 # 0.044 on; the same ones toned by a filter 0.015, which is JPEG's doing.
 TONED, COLOURED = 0.018, 0.040
+# Skin around a place, sigma in eye distances; how much lighter than that it may become; and the most that may be added.
+AROUND, LIGHTER, LIGHTEST = 0.08, 1.10, 0.15
 LOOKED_PX = 64.0  # px for one eye distance at which that is looked at
 LIGHTS = 16
 
@@ -69,6 +72,17 @@ def measure_palette(photo: np.ndarray, landmarks: np.ndarray) -> Palette:
     return Palette(float(np.clip((away - TONED) / (COLOURED - TONED), 0, 1)), hues.astype(np.float32))
 
 
+def room_for_light(crop: np.ndarray, skin_mask: np.ndarray, px: float) -> np.ndarray:
+    """How much lighter skin may be shaded, a share of its light (h, w) float32: hardly more than the skin around it.
+
+    crop (h, w, 3) uint8, `px` for one eye distance; skin_mask (h, w) uint8. What a network says of skin beside painted
+    lips or in a low sun is a guess, and what it lightens too far is seen at once.
+    """
+    light, skin = crop.astype(np.float32) @ LUMA + 4, skin_mask.astype(np.float32) / 255
+    around, known = (cv2.GaussianBlur(part, (0, 0), AROUND * px) for part in (light * skin, skin))
+    return np.clip(LIGHTER * around / np.maximum(known, 1e-3) / light - 1, 0, LIGHTEST).astype(np.float32)
+
+
 def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
     """Colours of this face in its light, 0..255: skin, lips, and from them cavity, tongue and the teeth's white."""
     height, width = photo.shape[:2]
@@ -89,8 +103,9 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     light = float(skin @ LUMA) / 255
     white = np.maximum(white_of_eyes(photo, landmarks), 4.0)
     # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
-    # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade.
-    white *= max(1.0, 0.6 * float(skin @ LUMA) / float(white @ LUMA))
+    # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade; unless
+    # brows, hair or lids keep the light from the eyes alone.
+    white *= max(1.0, LEAST_OF_SKIN / (0.9 * TEETH_OF_EYES) * float(skin @ LUMA) / float(white @ LUMA))
     white *= tooth_hue(white, skin)
     exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
     flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)

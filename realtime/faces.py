@@ -114,7 +114,10 @@ def analyse_photo(
     if camera is not None and size == "full":
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
         options["max_side_px"] = max(camera)
-    return Portrayed(make_portrait(rgb, landmarks, size=size, **options), notes)
+    portrait = make_portrait(rgb, landmarks, size=size, **options)
+    if portrait.eyes_hidden[0]:
+        notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
+    return Portrayed(portrait, notes)
 
 
 def read_smile(path: Path, landmarker: Landmarker, progress: Progress | None) -> tuple[np.ndarray, PhotoReport]:

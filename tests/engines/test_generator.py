@@ -13,11 +13,12 @@ from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
 from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
-from engines.layers import LINE, paint_fringe, paint_lashes
+from engines.layers import DEEPEST, LINE, paint_fringe, paint_lashes
 from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.opening import open_session
-from engines.portrait import Portrait, make_portrait
+from engines.portrait import CROP_SIZE_PX, Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from engines.tones import LIGHTEST
 
 EYES_PX = 60.0
 
@@ -602,3 +603,24 @@ def test_teeth_that_can_be_seen_one_by_one_keep_half_of_their_light(monkeypatch:
     lost_small, lost_large = (1 - (shaded / lit)[teeth].mean() for shaded in (small, large))
     assert lost_large == pytest.approx(0.5 * lost_small, rel=0.15)
     assert np.median(np.abs(large - small)[dark]) < 1
+
+
+def test_the_network_may_shade_large_faces_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says of faces unlike those it learned on is a guess: no skin gets paler than the skin around it."""
+    portrait, motion = make_portrait(*paint_face()), code(jawOpen=0.05)
+
+    def change(gain: float, fine: bool) -> np.ndarray:
+        generator = Generator()
+        skin = np.full((*CROP_SIZE_PX, 3), gain, np.float32)
+        monkeypatch.setattr(generator, "_learned", lambda _code, _portrait: Learned(skin, NOTHING.interior))
+        for name, px in (("SMALL_PX", 0.1), ("SHARP_PX", 0.2)) if fine else (("SMALL_PX", 2.0), ("SHARP_PX", 3.0)):
+            monkeypatch.setattr(f"engines.generator.{name}", px * EYES_PX)
+        x, y = portrait.landmarks[205, :2].astype(int)  # a cheek
+        around = slice(y - 5, y + 6), slice(x - 5, x + 6)
+        plain = Generator().draw(motion, portrait)[around].astype(float)
+        return generator.draw(motion, portrait)[around] / plain - 1
+
+    assert np.median(change(0.3, False)) == pytest.approx(0.3, abs=0.06)
+    assert np.median(change(-0.4, False)) == pytest.approx(-0.4, abs=0.02)
+    assert change(0.3, True).max() < LIGHTEST + 0.03
+    assert np.median(change(-0.4, True)) == pytest.approx(-DEEPEST, abs=0.02)

@@ -95,3 +95,41 @@ def test_a_line_that_ends_with_the_brow_is_no_rim() -> None:
         brow = np.round((landmarks[list(eye.brow), :2] - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(photo, [cv2.convexHull(brow)], (40, 30, 28), cv2.LINE_AA, 4)
     assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], np.eye(3), EYES_PX))
+
+
+def shade(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[float, float, float], reach: float) -> np.ndarray:
+    """The photo with everything around both eyes multiplied by a colour: lenses, or a brow's shadow."""
+    shaded = photo.astype(np.float32)
+    for eye in EYES:
+        points = landmarks[list(eye.upper + eye.lower), :2]
+        low, high = points.min(0) - reach * EYES_PX, points.max(0) + reach * EYES_PX
+        inside = np.zeros(photo.shape[:2], np.uint8)
+        cv2.ellipse(inside, (tuple((low + high) / 2), tuple(high - low), 0), 255, -1)
+        share = cv2.GaussianBlur(inside, (0, 0), 1.0)[..., None] / 255.0
+        shaded *= 1 - share * (1 - np.array(colour))
+    return np.clip(shaded, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("colour", "hidden"),
+    [
+        ((0.20, 0.28, 0.36), True),  # grey lenses
+        ((0.10, 0.12, 0.10), True),  # all but black ones
+        ((0.45, 0.38, 0.33), False),  # the shadow of a hat: warm, as skin is
+        ((0.85, 0.9, 0.9), False),  # clear glass
+    ],
+)
+def test_nothing_moves_behind_dark_glasses(colour: tuple[float, float, float], hidden: bool) -> None:
+    photo, landmarks = paint_face()
+    portrait = make_portrait(shade(photo, landmarks, colour, 0.22), landmarks)
+    assert bool(portrait.eyes_hidden[0]) is hidden
+    drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1, eyeLookX=0.2, browInnerUp=0.05), portrait)
+    assert np.array_equal(drawn, portrait.photo) is hidden
+
+
+def test_an_eye_patch_leaves_the_other_eye_alive() -> None:
+    photo, landmarks = paint_face()
+    patched = photo.copy()
+    left = slice(0, int(landmarks[168, 0]))
+    patched[:, left] = shade(photo, landmarks, (0.1, 0.1, 0.1), 0.22)[:, left]
+    assert not make_portrait(patched, landmarks).eyes_hidden[0]
