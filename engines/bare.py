@@ -15,6 +15,8 @@ from engines.rims import LID_SKIN, Rims, take_off_rims
 from engines.tones import LUMA
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
+LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
+LID_OF_LOWER, BROW_HAIR = (0.55, 0.62), 0.05  # the least a lid's light is of that; and within so much of a brow
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
 FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
 SPANNED_PX = 96.0  # px for one eye distance, at most, while skin is spanned over them
@@ -47,8 +49,10 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
     up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
 
-    def lift(region: np.ndarray, which: int, operation: int, length: float, below: np.ndarray | None = None) -> None:
-        """Within a polygon (n, 2) px, its rim softened; `below`: polygon of what is no skin beside it."""
+    def lift(
+        region: np.ndarray, which: int, operation: int, length: float, beside: tuple[np.ndarray, ...] = ()
+    ) -> None:
+        """Within a polygon (n, 2) px, its rim softened; `beside` a lid: polygons of eye, brow and the skin below."""
         reach = max(1, round(length * scale))
         soft = max(0.6, 0.008 * scale)
         margin = reach + int(3 * soft) + 2
@@ -67,8 +71,9 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
             clean = cool_rims(clean, landmarks[:, :2] - low, along, scale)
         mask = polygon(region - low, part.shape[:2])
         share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
-        if below is not None and mask.any():
-            clean = fill_lid(clean, mask > 0, polygon(below - low, mask.shape) > 0, scale)
+        if beside and mask.any():
+            eye, brow, lower = (polygon(part - low, mask.shape) > 0 for part in beside)
+            clean = fill_lid(clean, mask > 0, eye, brow, lower, scale)
         bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
 
     for k, eye in enumerate(EYES):
@@ -79,7 +84,12 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         root = lid + LASH_ROOT * up
         line = np.concatenate([[root[0] + outward], root])
         region = np.concatenate([line, top[::-1], [top[0] + outward]])
-        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, np.concatenate([line, (line - LASH_GAP * up)[::-1]]))
+        opening = np.concatenate([line, (line - LASH_GAP * up)[::-1]])
+        lower = landmarks[list(eye.lower[1:-1]), :2]
+        under = np.concatenate([lower - LOWER_SKIN[0] * up, (lower - LOWER_SKIN[1] * up)[::-1]])
+        lift(
+            region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0], under)
+        )
     seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
     if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
         middle = np.array(seam)
@@ -102,19 +112,27 @@ def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:
     return float(np.clip(FRINGE[0] + FRINGE[1] * (1 - np.median(light[:6].min(0)) / max(skin, 1.0)), 0.0, FRINGE[2]))
 
 
-def fill_lid(lid: np.ndarray, region: np.ndarray, below: np.ndarray, scale: float) -> np.ndarray:
+def fill_lid(
+    lid: np.ndarray, region: np.ndarray, eye: np.ndarray, brow: np.ndarray, lower: np.ndarray, scale: float
+) -> np.ndarray:
     """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
 
-    region (h, w) bool: the lid's skin in the picture; below: the eye under it, whose colour is not to run up; scale: px
-    for one eye distance.
+    region (h, w) bool: the lid's skin in the picture; eye, brow: what is under and above it, whose colours are not to
+    run into it; lower: skin under the eye, than which no lid is much darker, though a low brow leaves little of it to
+    be seen; scale: px for one eye distance.
     """
     lid = lid.astype(np.float32)
     light = lid @ LUMA
-    lashes = np.clip((LID_LASHES - light / np.quantile(light[region], LID_SKIN)) / 0.10, 0, 1).astype(np.float32)
+    least = np.where(cv2.dilate(brow.astype(np.uint8), disc(BROW_HAIR * scale)), LID_OF_LOWER[1], LID_OF_LOWER[0])
+    below = float(np.median(light[lower])) if lower.any() else 0.0
+    skin_light = np.maximum(np.quantile(light[region], LID_SKIN), least * below)
+    lashes = np.clip((LID_LASHES - light / skin_light) / 0.10, 0, 1).astype(np.float32)
+    hair = (light < LID_OF_LOWER[1] * below) & ((least == LID_OF_LOWER[1]) | ~region)
     wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
     lashes = cv2.dilate(lashes, np.ones((3, 3), np.uint8)) * cv2.dilate(region.astype(np.uint8), wider)
     size = [max(2, round(side * min(1.0, SPANNED_PX / scale))) for side in lid.shape[1::-1]]
-    small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, below.astype(np.float32))]
+    no_skin = (eye | hair).astype(np.float32)
+    small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, no_skin)]
     skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return lid + lashes[..., None] * (skin - lid)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-SPANS = 200  # steps in which a membrane is spanned
+SPANS, SEED_PX = 200, 9.0  # steps in which a membrane is spanned; how far around a place it begins from, sigma
 
 
 def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -41,9 +41,11 @@ def span(skin: np.ndarray, hidden: np.ndarray, free: np.ndarray) -> np.ndarray:
 
     hidden, free (h, w) bool; what is `free` gives nothing: there the membrane ends.
     """
-    known = np.where(free, 1e-6, np.where(hidden, 1e-3, 1)).astype(np.float32)
-    first = cv2.blur(skin * known[..., None], (31, 31)) / cv2.blur(known, (31, 31))[..., None]
-    inside = np.where(free, 1e-6, 1).astype(np.float32)[..., None]
+    known = np.where(free, 1e-9, np.where(hidden, 1e-6, 1)).astype(np.float32)
+    first = (
+        cv2.GaussianBlur(skin * known[..., None], (0, 0), SEED_PX) / cv2.GaussianBlur(known, (0, 0), SEED_PX)[..., None]
+    )
+    inside = np.where(free & ~hidden, 1e-6, 1).astype(np.float32)[..., None]
     around, hidden = cv2.blur(inside, (3, 3))[..., None], hidden[..., None]
     spanned = np.where(hidden, first, skin)
     for _ in range(SPANS):

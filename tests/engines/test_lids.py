@@ -1,0 +1,47 @@
+"""A lid that shuts is skin, whatever hangs over it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.generator import Generator
+from engines.geometry import EYES
+from engines.masks import span
+from engines.portrait import make_portrait
+from engines.tones import LUMA
+from tests.engines.test_generator import EYES_PX, code, paint_face
+
+
+def low_browed(hair: tuple[int, int, int], above: float) -> tuple[np.ndarray, np.ndarray]:
+    """A face whose brows hang down to `above` (eye distances) over the eyes."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        lid, brow = landmarks[list(eye.upper), :2], landmarks[list(eye.brow), :2]
+        top, low = brow[brow[:, 0].argsort()], lid[1:-1] - (0, above * EYES_PX)
+        shape = np.concatenate([top, low[low[:, 0].argsort()][::-1]])
+        cv2.fillPoly(photo, [np.round((shape - 0.5) * 16).astype(np.int32)], hair, cv2.LINE_AA, 4)
+        cv2.fillPoly(photo, [np.round((cv2.convexHull(brow)[:, 0] - 0.5) * 16).astype(np.int32)], hair, cv2.LINE_AA, 4)
+    return photo, landmarks
+
+
+@pytest.mark.parametrize("hair", [(40, 42, 48), (60, 40, 28)])
+def test_a_low_brow_does_not_run_down_a_lid(hair: tuple[int, int, int]) -> None:
+    photo, landmarks = low_browed(hair, 0.07)
+    portrait = make_portrait(photo, landmarks)
+    drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    for eye in EYES:
+        x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
+        below = photo[y + 12 : y + 18, x - 6 : x + 7].reshape(-1, 3)
+        lid = drawn[y - 5 : y, x - 6 : x + 7].reshape(-1, 3)
+        assert np.median(lid @ LUMA) > 0.75 * np.median(below @ LUMA)
+
+
+def test_a_membrane_takes_nothing_from_what_is_free() -> None:
+    skin = np.full((40, 60, 3), (200, 150, 130), np.float32)
+    hidden, free = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    hidden[15:25, 10:50] = True
+    free[:20], free[25:] = True, True  # what is above, over half of what is hidden, and what is below
+    skin[free | hidden] = 10
+    assert np.abs(span(skin, hidden, free)[15:25, 10:50] - (200, 150, 130)).max() < 1
