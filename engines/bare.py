@@ -11,8 +11,8 @@ from engines.geometry import EYES, LOWER_SEAM, UPPER_SEAM
 from engines.lip_lines import OPEN_MOUTH
 from engines.masks import disc, polygon, span, stroke
 from engines.measure import OUTER_LIPS
-from engines.rims import LID_SKIN, Rims, take_off_rims
-from engines.tones import LUMA
+from engines.rims import Rims, take_off_rims
+from engines.tones import LID_SKIN, LUMA
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
@@ -87,9 +87,8 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         opening = np.concatenate([line, (line - LASH_GAP * up)[::-1]])
         lower = landmarks[list(eye.lower[1:-1]), :2]
         under = np.concatenate([lower - LOWER_SKIN[0] * up, (lower - LOWER_SKIN[1] * up)[::-1]])
-        lift(
-            region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0], under)
-        )
+        brow = cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0]
+        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under))
     seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
     if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
         middle = np.array(seam)

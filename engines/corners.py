@@ -57,9 +57,6 @@ def shut_corner(part: np.ndarray, tail: np.ndarray, inside: np.ndarray, scale: f
     away = np.hypot(x - tail[0, 0], y - tail[0, 1])
     mouth = polygon(inside, small.shape[:2]) > 0
     light = small @ LUMA
-    skin = light[~mouth & (away < 1.5 * reach)]
-    if not skin.size:
-        return part
     wedge = mouth.astype(np.uint8)
     cv2.polylines(wedge, [np.round(tail).astype(np.int32)], False, 1)
     near = cv2.dilate(wedge, disc(BESIDE * scale * zoom)) > 0

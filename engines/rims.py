@@ -12,7 +12,7 @@ import numpy as np
 from engines.geometry import EYES, Eye
 from engines.masks import disc, inset, polygon, stroke
 from engines.measure import eye_distance
-from engines.tones import CHEEKS, LUMA
+from engines.tones import CHEEKS, LID_SKIN, LUMA
 from engines.upper_rims import upper_rims
 from engines.warp import GRID_PX
 
@@ -24,7 +24,6 @@ BESIDE, BELOW, FADES = 0.26, 0.16, 0.05
 LASHES_END, CORNERS_END, BROWS_END = 0.045, 0.12, 0.05  # around an open eye, its corners, a brow all is theirs
 LEAST_RIMS = 0.004  # square eye distances of such lines
 NEAR_PX = 2 * GRID_PX
-LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 
 # Dark glasses: around both eyes hardly anything is as light and of the hue as cheeks and forehead are, for another
 # reason than shade: little is warm as skin is, or next to nothing lit.
@@ -116,9 +115,8 @@ def take_off(
     where = polygon(zone - low, part.shape[:2])
     rims = find_rims(part, where, lid - low, opening - low, brow - low, along, scale)
     if len(outline):
-        rims = np.maximum(
-            rims, (polygon(outline - low, part.shape[:2]) > 0) & (polygon(opening - low, where.shape) == 0)
-        )
+        upper = np.minimum(polygon(outline - low, where.shape), 255 - polygon(opening - low, where.shape))
+        rims = np.maximum(rims, upper // 255)
     if not rims.any():
         return NO_RIMS
     # Taken off well inside the zone, painted over wherever it was taken off: at rest the photo is what it was.

@@ -10,6 +10,7 @@ import numpy as np
 from engines.geometry import EYES
 from engines.measure import INNER_LIPS, OUTER_LIPS, eye_distance
 
+LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 CHEEKS = (50, 205, 280, 425, 101, 330)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it

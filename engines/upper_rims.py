@@ -12,7 +12,7 @@ import numpy as np
 from engines.geometry import EYES, Eye
 from engines.masks import disc, polygon
 from engines.paths import cheapest_path
-from engines.tones import LUMA
+from engines.tones import LID_SKIN, LUMA
 
 # The strip beside the line through an eye's corners, eye distances: from beyond the inner corner to beyond the outer
 # one, from above to below; its steps along and across.
@@ -20,13 +20,13 @@ BEFORE, AFTER, ABOVE, BELOW = 0.24, 0.26, 0.42, 0.16
 ALONG, ACROSS = 0.012, 0.006
 WIDEST = 0.070  # half a rim's height, at most; what is darker than its surroundings over more is no line
 CLEAR = 0.28  # how much darker a line is, as a share of a lid's light, to count wholly
-# How far around an eye a line may be lids', lashes' or, around a brow, hair's; the shares that it then counts.
-LIDS, LIDS_COUNT, LASHES, LASHES_COUNT, BROW, BROW_COUNTS = 0.022, 0.6, 0.045, 0.8, 0.02, 0.3
+# How far around an eye, eye distances, a line may be lids' or lashes', and around a brow hair's; the shares it counts.
+LIDS, LASHES, BROW = 0.022, 0.045, 0.02
+LIDS_COUNT, LASHES_COUNT, BROW_COUNTS = 0.48, 0.8, 0.3
 THICKER = 1.4  # than at most places no rim gets: what hangs on it there are lashes or a brow
 TURN, JUMP = 0.06, 9.0  # what a step aside by a row costs, squared, in columns without a line, and the most that it may
-# Where a line is a rim's: over the bridge, along the eye and beside the temple, least shares of clear line (30 pairs of
-# glasses: 0.78, 0.71, 0.46 and more; 190 eyes without: nine in ten less than 0.6 over the bridge), and where it may lie
-# there above the corners' line.
+# Where a line is a rim's: least shares of clear line over the bridge, along the eye and beside the temple (of faces
+# without glasses nine in ten have less than 0.6 over the bridge), and where it may lie above the corners' line.
 OVER_BRIDGE, OVER_EYE, AT_TEMPLE = 0.78, 0.65, 0.40
 BRIDGE_LIES, EYE_LIES = (-0.08, 0.26), (0.02, 0.34)
 
@@ -42,38 +42,39 @@ def upper_rims(photo: np.ndarray, points: np.ndarray, rotation: np.ndarray, scal
 
 def upper_rim(photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndarray, scale: float) -> np.ndarray:
     """The same for one eye."""
-    along, up = rotation[:2, 0], -rotation[:2, 1]
     outer, inner = points[eye.upper[0]], points[eye.upper[-1]]
-    outward = along / np.linalg.norm(along) * np.sign((outer - inner) @ along)
-    up = up / np.linalg.norm(up)
+    along, up = (axis / np.linalg.norm(axis) for axis in (rotation[:2, 0], -rotation[:2, 1]))
+    outward = along * np.sign((outer - inner) @ along)
     width = float((outer - inner) @ outward) / scale
     if width < 4 * ALONG:
         return np.zeros((0, 2))
     u, v = np.arange(-BEFORE, width + AFTER, ALONG), np.arange(ABOVE, -BELOW, -ACROSS)
     rise = float((outer - inner) @ up) / scale * np.clip(u / width, 0, 1)  # of the corners' line
     places = inner + scale * (u[None, :, None] * outward + (v[:, None] + rise)[..., None] * up)
-    light = cv2.remap(photo, *coordinates(places), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
-    lid = points[[*eye.upper[1:-1], *eye.fold[::-1]]]
-    bare = cv2.remap(polygon(lid, photo.shape[:2]), *coordinates(places), cv2.INTER_NEAREST) > 0
-    if not bare.any():
+    strip = places[..., 0].astype(np.float32), places[..., 1].astype(np.float32)
+
+    def within(part: list[int], reach: float = 0.0) -> np.ndarray:
+        """Which places lie in a polygon of landmarks, or so near to it, eye distances."""
+        mask = polygon(points[part], photo.shape[:2])
+        return cv2.remap(cv2.dilate(mask, disc(reach * scale)) if reach else mask, *strip, cv2.INTER_NEAREST) > 0
+
+    light = cv2.remap(photo, *strip, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
+    bare = light[within([*eye.upper[1:-1], *eye.fold[::-1]])]
+    if not bare.size:
         return np.zeros((0, 2))
     size = [2 * round(WIDEST / step) + 1 for step in (ALONG, ACROSS)]
     around = cv2.morphologyEx(light, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size))
-    dark = np.clip((around - light) / (CLEAR * np.quantile(light[bare], 0.75)), 0, 1)
-    line = dark.copy()
-    for part, reach, counts in (
-        (eye.opening, LASHES, LASHES_COUNT),
-        (eye.opening, LIDS, LIDS_COUNT),
-        (list(eye.brow), BROW, BROW_COUNTS),
-    ):
-        near = cv2.dilate(polygon(points[part], photo.shape[:2]), disc(reach * scale))
-        line[cv2.remap(near, *coordinates(places), cv2.INTER_NEAREST) > 0] *= counts
+    dark = np.clip((around - light) / (CLEAR * np.quantile(bare, LID_SKIN)), 0, 1)
     bridge, over, temple = (u > 0.02 - BEFORE) & (u < -0.06), (u > 0) & (u < width), u > width + 0.08
+    line = dark.copy()
+    line[within(eye.opening, LASHES)] *= LASHES_COUNT
+    line[within(eye.opening, LIDS)] *= LIDS_COUNT
+    line[within(list(eye.brow), BROW)] *= BROW_COUNTS
     line[np.ix_(v < 0, over)] = 0
-    rows = np.arange(len(v))
+    rows, columns = np.arange(len(v)), np.arange(len(u))
     turns = np.minimum(TURN * (rows[:, None] - rows) ** 2, JUMP)
     path = cheapest_path(1 - line, lambda _: turns)
-    clear, height = dark[path, np.arange(len(u))], v[path]
+    clear, height = dark[path, columns], v[path]
     if (
         clear[bridge].mean() < OVER_BRIDGE
         or clear[over].mean() < OVER_EYE
@@ -82,7 +83,6 @@ def upper_rim(photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndar
         or not EYE_LIES[0] < height[over].mean() < EYE_LIES[1]
     ):
         return np.zeros((0, 2))
-    columns = np.arange(len(u))
     first, last = (np.clip(path + step * reach_of(light, path, step), 0, len(v) - 1) for step in (-1, 1))
     return np.concatenate([places[first, columns], places[last, columns][::-1]])
 
@@ -103,8 +103,3 @@ def reach_of(light: np.ndarray, path: np.ndarray, step: int) -> np.ndarray:
     reach = np.where(beyond.any(0), beyond.argmax(0), count)
     near = np.lib.stride_tricks.sliding_window_view(np.pad(reach, 6, "edge"), 13)
     return np.minimum(np.median(near, 1), THICKER * np.median(reach)).astype(int) + 1
-
-
-def coordinates(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of places (h, w, 2) px as cv2.remap takes them."""
-    return places[..., 0].astype(np.float32), places[..., 1].astype(np.float32)
