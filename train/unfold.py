@@ -23,7 +23,22 @@ from engines.landmarker import Landmarker
 from engines.measure import canonical_face, head_angles, remove_pose
 from engines.photo import read_photo
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, mask_skin
-from engines.unfold import FACTORS, LOOKED_PX, MODEL, bands, cheeks, cut, light_of, smile_of, to_crop
+from engines.tones import LUMA
+from engines.unfold import (
+    DARK,
+    FACTORS,
+    FADES_IN,
+    FOLDED,
+    LOOKED_PX,
+    MODEL,
+    bands,
+    cheeks,
+    cut,
+    light_of,
+    smile_of,
+    take_folds_off,
+    to_crop,
+)
 from engines.unsmile import rest_shift
 from train.npz_export import export_npz
 
@@ -68,8 +83,8 @@ def lower_face(photo: np.ndarray, landmarks: np.ndarray) -> LowerFace:
     return LowerFace(crop, here, skin, smile_of(rest_shift(aligned, float(np.hypot(pitch, yaw)))))
 
 
-def difference(smile: LowerFace, neutral: LowerFace) -> tuple[np.ndarray, np.ndarray]:
-    """How much more light the neutral face has in the smile's shape, a logarithm, and where that counts; (h, w)."""
+def in_smiles_shape(smile: LowerFace, neutral: LowerFace) -> tuple[np.ndarray, np.ndarray]:
+    """The neutral face in the smile's shape (h, w, 3) uint8, and where that counts (h, w)."""
     y, x = np.mgrid[: SIZE_PX[0] : 4, : SIZE_PX[1] : 4]
     shift = LinearNDInterpolator(smile.points[:468], (neutral.points - smile.points)[:468], fill_value=0.0)(x, y)
     shift = cv2.resize(cv2.GaussianBlur(shift.astype(np.float32), (0, 0), 1.0), SIZE_PX[::-1])
@@ -77,9 +92,44 @@ def difference(smile: LowerFace, neutral: LowerFace) -> tuple[np.ndarray, np.nda
     there = cv2.remap(
         neutral.crop, x + shift[..., 0], y + shift[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    where = cheeks(smile.skin, smile.points)
+    return there, cheeks(smile.skin, smile.points)
+
+
+def difference(smile: LowerFace, neutral: LowerFace) -> tuple[np.ndarray, np.ndarray]:
+    """How much more light the neutral face has in the smile's shape, a logarithm, and where that counts; (h, w)."""
+    there, where = in_smiles_shape(smile, neutral)
     found = cv2.GaussianBlur(light_of(there) - light_of(smile.crop), (0, 0), 1.0)
     return np.clip(found - np.median(found[where > 0.5]), -MOST, MOST), where  # without the photos' exposures
+
+
+def hues_left(folder: Path) -> str:
+    """How far the hue of what was a fold is from that of the same skin in the neutral photo, by the shipped weights.
+
+    Hue: colour over light, without what differs all over the face; with the smile, and when its folds are off.
+    """
+    off: list[list[float]] = []
+    crop_itself = np.array([[1.0, 0, 0], [0, 1, 0]])
+    for _, smile, neutral in pairs(folder):
+        if smile.smile < FADES_IN[0]:
+            continue
+        there, where = in_smiles_shape(smile, neutral)
+        unfolded = take_folds_off(smile.crop, smile.points, smile.skin, crop_itself, smile.smile)
+        folds = light_of(unfolded) - light_of(smile.crop) > FOLDED[1]
+        if not folds.any():
+            continue
+        true = hue_of(there)
+        away = [hue_of(picture) - true for picture in (smile.crop, unfolded)]
+        off.append([float(np.abs(part - np.median(part[where > 0.5], 0))[folds].mean()) for part in away])
+    found = np.array(off)
+    nearer, (before, after) = (found[:, 1] < found[:, 0]).mean(), found.mean(0)
+    return f"{len(found)} people's folds: hue off by {before:.4f}, taken off by {after:.4f}; nearer in {nearer:.2f}"
+
+
+def hue_of(crop: np.ndarray) -> np.ndarray:
+    """Colour over light, (h, w, 3) float32."""
+    soft = cv2.GaussianBlur(crop, (0, 0), 1.0).astype(np.float32)
+    hue: np.ndarray = soft / np.maximum(soft @ LUMA, DARK)[..., None]
+    return hue
 
 
 def gather(data: Path) -> Examples:
@@ -145,9 +195,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.unfold", description=__doc__.split("\n\n")[0])
     parser.add_argument("data", type=Path, help="folder that holds faces/london")
     parser.add_argument("folder", type=Path, help="where unfold.npz and its card go")
+    parser.add_argument("--hues", action="store_true", help="learn nothing: say how true the hue of what was a fold is")
     arguments = parser.parse_args()
     if not (arguments.data / "faces" / "london").is_dir():
         parser.error(f"{arguments.data / 'faces' / 'london'} is missing")
+    if arguments.hues:
+        print(hues_left(arguments.data / "faces" / "london"))
+        return
     examples = gather(arguments.data)
     metrics = left_out(examples)
     weights = fit(examples, np.ones(len(examples.people), bool))
