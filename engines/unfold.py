@@ -105,14 +105,39 @@ def take_folds_off(
     if share <= 0.0:
         return photo
     height, width = skin_mask.shape
-    crop = cut(photo, to_photo, (height, width))
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    margin = LINE * zoom_of(to_photo) * LOOKED_PX + 2
+    low = np.maximum(np.floor(corners.min(0) - margin).astype(int), 0)
+    high = np.minimum(np.ceil(corners.max(0) + margin).astype(int) + 1, photo.shape[1::-1])
+    if (high <= low).any():
+        return photo
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    unfolded = photo.copy()
+    unfolded[here] = unfold_part(
+        photo[here], points - low, skin_mask, to_photo - [[0, 0, low[0]], [0, 0, low[1]]], share, smile, colour
+    )
+    return unfolded
+
+
+def unfold_part(
+    photo: np.ndarray,
+    points: np.ndarray,
+    skin_mask: np.ndarray,
+    to_photo: np.ndarray,
+    share: float,
+    smile: float,
+    colour: float,
+) -> np.ndarray:
+    """The same for the part of a photo that the lower face fills; share: how much of the folds goes."""
+    crop = cut(photo, to_photo, skin_mask.shape[:2])
+    height, width = skin_mask.shape
     weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
-    here = to_crop(points, to_photo)
-    gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * cheeks(skin_mask, here)
+    kept = cheeks(skin_mask, to_crop(points, to_photo))
+    gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * kept
     gain = (share * gain).astype(np.float32)
     there = cv2.warpAffine(gain, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
-    lit = photo * np.exp(there[..., None] * (1 + colour * (TINT - 1)))
-    lit = even_hue(lit, colour_around(crop, gain, cheeks(skin_mask, here)), there, to_photo)
+    lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)))
+    lit = even_hue(lit, colour_around(crop, gain, kept), there, to_photo)
     return fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
 
 
