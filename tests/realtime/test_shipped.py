@@ -131,6 +131,24 @@ def test_a_photo_is_framed_for_the_camera_around_the_face(camera: tuple[int, int
     assert 0.2 < moved[0, 1] / camera[1] < 0.6
 
 
+def test_a_narrow_photo_goes_on_beside_itself() -> None:
+    """Wall above, a shelf below, lighter on the right: both go on to the picture's ends, with no edge and no copy."""
+    wall, shelf = np.array([180.0, 170, 160]), np.array([90.0, 60, 40])
+    photo = np.where((np.arange(900) < 600)[:, None, None], wall, shelf) * np.linspace(0.8, 1.1, 600)[None, :, None]
+    photo = photo.astype(np.uint8)
+    cv2.circle(photo, (300, 360), 90, (255, 255, 255), -1)
+    landmarks = np.tile(np.array([300.0, 360.0, 0.0], np.float32), (478, 1))
+    landmarks[0, 1] += 500
+    framed = frame_photo(photo, landmarks, (1280, 720))[0].astype(float)
+    xs = np.nonzero((framed > 250).all(2))[1]
+    assert 540 < xs.min() < xs.max() < 740
+    for x, share in ((10, 0.8), (1270, 1.1)):
+        assert np.abs(framed[100:300, x] - share * wall).max() < 8
+        assert np.abs(framed[-60:, x] - share * shelf).max() < 8
+    steps = np.abs(np.diff(framed[80:120], axis=1)).max((0, 2))
+    assert steps.max() < 6
+
+
 @pytest.mark.slow
 def test_the_demo_works_from_an_installed_wheel(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
