@@ -10,8 +10,9 @@ import numpy as np
 from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.masks import disc, polygon, span
 from engines.tones import LUMA
+from engines.unfold import CORNERS
 
-ENDS = ((61, 78), (291, 308))  # outer and inner corner of the lips, the person's right and left
+ENDS = ((CORNERS[0], UPPER_SEAM[0]), (CORNERS[1], UPPER_SEAM[-1]))  # outer and inner corner of the lips, either side
 REACH = 0.15  # how far from the corner dark may be the mouth's, eye distances
 BESIDE, BEYOND = 0.045, 0.10  # and how far beside the opening, and beyond the corner, in which a laugh's dark runs out
 DARK = 0.55  # of the way from the mouth's dark to the light of lips and skin beside it: what is darker is the mouth's

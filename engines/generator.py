@@ -47,6 +47,7 @@ from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS
+from engines.unfold import crop_corners
 from engines.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
@@ -203,7 +204,8 @@ class Generator:
                 f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
             )
         if portrait.eyes_hidden[0]:
-            code[[*EYE_CHANNELS, LOOK, LOOK + 1]] = 0
+            code = still_eyes(code)
+            code[LOOK : LOOK + 2] = 0
         scratch = self._buffers(portrait)
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
@@ -296,9 +298,8 @@ def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.nd
     if not learned.skin.size and right == left == 0.0:
         return False
     light = learned.skin if learned.skin.size else NO_SHADE
-    slack = max(
-        0.0, 1.0 - 2.0 * fineness(float(portrait.scale[0]))
-    )  # it learned on small pictures: there its guess is the best one
+    # The network learned on small pictures: there its guess is the best one, and nothing holds it.
+    slack = max(0.0, 1.0 - 2.0 * fineness(float(portrait.scale[0])))
     add_shades(light, portrait.skin_mask, room, slack, folds, right, left, TINT, float(portrait.colour[0]), skin)
     return True
 
@@ -450,8 +451,7 @@ def invert(matrix: np.ndarray) -> np.ndarray:
 def draw_skin(portrait: Portrait, moved: np.ndarray, scratch: Scratch, mouth: np.ndarray, out: np.ndarray) -> None:
     """Shading of the lower face: folds and hollows that the photo lacks at this code; `mouth`: the box painted in."""
     to_photo = crop_to_photo(portrait.rotation, float(portrait.scale[0]), portrait.translation)
-    height, width = CROP_SIZE_PX
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    corners = crop_corners(to_photo, CROP_SIZE_PX)
     step = GRID_PX // scratch.light_step
     centre = (step - 1) / 2
     if scratch.light_step > 1:  # OpenCV's half-pixel rule is the one that the grid's points follow

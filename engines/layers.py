@@ -16,8 +16,8 @@ INSIDE_TINT = (0.86, 1.02, 1.12)  # light that is lost inside a mouth is lost to
 LINE = 96  # samples of one lip or lid line
 RIM_UPPER, RIM_LOWER = 0.004, 0.013  # of shut lips, eye distances: the shade and wet where they meet
 CREASE = 0.04  # most of the width, eye distances, over which the line between shut lips darkens to either side
-DEEPEST = 0.25  # share of its light that a network may take from skin
 CREASE_ENDS = 0.08  # share of the mouth over which it begins at either corner
+DEEPEST = 0.25  # share of its light that a network may take from skin
 LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
 # Shares of a blink: while the lashes, which turn with their lid, take the place of the photo's own ones; while they
 # point at the viewer. Lengths of lashes seen, as shares of an open eye's: at least then, and below a shut eye.

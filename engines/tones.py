@@ -25,10 +25,10 @@ MOST_GREEN, MOST_BLUE = 0.975, 0.97
 # How far nine tenths of a face's colours lie from one colour for each light, at most, as a share of it: 60 faces from
 # 0.044 on; the same ones toned by a filter 0.015, which is JPEG's doing.
 TONED, COLOURED = 0.018, 0.040
-# Skin around a place, sigma in eye distances; how much lighter than that it may become; and the most that may be added.
-AROUND, LIGHTER, LIGHTEST = 0.08, 1.10, 0.15
 LOOKED_PX = 64.0  # px for one eye distance at which that is looked at
 LIGHTS = 16
+# Skin around a place, sigma in eye distances; how much lighter than that it may become; and the most that may be added.
+AROUND, LIGHTER, LIGHTEST = 0.08, 1.10, 0.15
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,13 @@ def to_crop(points: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
     return np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
 
 
+def crop_corners(to_photo: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Where the corners of a crop of `size` (height, width) lie in the photo, (4, 2) px; to_photo (2, 3)."""
+    height, width = size
+    corners: np.ndarray = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    return corners
+
+
 def light_of(crop: np.ndarray) -> np.ndarray:
     """The logarithm of the light, (h, w, 3) uint8 -> (h, w) float32."""
     return np.log(crop.astype(np.float32) @ LUMA + np.float32(DARK))
@@ -104,8 +111,7 @@ def take_folds_off(
     share = min(1.0, (smile - FADES_IN[0]) / (FADES_IN[1] - FADES_IN[0]))
     if share <= 0.0:
         return photo
-    height, width = skin_mask.shape
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    corners = crop_corners(to_photo, skin_mask.shape)
     margin = LINE * zoom_of(to_photo) * LOOKED_PX + 2
     low = np.maximum(np.floor(corners.min(0) - margin).astype(int), 0)
     high = np.minimum(np.ceil(corners.max(0) + margin).astype(int) + 1, photo.shape[1::-1])

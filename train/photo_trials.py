@@ -25,7 +25,7 @@ from engines.upper_rims import upper_rims
 from train.face_sheets import draw_sheet, speech_shapes, write_jpeg
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
-FACE_PX = 640  # the longer side of what is drawn, at most
+SIDE_PX = 640  # the longer side of what is drawn, at most
 SOLID, BRIGHT = 0.9, 0.7  # of a tooth's texture: cover that is all tooth, quantile of its light
 
 
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
             if isinstance(found, str):
                 print(f"{path.name} | {found}")
                 continue
-            portrait = make_portrait(photo, found.landmarks, max_side_px=FACE_PX)
+            portrait = make_portrait(photo, found.landmarks, max_side_px=SIDE_PX)
             rims += rims_before(photo, found.landmarks)
             hidden += int(portrait.eyes_hidden[0])
             share = teeth_over_skin(portrait)
