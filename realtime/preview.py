@@ -117,6 +117,7 @@ def main(arguments: list[str]) -> int:
         print(" ".join(str(error).split()), flush=True)
         return 1
     root.title("voxcam")
+    root.configure(background="black")  # else the window flashes up grey before it is painted
     root.resizable(False, False)
     image: Any = tkinter.PhotoImage(width=width, height=height)
     tkinter.Label(root, image=image, borderwidth=0, background="black").pack()
