@@ -23,9 +23,9 @@ import numpy as np
 from bench.rig import read_sound
 from engines.card import write_atomically
 from engines.errors import InputError, WrongInput
-from engines.landmarker import Landmarker
+from engines.face.landmarker import Landmarker
+from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.machine import default_engines_dir
-from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.spec import SPEC
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")

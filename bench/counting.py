@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.graph_cost import graph_cost
 from bench.rig import HOP, Rig, shipped_speech
-from engines.build import models
+from engines.building.build import models
 from engines.card import card_path
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioHop
@@ -122,7 +122,7 @@ class _ArrayTrace:
     as a peak, even where it is let go at once."""
 
     def __init__(self) -> None:
-        self.made, self.bytes = 0, 0
+        self._found: dict[tuple[Any, int], list[int]] = {}  # bytes made, by the instruction that follows
         self._before = 0
 
     def __call__(self, frame: Any, event: str, argument: Any) -> _ArrayTrace:
@@ -131,15 +131,19 @@ class _ArrayTrace:
         else:  # what grows up to a call is the frame that the tracing itself asks for
             grown = tracemalloc.get_traced_memory()[1] - self._before
             if grown >= ARRAY_BYTES:
-                self.made += 1
-                self.bytes += grown
+                self._found.setdefault((frame.f_code, frame.f_lasti), []).append(grown)
         tracemalloc.reset_peak()
         self._before = tracemalloc.get_traced_memory()[0]
         return self
 
+    def arrays(self) -> list[int]:
+        """Bytes of each array made. An instruction that made one only once is left out: a table of the interpreter's
+        was enlarged there, which happens in some runs and not in others."""
+        return [grown for made in self._found.values() if len(made) > 1 for grown in made]
 
-def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = lambda engines: None) -> _ArrayTrace:
-    """Instructions that make an array, and the bytes made, over some pictures. `change` may alter the engines first."""
+
+def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = lambda engines: None) -> list[int]:
+    """Bytes of each array made over some pictures. `change` may alter the engines first."""
     trace = _ArrayTrace()
     with rig.engines() as engines:
         change(engines)
@@ -157,7 +161,7 @@ def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = l
         finally:
             sys.settrace(found)
             tracemalloc.stop()
-    return trace
+    return trace.arrays()
 
 
 def count(rig: Rig, pictures: int = 50) -> Counts:
@@ -179,8 +183,8 @@ def count(rig: Rig, pictures: int = 50) -> Counts:
     return Counts(
         engine_calls=calls / pictures,
         engine_bytes_copied=copied / pictures,
-        arrays_made=arrays.made / pictures,
-        array_bytes=arrays.bytes / pictures,
+        arrays_made=len(arrays) / pictures,
+        array_bytes=sum(arrays) / pictures,
         kept_bytes=allocations.kept_bytes / pictures,
         largest_passing_bytes=allocations.peak_bytes,
         graph_mflop={name: round(cost.mflop, 3) for name, cost in costs.items()},

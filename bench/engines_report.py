@@ -15,13 +15,13 @@ from bench.rows import Row, as_report, describe_machine, markdown_table, write_r
 from bench.throughput import TURN_S, Contestant, stepper
 from bench.yardstick import NAME as YARDSTICK
 from bench.yardstick import yardstick_card
-from engines.auto import rank
 from engines.backends import BACKENDS, find_backend
-from engines.build import build_engine, models, open_engine
+from engines.building.auto import rank
+from engines.building.build import build_engine, models, open_engine
+from engines.building.profile import profile_layers
 from engines.card import card_path, read_card
 from engines.errors import ConfigError, VoxcamError
 from engines.golden import Golden, golden_path, read_golden, replay
-from engines.profile import profile_layers
 from engines.session import Session
 from engines.spec import SPEC, SPEECH_CHANNELS
 
@@ -156,9 +156,9 @@ def picture_accuracy(session: Session, pictures: int = 24) -> dict[str, Any]:
     """PSNR of the drawn face against the fp32 engine's, and how far our landmarker sees the lips moved by it."""
     from bench.rig import Rig, shipped_speech
     from bench.throughput import motion_course
+    from engines.face.landmarker import Landmarker
+    from engines.face.measure import INNER_LIPS, OUTER_LIPS, eye_distance
     from engines.generator import Generator
-    from engines.landmarker import Landmarker
-    from engines.measure import INNER_LIPS, OUTER_LIPS, eye_distance
     from engines.opening import open_session
 
     rig = Rig.open()

@@ -18,10 +18,10 @@ from bench.latency import Progress
 from bench.rows import Row, value_row
 from bench.throughput import TURN_S, Contestant, stepper
 from engines.card import EngineCard, TensorSpec, file_sha256
+from engines.drawing.warp import FINE, make_finer
 from engines.errors import EngineMismatch, VoxcamError
 from engines.opening import open_session
 from engines.spec import SPEC
-from engines.warp import FINE, make_finer
 
 try:
     import onnx
@@ -60,7 +60,7 @@ def measure_rewrites(repeats: int = 5, progress: Progress = lambda text: None) -
 
 
 def _remaps() -> list[Contestant]:
-    """OpenCV's remap, with the map in fixed point as engines/warp.py gives it; its own way is the last one."""
+    """OpenCV's remap, with the map in fixed point as engines/drawing/warp.py gives it; its own way is the last one."""
     rows, columns = WARP
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (rows, columns, 3), np.uint8)

@@ -27,9 +27,9 @@ from bench.clips import LIPS, Clip
 from bench.latency import Progress
 from bench.rig import HOP, hops_of, read_sound
 from bench.rows import Row
+from engines.drawing.geometry import load_geometry
 from engines.encoder import Code, Encoder, open_encoder
 from engines.errors import ConfigError, InputError
-from engines.geometry import load_geometry
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from realtime.latent_ring import LatentRing

@@ -21,7 +21,7 @@ from bench.latency import Progress
 from bench.rig import Rig, shipped_photo, shipped_speech
 from bench.rows import Row, value_row
 from bench.throughput import motion_course
-from engines.photo import read_photo
+from engines.face.photo import read_photo
 from engines.spec import SPEC
 from realtime.faces import analyse_photo, load_portrait
 

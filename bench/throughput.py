@@ -20,7 +20,7 @@ from bench.rig import Rig, hops_of, shipped_speech
 from bench.rows import Row, value_row
 from bench.yardstick import yardstick_card
 from engines.backends import BACKENDS, find_backend
-from engines.build import models, open_engine
+from engines.building.build import models, open_engine
 from engines.card import EngineCard, card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, VoxcamError
 from engines.golden import Golden, golden_path, read_golden, verify

@@ -1,9 +1,9 @@
 """Generator: one motion code and one portrait -> one picture. It has no memory.
 
-moved = mesh at rest + basis . code, turned with the head       engines/geometry.py, 576 points
-shift = the moved mesh rasterised on a coarse grid               engines/geometry.py
-picture = the photo's own pixels fetched through that map        engines/warp.py
-eyes, mouth = layers between the lids and lips of now            engines/layers.py
+moved = mesh at rest + basis . code, turned with the head       engines/drawing/geometry.py, 576 points
+shift = the moved mesh rasterised on a coarse grid               engines/drawing/geometry.py
+picture = the photo's own pixels fetched through that map        engines/drawing/warp.py
+eyes, mouth = layers between the lids and lips of now            engines/drawing/layers.py
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import numba
 import numpy as np
 
 from engines.card import WEIGHTS
-from engines.dentition import slant_of
-from engines.errors import ConfigError, EngineMismatch
-from engines.folds import TINT, smile_share
-from engines.geometry import (
+from engines.drawing.folds import TINT, smile_share
+from engines.drawing.geometry import (
     EYES,
     FACE_OVAL,
     LOWER_SEAM,
@@ -29,7 +27,7 @@ from engines.geometry import (
     head_rotation,
     move_mesh,
 )
-from engines.layers import (
+from engines.drawing.layers import (
     LASH_REACH,
     LASHES_LIFT,
     LASHES_TURN,
@@ -43,12 +41,14 @@ from engines.layers import (
     shade_skin,
     trace,
 )
+from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
+from engines.errors import ConfigError, EngineMismatch
+from engines.face.dentition import slant_of
+from engines.face.unfold import crop_corners
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS
-from engines.unfold import crop_corners
-from engines.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 
 INTERIOR_SIZE = (24, 48)  # height, width of the network's light between the lips
 # How far the lower teeth's edge stands above the soft edge of an open mouth's lip: at least, a share of the lip's way

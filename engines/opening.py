@@ -23,9 +23,9 @@ def open_session(
     `backend="auto"` measures what this machine can run, remembers the winner and falls back when it fails.
     """
     if backend == "auto":
-        from engines.auto import open_auto
+        from engines.building.auto import open_auto
 
         return open_auto(card, device=device, threads=threads, engines_dir=engines_dir)
-    from engines.build import open_engine
+    from engines.building.build import open_engine
 
     return open_engine(card, backend, device, precision, threads, engines_dir)

@@ -16,13 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.bare import Bare, lift_marks
 from engines.card import WEIGHTS
-from engines.corners import shut_corners
-from engines.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
-from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
-from engines.folds import fold_gains
-from engines.geometry import (
+from engines.drawing.folds import fold_gains
+from engines.drawing.geometry import (
     EYES,
     FACE_OVAL,
     LOWER_SEAM,
@@ -32,23 +28,27 @@ from engines.geometry import (
     load_geometry,
     mesh_triangles,
 )
-from engines.layers import TEETH_PX
-from engines.lip_lines import refine_lips
-from engines.masks import disc, polygon
-from engines.measure import (
+from engines.drawing.layers import TEETH_PX
+from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.face.bare import Bare, lift_marks
+from engines.face.corners import shut_corners
+from engines.face.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
+from engines.face.lip_lines import refine_lips
+from engines.face.masks import disc, polygon
+from engines.face.measure import (
     RIGID,
     canonical_face,
     eye_distance,
     head_angles,
     remove_pose,
 )
+from engines.face.rims import behind_dark_glasses
+from engines.face.tones import measure_palette, measure_tones, room_for_light
+from engines.face.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
+from engines.face.unsmile import rest_shift
+from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
-from engines.reach import TYPICAL_REACH
-from engines.rims import behind_dark_glasses
 from engines.spec import MODEL_CHANNELS, SPEC
-from engines.tones import measure_palette, measure_tones, room_for_light
-from engines.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
-from engines.unsmile import rest_shift
 
 VERSION = 8
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
@@ -101,7 +101,7 @@ class Portrait:
     skin_mask: np.ndarray  # (96, 120) uint8: where the network may shade the crop
     tones: np.ndarray  # (12,) float32: skin, lips, eye white, cavity, 0..1
     shape: np.ndarray  # (478, 3) float32: the face at rest away from the canonical one
-    reach: np.ndarray  # (11,) how far each of the mouth's channels moves when the person speaks (engines/reach.py)
+    reach: np.ndarray  # (11,) how far each of the mouth's channels moves in speech (engines/motion/reach.py)
     features: np.ndarray  # what the network's encoder made of the three; empty where there is none
     vector: np.ndarray
 
@@ -211,15 +211,16 @@ def make_portrait(
 ) -> Portrait:
     """Analyse one photo.
 
-    rgb (H, W, 3) uint8; landmarks (478, 3) px of it, found by engines.landmarker where not given; size "full" keeps the
-    photo's frame (long side at most `max_side_px`, even), "face" cuts an upright 256x256 face. teeth_photo: another
-    photo of the same person, smiling, and its landmarks; reach (11,): how far the mouth moves (engines/reach.py).
+    rgb (H, W, 3) uint8; landmarks (478, 3) px of it, found by engines.face.landmarker where not given; size "full"
+    keeps the photo's frame (long side at most `max_side_px`, even), "face" cuts an upright 256x256 face. teeth_photo:
+    another photo of the same person, smiling, and its landmarks; reach (11,): how far the mouth moves
+    (engines/motion/reach.py).
     InputError where there is no usable face.
     """
     if size not in ("full", "face"):
         raise ConfigError(f"unknown size {size!r}", "use full or face")
     if landmarks is None:
-        from engines.landmarker import Landmarker  # loaded on use: it opens two ONNX files
+        from engines.face.landmarker import Landmarker  # loaded on use: it opens two ONNX files
 
         with Landmarker() as landmarker:
             landmarks = landmarker.examine(rgb).landmarks

@@ -3,7 +3,7 @@
 Order, and why:
 
 1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick. Each of
-   the mouth's channels goes as far as this person's does, or most people's (engines/reach.py).
+   the mouth's channels goes as far as this person's does, or most people's (engines/motion/reach.py).
 2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
@@ -32,9 +32,9 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.expression import EXPRESSION_STATE, MEANT, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
-from engines.idle import Idle, step_idle
-from engines.reach import MOUTH, TYPICAL_REACH
+from engines.motion.expression import EXPRESSION_STATE, MEANT, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
+from engines.motion.idle import Idle, step_idle
+from engines.motion.reach import MOUTH, TYPICAL_REACH
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
 
@@ -272,7 +272,7 @@ class Shaper:
         """lookahead_ms: one of spec.lookaheads_ms; seed: whose blinks and looks; emotion: see `parse_emotion`.
 
         articulation: how far the mouth moves, within ARTICULATION; reach (11,): how far each of its channels does
-        (engines/reach.py). ConfigError for what is not offered.
+        (engines/motion/reach.py). ConfigError for what is not offered.
         """
         if lookahead_ms not in spec.lookaheads_ms:
             known = ", ".join(map(str, spec.lookaheads_ms))

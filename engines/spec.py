@@ -17,7 +17,7 @@ PHONES = (
 # fmt: on
 
 SPEECH_CHANNELS = (
-    # Mouth, from sound. Lengths are in eye distances away from the talker's own rest (engines/measure.py).
+    # Mouth, from sound. Lengths are in eye distances away from the talker's own rest (engines/face/measure.py).
     "jawOpen",  # gap between the inner lips, centre; at least 0
     "jawDrop",  # chin lowered; more than jawOpen where the lips stay shut
     "mouthOpenSide",  # gap between the inner lips, halfway to the corners
@@ -51,7 +51,7 @@ ARTICULATION = (0.5, 2.0)  # least and most that the mouth may be told to move, 
 MODEL_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS  # what the generator's network and geometry know
 MOTION_CHANNELS = (
     *MODEL_CHANNELS,
-    # From the phones (engines/shaper.py); painted (engines/layers.py), so that no weights depend on it.
+    # From the phones (engines/shaper.py); painted (engines/drawing/layers.py), so that no weights depend on it.
     "tongueUp",  # tip of the tongue, 0 behind the lower teeth .. 1 at the upper ones
 )
 

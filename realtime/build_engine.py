@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engines.build import BuildResult, build_engine, models
+from engines.building.build import BuildResult, build_engine, models
 from engines.errors import ConfigError, VoxcamError
 
 _PART_OF = {"motion": "encoder"}  # the motion head is a part of encoder.onnx

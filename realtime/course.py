@@ -53,7 +53,7 @@ class Course:
 
     def finished(self) -> dict[str, np.ndarray]:
         """Arrays of exactly `count` codes, with times and names beside them."""
-        from engines.expression import EMOTIONS
+        from engines.motion.expression import EMOTIONS
 
         return {
             **{name: array[: self.count] for name, array in self.arrays.items()},

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from engines import machine
 from engines.backends import BACKENDS, find_backend
-from engines.build import clean_engines, engine_cards, models, verify_engine
+from engines.building.build import clean_engines, engine_cards, models, verify_engine
+from engines.building.profile import profile_layers
 from engines.card import EngineCard, read_checked
 from engines.errors import EngineMismatch, VoxcamError
 from engines.golden import golden_path, read_golden, verify
 from engines.opening import open_session
-from engines.profile import profile_layers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Folder = Annotated[Path | None, typer.Option("--dir", help="folder that engines are kept in; the cache if left out")]

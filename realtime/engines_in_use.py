@@ -16,7 +16,7 @@ from engines.session import Session
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
-    from engines.auto import AutoSession
+    from engines.building.auto import AutoSession
 
 Articulation = Annotated[
     float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
@@ -90,7 +90,7 @@ def open_model(name: str, engine: str = "onnxruntime", threads: int = 1) -> Auto
 
     When it fails later, ONNX Runtime in fp32, opened anew, goes on from the state before the step that failed.
     """
-    from engines.auto import LAST_RESORT, AutoSession, Candidate, open_auto
+    from engines.building.auto import LAST_RESORT, AutoSession, Candidate, open_auto
     from engines.opening import open_session
     from realtime.cli import say
 
@@ -139,7 +139,7 @@ class LighterEngines(AbstractContextManager["LighterEngines"]):
             self._thread.start()
 
     def _look(self) -> None:
-        from engines.lighter import open_lighter
+        from engines.building.lighter import open_lighter
 
         try:
             for owner, session in self.engines.sessions:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
-from engines.likeness import MOST_TURNED_RAD, likeness_model
+from engines.face.likeness import MOST_TURNED_RAD, likeness_model
 from engines.machine import cache_folder
 
 if TYPE_CHECKING:
-    from engines.landmarker import Landmarker, PhotoReport
-    from engines.reach import Reach
+    from engines.face.landmarker import Landmarker, PhotoReport
+    from engines.motion.reach import Reach
     from realtime.talking_clip import Progress
 
 FACE_SIZES = ("full", "face")
@@ -89,8 +89,8 @@ def analyse_photo(
     teeth: a smiling photo or video of the same person; clip: a video in which the person speaks. Videos take a while:
     progress.
     """
-    from engines.landmarker import Landmarker
-    from engines.photo import read_photo
+    from engines.face.landmarker import Landmarker
+    from engines.face.photo import read_photo
     from engines.portrait import make_portrait
 
     rgb = read_photo(path)
@@ -123,7 +123,7 @@ def analyse_photo(
 
 def read_smile(path: Path, landmarker: Landmarker, progress: Progress | None) -> tuple[np.ndarray, PhotoReport]:
     """The photo, or the picture of a video, that teeth are taken from, and its face; InputError that names it."""
-    from engines.photo import read_photo
+    from engines.face.photo import read_photo
     from realtime.talking_clip import CLIP_ENDINGS, teeth_from_clip
 
     is_clip = path.suffix.lower() in CLIP_ENDINGS
@@ -136,7 +136,7 @@ def read_smile(path: Path, landmarker: Landmarker, progress: Progress | None) ->
 
 def second_photo_notes(first: PhotoReport, second: PhotoReport, path: Path) -> list[str]:
     """What to know about a photo that teeth are taken from. Whose it is is a guess by landmarks: a note, no refusal."""
-    from engines.landmarker import SOFT_EYES_PX
+    from engines.face.landmarker import SOFT_EYES_PX
 
     notes = []
     if second.eye_distance_px < SOFT_EYES_PX:

@@ -16,8 +16,8 @@ from types import TracebackType
 
 import numpy as np
 
-from engines.arkit import ARKIT, arkit_weights, head_quaternion
 from engines.errors import ConfigError
+from engines.motion.arkit import ARKIT, arkit_weights, head_quaternion
 
 DATAGRAM_BYTES = 1_400
 EXAMPLE = "write --osc 127.0.0.1:39539"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import InputError, WrongInput
-from engines.measure import canonical_face, head_angles, mouth_measures, remove_pose
+from engines.face.measure import canonical_face, head_angles, mouth_measures, remove_pose
 from engines.spec import SPEC, SPEECH_CHANNELS
 
 if TYPE_CHECKING:
     from engines.encoder import Encoder
-    from engines.landmarker import Landmarker
-    from engines.reach import Reach
+    from engines.face.landmarker import Landmarker
+    from engines.motion.reach import Reach
 
 MOST_S = 60.0  # of a clip: more teaches nothing new
 MOST_RATE_HZ = 30.0  # pictures beyond it are left out
@@ -134,7 +134,7 @@ def learn_from_clip(
 
     InputError that names the clip where it can't be used.
     """
-    from engines.reach import MOUTH, learn_reach
+    from engines.motion.reach import MOUTH, learn_reach
     from engines.shaper import Shaper
     from realtime.course import chunks_of, encode_chunks, hops_of
 

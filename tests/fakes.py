@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engines.encoder import Code
-from engines.reach import TYPICAL_REACH
+from engines.motion.reach import TYPICAL_REACH
 from engines.spec import MOTION_CHANNELS, SPEC
 
 JAW = MOTION_CHANNELS.index("jawOpen")

@@ -31,8 +31,8 @@ CONFIGS = Path(__file__).parent / "configs"
 @corpus_app.command("check")
 def corpus_check(name: str, path: Path) -> None:
     """Print a table of what was found of corpus NAME under PATH, and the sounds that cannot be read."""
-    from train.corpora import load_corpus
-    from train.corpus_check import check_sounds, table
+    from train.data.corpora import load_corpus
+    from train.data.corpus_check import check_sounds, table
 
     clips = load_corpus(name, path)
     typer.echo(table(name, clips))
@@ -53,9 +53,9 @@ def prepare(
     threads: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
     """Landmarks, the teacher's features, motion labels: everything that training reads. Goes on where it stopped."""
-    from train.prepare import prepare as run
+    from train.data.prepare import prepare as run
+    from train.data.teacher import check_installed, model_folder
     from train.progress import Bars
-    from train.teacher import check_installed, model_folder
 
     if not no_teacher:  # told before hours of reading
         model_folder(teacher)
@@ -87,12 +87,12 @@ def vae(
     from lightning.fabric import Fabric
 
     from engines.errors import ConfigError
-    from train.begin import exported_weights
     from train.checkpoint import facts_of
     from train.config import load_config
     from train.curves import draw
     from train.progress import Bars
-    from train.train_vae import VaeConfig, train_vae
+    from train.speech.begin import exported_weights
+    from train.speech.train_vae import VaeConfig, train_vae
 
     torch.set_num_threads(threads)
     settings = load_config(VaeConfig, config or CONFIGS / "vae.toml")
@@ -123,8 +123,8 @@ def motion(
     import torch
 
     from train.config import load_config
+    from train.motion.train_motion import MotionConfig, train_motion
     from train.progress import Bars
-    from train.train_motion import MotionConfig, train_motion
 
     torch.set_num_threads(1)
     settings = load_config(MotionConfig, config or CONFIGS / "motion.toml")
@@ -157,7 +157,7 @@ def generator(
     ] = None,
 ) -> None:
     """Train the face's network: shading, folds, and the light inside the mouth. Goes on where it stopped."""
-    from train.train_generator import Plan, command
+    from train.face.train_generator import Plan, command
 
     plan = Plan(steps, rate, adversaries_from, adversary_weight, seed)
     command(
@@ -170,7 +170,7 @@ def generator(
         typer.echo,
     )
     if export_to is not None:
-        from train.generator_export import export
+        from train.face.generator_export import export
 
         export(out, export_to)
 
@@ -187,7 +187,7 @@ def geometry(
     held_out: Annotated[list[str] | None, typer.Option(help="GRID talker to leave out; may be repeated.")] = None,
 ) -> None:
     """Fit the face's linear motion basis and its mesh."""
-    from train.geometry import command
+    from train.face.geometry import command
 
     command(*_filmed(data_root, landmarks or cache / "landmarks"), out, filmed, tuple(held_out or ()), typer.echo)
 
@@ -206,10 +206,10 @@ def probe(
     """The disentanglement report."""
     import torch
 
-    from train.batches import load
-    from train.probe import probe as run
-    from train.probe import swaps
+    from train.data.batches import load
     from train.reports import draw_swaps, read_stage1, write_stage1
+    from train.speech.probe import probe as run
+    from train.speech.probe import swaps
 
     torch.set_num_threads(1)
     before = read_stage1(out)
@@ -224,7 +224,7 @@ def probe(
 def _prepared(cache: Path) -> Path:
     """The cache, once it holds what `prepare` of this version writes last; InputError before."""
     from engines.errors import InputError
-    from train.prepare import VERSION
+    from train.data.prepare import VERSION
 
     done = cache / "speech.json"
     if not done.is_file():
@@ -245,7 +245,7 @@ def _filmed(data_root: Path, landmarks: Path) -> tuple[Path, Path]:
         raise InputError(f"{landmarks} holds no landmarks of GRID", "voxcam train prepare, or name --landmarks")
     if not any((data_root / "faces" / "london").glob("*_smile.jpg")):
         raise WrongInput(f"{data_root} holds no faces/london", "name the folder of grid/ and faces/ with --data-root")
-    from train.face_stills import find_photo_landmarks
+    from train.face.face_stills import find_photo_landmarks
 
     find_photo_landmarks(data_root, landmarks / "faces", typer.echo)
     return data_root, landmarks
@@ -296,8 +296,8 @@ def score_motion(
     """How well the lips follow, raw and as shown, on people and in noises that were never trained on."""
     import torch
 
-    from train.motion_report import Work, report
-    from train.score_motion import amplitude_gain
+    from train.motion.motion_report import Work, report
+    from train.motion.score_motion import amplitude_gain
 
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"
@@ -325,7 +325,7 @@ def score_face(
 ) -> None:
     """Faces under true motion and by sound, beside a static photo; identity, steadiness, contact sheets."""
     from engines.card import read_card
-    from train.face_report import Work, report
+    from train.face.face_report import Work, report
 
     others = _pairs(other, "CARD")
     for named in (*([card] if card else []), *others.values()):
@@ -358,9 +358,9 @@ def export(
     """A checkpoint becomes encoder.onnx, its card and its golden stream."""
     import torch
 
-    from train.export import export as run
-    from train.export import golden_sound
-    from train.score_motion import amplitude_gain
+    from train.motion.score_motion import amplitude_gain
+    from train.speech.export import export as run
+    from train.speech.export import golden_sound
 
     torch.set_num_threads(1)
     points = landmarks or cache / "landmarks"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from engines.errors import InputError
 from engines.spec import SPEC
-from train.shards import write_whole
+from train.data.shards import write_whole
 
 if TYPE_CHECKING:
-    from train.probe import Swap
+    from train.speech.probe import Swap
 
 LOOKAHEADS = [f"{ms} ms" for ms in SPEC.lookaheads_ms]
 

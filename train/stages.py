@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from engines.errors import ConfigError
-from train.shards import write_whole
+from train.data.shards import write_whole
 
 FORMAT = 2  # of report.json: what an earlier one holds is made anew
 FILE = "report.json"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from engines.built import BuildOptions, Built
+from engines.backends.built import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
 from engines.session import Arrays, BoundState, Session, bind_twins
@@ -42,7 +42,7 @@ def describe(device: str) -> dict[str, Any]:
 
 def build(content: bytes, card: EngineCard, precision: str, device: str, options: BuildOptions) -> Built:
     """The engine is an ONNX file with the precision in its own types."""
-    from engines.precision import convert_precision
+    from engines.backends.precision import convert_precision
 
     return convert_precision(content, card, precision, options.calibration, quantise_results=True)
 

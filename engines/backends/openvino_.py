@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.built import BuildOptions, Built
+from engines.backends.built import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
 from engines.session import Arrays, BoundState, Session, bind_twins
@@ -53,7 +53,7 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
     version()
     note = ""
     if precision == "int8":
-        from engines.precision import convert_precision
+        from engines.backends.precision import convert_precision
 
         typed = convert_precision(content, card, "int8", options.calibration)
         content, note = typed.content, typed.note

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines import machine
+from engines.backends.built import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
 from engines.backends.nvidia import (
     TensorRtSession,
@@ -15,9 +16,8 @@ from engines.backends.nvidia import (
     serialise,
     version_of,
 )
-from engines.built import BuildOptions, Built
+from engines.backends.precision import convert_precision
 from engines.card import EngineCard
-from engines.precision import convert_precision
 from engines.session import Session
 
 try:

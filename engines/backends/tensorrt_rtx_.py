@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import machine
+from engines.backends.built import BuildOptions, Built
 from engines.backends.cuda_driver import find_gpu, open_driver
 from engines.backends.nvidia import (
     TensorRtSession,
@@ -21,10 +22,9 @@ from engines.backends.nvidia import (
     serialise,
     version_of,
 )
-from engines.built import BuildOptions, Built
+from engines.backends.precision import convert_precision
 from engines.card import EngineCard, write_atomically
 from engines.errors import EngineMismatch
-from engines.precision import convert_precision
 from engines.session import Session
 
 try:

@@ -7,12 +7,11 @@ import json
 import pytest
 
 import bench.engines_report
-import engines.auto
-import engines.build
 import engines.card
 import engines.golden
 from bench.engines_report import measure_engines, write_engines_report
 from bench.throughput import engine_contestants
+from engines.building import auto, build
 from engines.errors import EngineMismatch
 from tests.engines.tiny_models import tiny_encoder, tiny_generator, write_model
 
@@ -24,12 +23,12 @@ def tiny(tmp_path, monkeypatch):
     write_model(folder, "encoder", tiny_encoder())
     yardstick = write_model(tmp_path / "cache", "yardstick", tiny_generator())
     yardstick.with_name("yardstick.golden.npz").unlink()
-    for module in (engines.build, engines.card, engines.golden):
+    for module in (build, engines.card, engines.golden):
         monkeypatch.setattr(module, "WEIGHTS", folder)
     monkeypatch.setattr(engines.golden.golden_path, "__defaults__", (folder,))
     monkeypatch.setattr(bench.engines_report, "yardstick_card", lambda: yardstick)
     monkeypatch.setattr(bench.engines_report, "TURN_S", 0.01)
-    monkeypatch.setattr(engines.auto, "measure", lambda session, *_: {"onnxruntime": 1.0}.get(session.backend, 2.0))
+    monkeypatch.setattr(auto, "measure", lambda session, *_: {"onnxruntime": 1.0}.get(session.backend, 2.0))
     return yardstick
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines import arkit
-from engines.arkit import ARKIT, arkit_weights, head_quaternion
-from engines.expression import prototype
+from engines.motion import arkit
+from engines.motion.arkit import ARKIT, arkit_weights, head_quaternion
+from engines.motion.expression import prototype
 from engines.spec import MOTION_CHANNELS
 
 AT = {name: i for i, name in enumerate(ARKIT)}

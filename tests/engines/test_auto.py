@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-import engines.auto
-from engines.auto import AutoSession, Candidate, candidates, open_auto, rank
 from engines.backends import onnxruntime_, openvino_
-from engines.build import build_engine
+from engines.building import auto
+from engines.building.auto import AutoSession, Candidate, candidates, open_auto, rank
+from engines.building.build import build_engine
 from engines.card import read_card
 from engines.encoder import Encoder
 from engines.errors import StreamError
@@ -53,7 +53,7 @@ def _auto(path, *how) -> tuple[AutoSession, list[str]]:
         return session
 
     told: list[str] = []
-    session = AutoSession(path, [FIRST, SECOND, engines.auto.LAST_RESORT][: len(how) + 1], open_one)
+    session = AutoSession(path, [FIRST, SECOND, auto.LAST_RESORT][: len(how) + 1], open_one)
     session.on_fallback = told.append
     return session, told
 
@@ -140,13 +140,13 @@ def test_engine_that_no_longer_opens_is_passed_over(models, sound):
             raise StreamError("driver changed", "")
         return open_session(path)
 
-    session = AutoSession(path, [FIRST, engines.auto.LAST_RESORT], open_one)
+    session = AutoSession(path, [FIRST, auto.LAST_RESORT], open_one)
     assert session.failed == [FIRST]
     np.testing.assert_array_equal(_motion(session, sound), _motion(open_session(path), sound))
 
 
 def test_wrong_engine_is_left_out_even_if_fastest(models, tmp_path, monkeypatch):
-    monkeypatch.setattr(engines.auto, "measure", lambda session, *_: 0.1 if session.backend == "openvino" else 1.0)
+    monkeypatch.setattr(auto, "measure", lambda session, *_: 0.1 if session.backend == "openvino" else 1.0)
     right = rank(models / "encoder.card.json", engines_dir=tmp_path / "a")
     assert right[0].backend == "openvino"
     assert right[-1].backend == "onnxruntime"
@@ -165,13 +165,13 @@ def test_wrong_engine_is_left_out_even_if_fastest(models, tmp_path, monkeypatch)
 
 def test_measured_once_and_again_when_the_machine_changes(models, tmp_path, monkeypatch):
     path, calls = models / "generator.card.json", []
-    monkeypatch.setattr(engines.auto, "measure", lambda *_: calls.append(1) or 1.0)
+    monkeypatch.setattr(auto, "measure", lambda *_: calls.append(1) or 1.0)
     rank(path, engines_dir=tmp_path)
     count = len(calls)
     assert count >= 2
     rank(path, engines_dir=tmp_path)
     assert len(calls) == count
-    monkeypatch.setattr(engines.auto.machine, "usable_cores", lambda: 128)
+    monkeypatch.setattr(auto.machine, "usable_cores", lambda: 128)
     rank(path, engines_dir=tmp_path)
     assert len(calls) == 2 * count
     build_engine(path, "onnxruntime", "int8", engines_dir=tmp_path)
@@ -181,7 +181,7 @@ def test_measured_once_and_again_when_the_machine_changes(models, tmp_path, monk
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": [{"wrong": 1}]}', "null"])
 def test_damaged_memory_is_measured_anew(models, tmp_path, monkeypatch, content):
-    monkeypatch.setattr(engines.auto, "measure", lambda *_: 1.0)
+    monkeypatch.setattr(auto, "measure", lambda *_: 1.0)
     (tmp_path / "auto.json").write_text(content)
     assert rank(models / "generator.card.json", engines_dir=tmp_path)
     assert json.loads((tmp_path / "auto.json").read_text())
@@ -206,7 +206,7 @@ def test_open_auto_runs(models, tmp_path, sound):
 def test_damaged_engine_falls_back_at_opening(models, tmp_path, monkeypatch):
     path = models / "encoder.card.json"
     engine = build_engine(path, "onnxruntime", "int8", engines_dir=tmp_path).path
-    monkeypatch.setattr(engines.auto, "measure", lambda session, *_: 0.1 if session.precision == "int8" else 1.0)
+    monkeypatch.setattr(auto, "measure", lambda session, *_: 0.1 if session.precision == "int8" else 1.0)
     assert open_auto(path, engines_dir=tmp_path).precision == "int8"
     engine.write_bytes(b"")
     session = open_auto(path, engines_dir=tmp_path)

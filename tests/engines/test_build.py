@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-import engines.build
+import engines.building.build
 from engines.backends import find_backend, onnxruntime_, openvino_
-from engines.build import build_engine, build_lock, clean_engines, engine_cards, open_engine, verify_engine
-from engines.built import Built
+from engines.backends.built import Built
+from engines.building.build import build_engine, build_lock, clean_engines, engine_cards, open_engine, verify_engine
 from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, OutputError
 from engines.golden import read_golden, verify
@@ -55,8 +55,8 @@ def test_second_build_is_the_first_one(models, tmp_path, monkeypatch):
 
 def test_engine_is_keyed_by_all_it_depends_on(models):
     card = read_card(models / "encoder.card.json")
-    record = engines.build.target(card, "onnxruntime", "fp32", "cpu")
-    stems = {engines.build.engine_stem(card, record)}
+    record = engines.building.build.target(card, "onnxruntime", "fp32", "cpu")
+    stems = {engines.building.build.engine_stem(card, record)}
     changes = {
         "model_sha256": "0" * 64,
         "backend_version": "0",
@@ -67,7 +67,7 @@ def test_engine_is_keyed_by_all_it_depends_on(models):
         "compute_capability": ("8.9",),
     }
     for name, value in changes.items():
-        stems.add(engines.build.engine_stem(card, replace(record, **{name: value})))
+        stems.add(engines.building.build.engine_stem(card, replace(record, **{name: value})))
     assert len(stems) == len(changes) + 1
 
 
@@ -104,7 +104,7 @@ def test_engine_of_another_version_is_refused_by_name(models, tmp_path, monkeypa
 
 def test_engine_of_another_processor_is_refused(models, tmp_path, monkeypatch):
     path = build_engine(models / "encoder.onnx", "openvino", "bf16", engines_dir=tmp_path).path
-    monkeypatch.setattr(engines.build.machine, "cpu_name", lambda: "Another CPU")
+    monkeypatch.setattr(engines.building.build.machine, "cpu_name", lambda: "Another CPU")
     with pytest.raises(EngineMismatch, match="another device"):
         open_engine(path, "openvino", precision="bf16", engines_dir=tmp_path)
 
@@ -134,7 +134,7 @@ def test_full_disk(models, tmp_path, monkeypatch):
     def no_space(path, content):
         raise OutputError(f"cannot write {path} (No space left on device)", "free space")
 
-    monkeypatch.setattr(engines.build, "write_atomically", no_space)
+    monkeypatch.setattr(engines.building.build, "write_atomically", no_space)
     with pytest.raises(OutputError, match="No space left"):
         build_engine(models / "encoder.onnx", engines_dir=tmp_path / "e")
     assert not list((tmp_path / "e").glob("*.engine"))
@@ -182,17 +182,17 @@ def test_builder_that_never_ends_is_not_waited_for_forever(tmp_path):
 _KILLED = """
 import sys, time, pathlib
 from engines.backends import onnxruntime_
-import engines.build
+import engines.building.build
 after = sys.argv[3] == "after"
-honest = engines.build._verified
+honest = engines.building.build._verified
 def stuck(*arguments):
     print("there", flush=True)
     time.sleep(60)
 if after:
-    engines.build._verified = stuck     # the engine file lies there, the card does not
+    engines.building.build._verified = stuck     # the engine file lies there, the card does not
 else:
     onnxruntime_.build = stuck
-engines.build.build_engine(sys.argv[1], engines_dir=pathlib.Path(sys.argv[2]))
+engines.building.build.build_engine(sys.argv[1], engines_dir=pathlib.Path(sys.argv[2]))
 """
 
 
@@ -219,7 +219,7 @@ def test_clean_keeps_what_is_good(models, tmp_path, monkeypatch):
     bad.write_bytes(b"")
     (tmp_path / "orphan.engine").write_bytes(b"x")
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    monkeypatch.setattr(engines.build, "models", list)
+    monkeypatch.setattr(engines.building.build, "models", list)
     gone = {path.name for path in clean_engines(tmp_path)}
     assert gone == {bad.name, card_path(bad).name, "orphan.engine"}
     assert good.exists()

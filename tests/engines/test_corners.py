@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.corners import ENDS, REACH, shut_corners
+from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
+from engines.face.corners import ENDS, REACH, shut_corners
 from engines.generator import Generator
-from engines.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.portrait import make_portrait
 from tests.engines.test_generator import EYES_PX, code, paint_face
 

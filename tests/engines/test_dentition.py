@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
-from engines.dentition import (
+from engines.drawing.geometry import head_rotation
+from engines.drawing.layers import ARCH, LOWER_TOP, TEETH_PX, along_arch
+from engines.errors import EngineMismatch
+from engines.face.dentition import (
     HEIGHT_PX,
     WIDTH_PX,
     _learned,
@@ -22,9 +25,6 @@ from engines.dentition import (
     texture_places,
     upper_ends,
 )
-from engines.errors import EngineMismatch
-from engines.geometry import head_rotation
-from engines.layers import ARCH, LOWER_TOP, TEETH_PX, along_arch
 
 FACE = np.random.default_rng(3).normal(0, 0.014, (20, 3))
 

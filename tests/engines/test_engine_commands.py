@@ -6,17 +6,18 @@ import json
 
 import pytest
 
-import engines.auto
-import engines.build
+import engines.card
+import engines.golden
+from engines.building import auto, build
 from realtime.cli import main
 
 
 @pytest.fixture
 def run(models, tmp_path, monkeypatch, capsys):
     """Run a command; (exit code, stdout, stderr). The shipped models are the tiny ones."""
-    for module in (engines.build, engines.card, engines.golden):
+    for module in (build, engines.card, engines.golden):
         monkeypatch.setattr(module, "WEIGHTS", models)
-    monkeypatch.setattr(engines.build.verify_engine, "__defaults__", (models,))
+    monkeypatch.setattr(build.verify_engine, "__defaults__", (models,))
     monkeypatch.setattr(engines.golden.golden_path, "__defaults__", (models,))
     monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path / "cache"))
 
@@ -110,7 +111,7 @@ def test_engine_is_chosen_by_name(models, tmp_path, monkeypatch):
 
     monkeypatch.setattr(engines.card, "WEIGHTS", models)
     monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(engines.auto, "measure", lambda session, *_: 0.1 if session.precision == "bf16" else 1.0)
+    monkeypatch.setattr(auto, "measure", lambda session, *_: 0.1 if session.precision == "bf16" else 1.0)
     for engine, expected in (
         ("onnxruntime", ("onnxruntime", "fp32")),
         ("openvino", ("openvino", "fp32")),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError, EngineMismatch
-from engines.expression import (
+from engines.motion.expression import (
     ALIASES,
     AUTO_ANGER,
     AUTO_STRENGTH,
@@ -191,7 +191,7 @@ def test_auto_knows_that_most_talk_is_neutral():
 def test_a_damaged_prior_says_so(monkeypatch, tmp_path):
     (tmp_path / "weights").mkdir()
     mood_calibration.cache_clear()
-    monkeypatch.setattr("engines.expression.files", lambda package: tmp_path)
+    monkeypatch.setattr("engines.motion.expression.files", lambda package: tmp_path)
     whole = '"log_prior_shift": [0, 0, 0, 0, 0, 0, 0]'
     for content in (
         "",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.folds import CHEEKS, CREASES, DEPTH, FULL_SMILE, LIFT, fold_gains, smile_share
+from engines.drawing.folds import CHEEKS, CREASES, DEPTH, FULL_SMILE, LIFT, fold_gains, smile_share
+from engines.face.measure import canonical_face
 from engines.generator import Generator
-from engines.measure import canonical_face
 from engines.portrait import CROP_LEFT, CROP_PX, CROP_SIZE_PX, CROP_TOP, make_portrait
 from engines.spec import MOTION_CHANNELS
 from tests.engines.test_generator import paint_face

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from engines.card import card_path, read_card
+from engines.drawing.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
+from engines.drawing.layers import DEEPEST, LINE, paint_fringe, paint_lashes
 from engines.errors import ConfigError, EngineMismatch, InputError
+from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
+from engines.face.tones import LIGHTEST
 from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
-from engines.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.golden import golden_path, read_golden, verify
-from engines.layers import DEEPEST, LINE, paint_fringe, paint_lashes
-from engines.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.opening import open_session
 from engines.portrait import CROP_SIZE_PX, Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
-from engines.tones import LIGHTEST
 
 EYES_PX = 60.0
 

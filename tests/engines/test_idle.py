@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.idle import IDLE_STATE, LISTENING_LIMIT, SPEAKING_LIMIT, Idle, load_figures, run_idle
+from engines.motion.idle import IDLE_STATE, LISTENING_LIMIT, SPEAKING_LIMIT, Idle, load_figures, run_idle
 from engines.spec import MOTION_CHANNELS
-from train.idle import Clip, measure_motion
+from train.motion.idle import Clip, measure_motion
 
 PITCH, YAW, ROLL = (MOTION_CHANNELS.index(n) for n in ("headPitch", "headYaw", "headRoll"))
 BLINKS = [MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeBlinkRight")]
@@ -28,7 +28,7 @@ def course(seed: int, minutes: float, speaks: bool = False, state: np.ndarray | 
 
 
 def as_clips(out: np.ndarray) -> list[Clip]:
-    """The course as 3 s clips at 25 pictures/s, so that train/idle.py's ruler can be laid on it."""
+    """The course as 3 s clips at 25 pictures/s, so that train/motion/idle.py's ruler can be laid on it."""
     pictures = out[::2]
     return [
         Clip(

@@ -10,7 +10,7 @@ import pytest
 
 from engines.card import WEIGHTS
 from engines.errors import EngineMismatch, InputError
-from engines.landmarker import (
+from engines.face.landmarker import (
     ANCHORS,
     RIGHT_LIPS,
     Face,
@@ -23,8 +23,8 @@ from engines.landmarker import (
     overlap,
     suppress,
 )
-from engines.measure import INNER_LIPS, canonical_face, eye_distance, mirror_points
-from engines.photo import read_photo
+from engines.face.measure import INNER_LIPS, canonical_face, eye_distance, mirror_points
+from engines.face.photo import read_photo
 
 DATA = Path(__file__).parents[1] / "data"
 UNSURE = 0.03  # eye distances; MediaPipe's own sampling is 0.01 off, its readings jitter by as much

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.drawing.geometry import EYES
+from engines.face.masks import span
+from engines.face.tones import LUMA
 from engines.generator import Generator
-from engines.geometry import EYES
-from engines.masks import span
 from engines.portrait import make_portrait
-from engines.tones import LUMA
 from tests.engines.test_generator import EYES_PX, code, paint_face
 
 

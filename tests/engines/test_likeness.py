@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
+from engines.drawing.geometry import load_geometry
 from engines.errors import EngineMismatch
-from engines.geometry import load_geometry
-from engines.landmarker import Landmarker
-from engines.likeness import likeness_model
-from engines.measure import canonical_face, mirror_points, remove_pose
-from engines.photo import read_photo
+from engines.face.landmarker import Landmarker
+from engines.face.likeness import likeness_model
+from engines.face.measure import canonical_face, mirror_points, remove_pose
+from engines.face.photo import read_photo
 from engines.spec import MOTION_CHANNELS
 from realtime.faces import second_photo_notes
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.geometry import LOWER_SEAM, UPPER_SEAM
-from engines.lip_lines import LIP_RIM, outer_lips, refine_lips, teeth_show
-from engines.measure import OUTER_LIPS, canonical_face
+from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
+from engines.face.lip_lines import LIP_RIM, outer_lips, refine_lips, teeth_show
+from engines.face.measure import OUTER_LIPS, canonical_face
 
 EYES_PX = 120.0
 SIZE_PX = 480

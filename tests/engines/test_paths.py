@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from engines.paths import cheapest_path
+from engines.face.paths import cheapest_path
 
 
 def test_it_is_the_best_of_all_paths() -> None:

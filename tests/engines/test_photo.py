@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.errors import InputError
-from engines.photo import exif_orientation, read_photo, to_rgb
+from engines.face.photo import exif_orientation, read_photo, to_rgb
 
 FACE = Path(__file__).parents[1] / "data" / "face.jpg"
 
@@ -146,7 +146,7 @@ def test_a_phones_heic_photo_is_read(tmp_path, monkeypatch):
     assert np.abs(read_photo(path).astype(int) - rgb).mean() < 3
     path.write_bytes(path.read_bytes()[:900])
     assert "cannot be read: export it as JPEG" in line_of(path)
-    monkeypatch.setattr("engines.photo.MAX_PIXELS", 1000)
+    monkeypatch.setattr("engines.face.photo.MAX_PIXELS", 1000)
     photo.save(path)
     assert "too large (320x240 px)" in line_of(path)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)

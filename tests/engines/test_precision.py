@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines import precision
+from engines.backends import precision
+from engines.backends.precision import bfloat16_bits, convert_precision, measure_ranges
 from engines.card import read_card, read_checked
 from engines.errors import ConfigError, EngineMismatch
 from engines.golden import read_golden
-from engines.precision import bfloat16_bits, convert_precision, measure_ranges
 from tests.engines.tiny_models import OPSET, write_model
 
 

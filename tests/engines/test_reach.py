@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engines.errors import InputError
-from engines.reach import LEAST, MOST, MOUTH, OPEN, TYPICAL_REACH, apart, fit_reach, learn_reach
+from engines.motion.reach import LEAST, MOST, MOUTH, OPEN, TYPICAL_REACH, apart, fit_reach, learn_reach
 from engines.spec import SPEECH_CHANNELS
 
 TIMES = (np.arange(250) + 0.5) / 25  # ten seconds of pictures

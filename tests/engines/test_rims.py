@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.drawing.geometry import EYES
+from engines.face.upper_rims import upper_rims
 from engines.generator import Generator
-from engines.geometry import EYES
 from engines.portrait import make_portrait
-from engines.upper_rims import upper_rims
 from tests.engines.test_generator import EYES_PX, code, lashed_face, paint_face
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.reach import TYPICAL_REACH
+from engines.motion.reach import TYPICAL_REACH
 from engines.shaper import LEAD, NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.state import State

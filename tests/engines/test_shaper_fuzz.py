@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.arkit import arkit_weights, head_quaternion
 from engines.errors import StreamError
-from engines.expression import LOOKS
+from engines.motion.arkit import arkit_weights, head_quaternion
+from engines.motion.expression import LOOKS
 from engines.shaper import HIGH, LOW, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 

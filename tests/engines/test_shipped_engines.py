@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.backends import find_backend
-from engines.build import build_engine, models
+from engines.building.build import build_engine, models
 from engines.card import WEIGHTS, card_path, read_checked
 from engines.errors import EngineMismatch
 from engines.golden import golden_path, read_golden, verify

@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from engines.backends import cuda_driver, find_backend, tensorrt_, tensorrt_rtx_
+from engines.backends.built import BuildOptions
 from engines.backends.cuda_driver import CudaDriver
-from engines.build import build_engine, open_engine
-from engines.built import BuildOptions
+from engines.building.build import build_engine, open_engine
 from engines.card import card_path, read_card, read_checked
 from engines.errors import DeviceError, EngineMismatch, StreamError
 from engines.golden import read_golden, verify

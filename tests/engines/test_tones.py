@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.face.tones import LUMA, measure_palette
 from engines.generator import open_generator
 from engines.portrait import make_portrait
-from engines.tones import LUMA, measure_palette
 from tests.engines.test_generator import code, paint_face
 
 

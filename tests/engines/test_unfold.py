@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
+from engines.drawing.folds import CREASES
+from engines.drawing.geometry import load_geometry
 from engines.errors import EngineMismatch
-from engines.folds import CREASES
+from engines.face.measure import INNER_LIPS, canonical_face
+from engines.face.tones import LUMA
+from engines.face.unfold import LOOKED_PX, NOSE, fill_lines, smile_of, take_folds_off, unfold_weights
+from engines.face.unsmile import rest_shift
 from engines.generator import Generator
-from engines.geometry import load_geometry
-from engines.measure import INNER_LIPS, canonical_face
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
 from engines.spec import MOTION_CHANNELS
-from engines.tones import LUMA
-from engines.unfold import LOOKED_PX, NOSE, fill_lines, smile_of, take_folds_off, unfold_weights
-from engines.unsmile import rest_shift
 
 EYES_PX, SIZE_PX = 110.0, 480
 FULL = 0.06

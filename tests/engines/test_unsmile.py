@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
+from engines.drawing.geometry import load_geometry
 from engines.errors import EngineMismatch
-from engines.geometry import load_geometry
-from engines.measure import canonical_face, mirror_points
+from engines.face.measure import canonical_face, mirror_points
+from engines.face.unsmile import LIPS, rest_model, rest_shift
 from engines.spec import MOTION_CHANNELS
-from engines.unsmile import LIPS, rest_model, rest_shift
 
 
 def face_with(**channels: float) -> np.ndarray:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines import warp as module
-from engines.warp import FINE, BackwardMap, make_finer, warp
+from engines.drawing import warp as module
+from engines.drawing.warp import FINE, BackwardMap, make_finer, warp
 
 SIZE = 96
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.errors import InputError, WrongInput
-from engines.photo import MIN_SIDE_PX, read_photo
+from engines.face.photo import MIN_SIDE_PX, read_photo
 from realtime import cli
 from realtime.sound import SoundFile
 

@@ -8,8 +8,8 @@ import socket
 import numpy as np
 import pytest
 
-from engines.arkit import ARKIT, arkit_weights
 from engines.errors import ConfigError
+from engines.motion.arkit import ARKIT, arkit_weights
 from engines.spec import MOTION_CHANNELS
 from realtime.osc import DATAGRAM_BYTES, OscSender, parse_target
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.auto import Candidate
+from engines.building.auto import Candidate
 from engines.encoder import Encoder
 from engines.generator import Generator
 from engines.opening import open_session
@@ -175,7 +175,7 @@ def overloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LiveSession, F
         found.card = present.card
         return found
 
-    monkeypatch.setattr("engines.lighter.open_lighter", open_lighter)
+    monkeypatch.setattr("engines.building.lighter.open_lighter", open_lighter)
     engines = Engines(Owner(FakeEncoder()), FakeShaper(), Owner(FakeGenerator()))
     source = BlockSource(iter([np.zeros((16_000 * 20, 1), np.float32)]), 16_000, 1, paced=True)
     portrait = FakePortrait()
@@ -240,7 +240,7 @@ def test_a_search_that_breaks_is_told_and_pictures_are_fewer(
     def broken(*_: Any) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("engines.lighter.open_lighter", broken)
+    monkeypatch.setattr("engines.building.lighter.open_lighter", broken)
     for _ in range(10):
         clock.advance(NS)
         session.pipeline.meters.late_pictures += 50
@@ -309,20 +309,20 @@ def test_lighter_engines_pass_their_golden_stream_or_are_left_out(
 ) -> None:
     """Timing decides which one: here every lower precision counts as half as slow."""
     pytest.importorskip("openvino", reason="needs the openvino extra")
-    import engines.lighter
+    import engines.building.lighter
 
     told: list[str] = []
     tried: list[Candidate] = []
-    original = engines.lighter._time_share
+    original = engines.building.lighter._time_share
 
     def half(path: Any, card: Any, now: Any, option: Candidate, *rest: Any) -> float:
         tried.append(option)
         original(path, card, now, option, *rest)
         return 0.5
 
-    monkeypatch.setattr("engines.lighter._time_share", half)
+    monkeypatch.setattr("engines.building.lighter._time_share", half)
     with open_session("generator") as present:
-        lighter = engines.lighter.open_lighter("generator", present, tmp_path, told.append)
+        lighter = engines.building.lighter.open_lighter("generator", present, tmp_path, told.append)
         if not tried:
             pytest.skip("this processor has no lower precision that needs no build")
         assert lighter is not None
@@ -331,9 +331,9 @@ def test_lighter_engines_pass_their_golden_stream_or_are_left_out(
             assert {n: t.shape for n, t in lighter.card.inputs.items()} == {
                 n: t.shape for n, t in present.card.inputs.items()
             }
-    monkeypatch.setattr("engines.lighter._time_share", lambda *_: 0.99)
+    monkeypatch.setattr("engines.building.lighter._time_share", lambda *_: 0.99)
     with open_session("generator") as present:
-        assert engines.lighter.open_lighter("generator", present, tmp_path) is None
+        assert engines.building.lighter.open_lighter("generator", present, tmp_path) is None
 
 
 def test_looking_for_lighter_engines_beside_real_ones() -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from engines.encoder import Encoder, open_encoder
 from engines.errors import InputError, WrongInput
+from engines.face.landmarker import Landmarker
 from engines.generator import Generator
-from engines.landmarker import Landmarker
+from engines.motion.reach import OPEN, TYPICAL_REACH
 from engines.portrait import Portrait
-from engines.reach import OPEN, TYPICAL_REACH
 from engines.shaper import WITH_OPENING
 from engines.spec import MOTION_CHANNELS
 from realtime.engines_in_use import open_engines

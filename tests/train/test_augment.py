@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from train.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone, varied
+from train.data.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone, varied
 
 CODES = 100
 NOTHING = AugmentConfig(

@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from engines.errors import ConfigError, InputError, VoxcamError, WrongInput
-from train import cli, teacher
+from train import cli
+from train.data import teacher
 
 
 def refused(kind: type[VoxcamError], words: str, *arguments: str | Path) -> None:

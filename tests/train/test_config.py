@@ -7,8 +7,8 @@ import pytest
 from engines.errors import ConfigError
 from train.cli import CONFIGS
 from train.config import load_config
-from train.train_motion import MotionConfig
-from train.train_vae import VaeConfig
+from train.motion.train_motion import MotionConfig
+from train.speech.train_vae import VaeConfig
 
 
 def config(folder: Path, text: str) -> VaeConfig:

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("tflite", reason="the train extra is not installed")
 
-from train.convert_mediapipe import same_padding
+from train.face.convert_mediapipe import same_padding
 
 
 @pytest.mark.parametrize(

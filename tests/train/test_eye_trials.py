@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.geometry import EYES
+from engines.drawing.geometry import EYES
 from engines.portrait import make_portrait
 from tests.engines.test_generator import paint_face
-from train.eye_trials import ACROSS, DRAWN, across_line, openings, put_on
+from train.face.eye_trials import ACROSS, DRAWN, across_line, openings, put_on
 
 
 def test_the_light_across_a_line_is_skin_then_the_line() -> None:

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
+from engines.drawing.geometry import FACE_OVAL
+from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face
 from engines.generator import Generator, open_generator
-from engines.geometry import FACE_OVAL
-from engines.measure import INNER_LIPS, OUTER_LIPS, canonical_face
+from engines.motion.reach import at_times
 from engines.portrait import make_portrait
-from engines.reach import at_times
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from tests.engines.test_generator import code, paint_face
-from train.face_markdown import markdown, shows
-from train.face_report import STAGES, open_other
-from train.face_score import (
+from train.data.rendered_people import SHAPES, blink_course, mouth_weights
+from train.face.face_markdown import markdown, shows
+from train.face.face_report import STAGES, open_other
+from train.face.face_score import (
     EXACT_LIPS,
     HEAD,
     Driven,
@@ -33,11 +34,10 @@ from train.face_score import (
     summarise,
     sync_lag,
 )
-from train.face_sound import JAW, driven_codes, pieced_codes
-from train.face_steady import coded, regions, score_flicker, score_outside
-from train.face_stills import find_photo_landmarks
-from train.picture_metrics import gradient_similarity, psnr, sharpness, ssim
-from train.rendered_people import SHAPES, blink_course, mouth_weights
+from train.face.face_sound import JAW, driven_codes, pieced_codes
+from train.face.face_steady import coded, regions, score_flicker, score_outside
+from train.face.face_stills import find_photo_landmarks
+from train.face.picture_metrics import gradient_similarity, psnr, sharpness, ssim
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +280,8 @@ def test_the_page_says_what_is_missing_and_what_is_old(tmp_path: Path) -> None:
 @pytest.mark.skipif(not (find_spec("dlib") and find_spec("face_recognition_models")), reason="no extra [score]")
 def test_another_person_is_farther() -> None:
     """The face model, where it is installed: a softened photo is nearer than another face."""
-    from train.face_stills import FaceModel
-    from train.generator_data import read_rgb
+    from train.face.face_stills import FaceModel
+    from train.face.generator_data import read_rgb
 
     folder = Path(__file__).parents[1] / "data"
     photo, landmarks = read_rgb(folder / "face.jpg"), np.load(folder / "face_landmarks.npy")
@@ -296,8 +296,8 @@ def test_another_person_is_farther() -> None:
 def test_stages_are_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage whose weights and code are the same is not run again; `only`, `again` and unknown names."""
     from engines.errors import ConfigError
-    from train import face_report
-    from train.face_report import Work, report
+    from train.face import face_report
+    from train.face.face_report import Work, report
 
     ran: list[str] = []
 

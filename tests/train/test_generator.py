@@ -14,16 +14,16 @@ import torch
 
 from engines.card import WEIGHTS, read_card
 from engines.errors import InputError, WrongInput
+from engines.face.measure import mirror_points
 from engines.generator import Generator, Learned
 from engines.golden import read_golden, verify
-from engines.measure import mirror_points
 from engines.opening import open_session
 from engines.portrait import Portrait, crop_to_photo, make_portrait
 from engines.spec import MOTION_CHANNELS
 from tests.engines.test_generator import EYES_PX, code, paint_face
 from train import checkpoint
-from train.adversaries import NAMES, OTHERS, RUN, Adversaries, Judged
-from train.generator import (
+from train.face.adversaries import NAMES, OTHERS, RUN, Adversaries, Judged
+from train.face.generator import (
     CHROMA,
     SHAPE,
     SMOOTHEST,
@@ -34,9 +34,9 @@ from train.generator import (
     compose,
     mouth_region,
 )
-from train.generator_data import PICTURE_HOPS, choose_runs, pair_sample, write_portrait
-from train.generator_export import INNER_SHARE, export
-from train.train_generator import (
+from train.face.generator_data import PICTURE_HOPS, choose_runs, pair_sample, write_portrait
+from train.face.generator_export import INNER_SHARE, export
+from train.face.train_generator import (
     DRAWS,
     Learner,
     Plan,

@@ -7,7 +7,7 @@ import numpy as np
 from engines.encoder import open_encoder
 from engines.shaper import Shaper
 from engines.spec import SPEC
-from train.heard import AHEAD, encoder_motion, hear, shaped_motion
+from train.motion.heard import AHEAD, encoder_motion, hear, shaped_motion
 
 
 def test_silence_fills_up_the_last_chunk() -> None:

@@ -3,11 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.measure import canonical_face
+from engines.face.measure import canonical_face
 from engines.spec import SPEECH_CHANNELS
-from train.labeller import LabellerConfig, LabelNet, label, teach
-from train.motion_labels import OPEN, at_codes, clip_motion, measure_offsets, picture_measures, smooth, talker_scales
-from train.teacher import FEATURES
+from train.data.labeller import LabellerConfig, LabelNet, label, teach
+from train.data.motion_labels import (
+    OPEN,
+    at_codes,
+    clip_motion,
+    measure_offsets,
+    picture_measures,
+    smooth,
+    talker_scales,
+)
+from train.data.teacher import FEATURES
 
 
 def talking(pictures: int = 75, px: float = 45.0) -> np.ndarray:

@@ -10,10 +10,10 @@ import pytest
 
 from engines.errors import ConfigError
 from engines.spec import SPEC
-from train import motion_markdown, motion_report
-from train.corpora import Clip
-from train.motion_labels import OPEN
-from train.score_motion import PICTURES, Take, steady_vowels
+from train.data.corpora import Clip
+from train.data.motion_labels import OPEN
+from train.motion import motion_markdown, motion_report
+from train.motion.score_motion import PICTURES, Take, steady_vowels
 
 KINDS = ("encoder", "shaped")
 THREE = [0.5, 0.5, 0.5]
@@ -36,7 +36,7 @@ def work(tmp_path, monkeypatch) -> motion_report.Work:
     """Two stages that count their runs, a checkpoint that is a file."""
     checkpoint = tmp_path / "last.safetensors"
     checkpoint.write_bytes(b"one")
-    monkeypatch.setattr("train.export.encoder_of", lambda path: (None, {"steps": 1}))
+    monkeypatch.setattr("train.speech.export.encoder_of", lambda path: (None, {"steps": 1}))
     monkeypatch.setattr(motion_markdown, "write", lambda facts, parts, old, out: runs.setdefault("old", []).append(old))
     runs: dict = {}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.photo import read_photo
-from train.photo_trials import main
+from engines.face.photo import read_photo
+from train.face.photo_trials import main
 
 DATA = Path(__file__).parents[1] / "data"
 

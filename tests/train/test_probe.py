@@ -12,10 +12,11 @@ import torch
 
 from engines.errors import InputError
 from tests.train.test_train_vae import CONFIG, make_corpus
-from train import checkpoint, probe, reports
-from train.batches import Corpus
-from train.export import encoder_of
-from train.train_vae import Model
+from train import checkpoint, reports
+from train.data.batches import Corpus
+from train.speech import probe
+from train.speech.export import encoder_of
+from train.speech.train_vae import Model
 
 
 def corpus(seed: int) -> Corpus:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.reach import MOUTH, OPEN, TYPICAL_REACH
+from engines.motion.reach import MOUTH, OPEN, TYPICAL_REACH
 from engines.spec import SPEECH_CHANNELS
-from train.reach import Seen, judge, judge_own, reach_of, typical_of
+from train.motion.reach import Seen, judge, judge_own, reach_of, typical_of
 
 WORDS = np.arange(75) >= 20
 

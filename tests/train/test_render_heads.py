@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError
-from train.render_heads import FIRST_SEED, MOUTHS, PARTS, SHAPES, draw_mouth, open_renderer, render
+from train.data.render_heads import FIRST_SEED, MOUTHS, PARTS, SHAPES, draw_mouth, open_renderer, render
 
 PHOTO = Path(__file__).parents[1] / "data" / "face.jpg"
 FAKE = """

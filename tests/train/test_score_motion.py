@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from engines.spec import SPEECH_CHANNELS
-from train import score_motion
-from train.augment import active_rms, rms
-from train.corpora import Clip
-from train.labeller import LabellerConfig
-from train.motion_labels import OPEN
-from train.score_motion import (
+from train.data.augment import active_rms, rms, with_noise
+from train.data.corpora import Clip
+from train.data.labeller import LabellerConfig
+from train.data.motion_labels import OPEN
+from train.data.shards import write_shards
+from train.data.teacher import FEATURES
+from train.motion import score_motion
+from train.motion.score_motion import (
     CLOSED_AT,
     PICTURES,
     Take,
@@ -28,10 +30,7 @@ from train.score_motion import (
     pictures_of,
     r_of,
     slope_of,
-    with_noise,
 )
-from train.shards import write_shards
-from train.teacher import FEATURES
 
 
 def take(seed: int = 0) -> Take:

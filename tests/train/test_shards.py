@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engines.errors import ConfigError, InputError, OutputError
-from train import shards
-from train.shards import read_shards, write_shards
+from train.data import shards
+from train.data.shards import read_shards, write_shards
 
 GROUPS = [["a/1", "a/2.x"], ["b/3"], ["b/4"]]
 VERSION = {"made": 1}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError
-from train import teacher
-from train.teacher import PAUSE_CHUNKS, pack_windows
+from train.data import teacher
+from train.data.teacher import PAUSE_CHUNKS, pack_windows
 
 
 def test_windows_hold_every_chunk_once_and_nothing_overlaps() -> None:

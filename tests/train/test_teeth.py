@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.dentition import draw_teeth
-from train.teeth import (
+from engines.face.dentition import draw_teeth
+from train.face.teeth import (
     HEIGHT_PX,
     LEFT,
     PX,

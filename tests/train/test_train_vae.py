@@ -15,12 +15,12 @@ import torch
 
 from engines.errors import ConfigError, InputError, OutputError
 from train import checkpoint
-from train.batches import BatchConfig, Batches, Corpus, Item
-from train.corpora import Clip
-from train.export import encoder_of, onnx_bytes
-from train.train_motion import MotionConfig, train_motion
-from train.train_vae import VaeConfig, rate_at, train_vae
-from train.vae import Encoder, EncoderConfig
+from train.data.batches import BatchConfig, Batches, Corpus, Item
+from train.data.corpora import Clip
+from train.motion.train_motion import MotionConfig, train_motion
+from train.speech.export import encoder_of, onnx_bytes
+from train.speech.train_vae import VaeConfig, rate_at, train_vae
+from train.speech.vae import Encoder, EncoderConfig
 
 SMALL = EncoderConfig(conv1=16, conv2=16, gru=16, slow=16, motion_gru=8, decoder=16)
 BATCH = BatchConfig(grid=2, tts=1, librispeech=1, emodb=2, again=1, alone=1, codes=60)
@@ -261,7 +261,7 @@ def test_two_processes_equal_one(cache: Path, tmp_path: Path) -> None:
         import torch
         from lightning.fabric import Fabric
         from tests.train.test_train_vae import CONFIG, make_corpus
-        from train.train_vae import train_vae
+        from train.speech.train_vae import train_vae
         if __name__ == "__main__":
             torch.set_num_threads(1)
             cache, out, devices = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

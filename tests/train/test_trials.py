@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.measure import INNER_LIPS, canonical_face
+from engines.face.measure import INNER_LIPS, canonical_face
 from tests.train.test_score_motion import take
-from train.motion_labels import OPEN
-from train.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_length
+from train.data.motion_labels import OPEN
+from train.face.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_length
 
 
 def test_a_lead_gives_back_what_smoothing_took() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.unfold import FACTORS, bands
-from train.unfold import SIZE_PX, Examples, fit, left_out
+from engines.face.unfold import FACTORS, bands
+from train.face.unfold import SIZE_PX, Examples, fit, left_out
 
 TRUTH = np.array([0.05, -0.6, -0.4, 0.2, 0.0], np.float32)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from engines.spec import SPEC
-from train.export import OUTPUTS, golden_stream, macs, onnx_bytes
-from train.losses import align_rows, reached
-from train.streams import encode
-from train.vae import DELAYS, Encoder, EncoderConfig, from_mel, masked, mel_matrix, to_mel, warped
+from train.speech.export import OUTPUTS, golden_stream, macs, onnx_bytes
+from train.speech.losses import align_rows, reached
+from train.speech.streams import encode
+from train.speech.vae import DELAYS, Encoder, EncoderConfig, from_mel, masked, mel_matrix, to_mel, warped
 
 SMALL = EncoderConfig(conv1=16, conv2=24, gru=32, slow=16, motion_gru=8, decoder=16)
 SHIPPED = ("content", "motion", "phone_logits", "emotion", "noise", "speaker", "emotion_logits", "snr_db")

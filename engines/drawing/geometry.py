@@ -1,0 +1,230 @@
+"""The face as a mesh: which points are lips, lids and outline, how they move, and the backward map for the warp.
+
+Points are FaceMesh's 478 (engines/face/measure.py), followed by rings of RING points pushed out from the face outline;
+the outermost ring never moves, so that the picture beyond it stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import pairwise
+
+import numba
+import numpy as np
+
+from engines.errors import EngineMismatch
+from engines.spec import MODEL_CHANNELS
+
+# Pairs of inner-lip points, from the person's right corner to the left; first and last are the corners.
+UPPER_SEAM = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_SEAM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+RING = len(FACE_OVAL)
+RINGS = ((1.12, 0.96, 0.50), (1.30, 0.60, 0.15), (1.55, 0.0, 0.0))  # size, share of head motion, share of own motion
+POINTS = 468 + RING * len(RINGS)  # iris points are not part of the mesh
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """Points of one eye. Lids run from corner to corner, so that upper[k] lies above lower[k]."""
+
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    skin: tuple[int, ...]  # just above the upper lid
+    fold: tuple[int, ...]  # under the brow
+    brow: tuple[int, ...]  # around its hair
+    iris: tuple[int, ...]  # centre, then four points of its edge
+
+    @property
+    def opening(self) -> list[int]:
+        """Around what is seen between the lids, once."""
+        return [*self.upper, *self.lower[-2:0:-1]]
+
+
+LEFT = Eye(
+    upper=(263, 466, 388, 387, 386, 385, 384, 398, 362),
+    lower=(263, 249, 390, 373, 374, 380, 381, 382, 362),
+    skin=(467, 260, 259, 257, 258, 286, 414),
+    fold=(342, 445, 444, 443, 442, 441, 413),
+    brow=(300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+    iris=(473, 474, 475, 476, 477),
+)
+RIGHT = Eye(
+    upper=(33, 246, 161, 160, 159, 158, 157, 173, 133),
+    lower=(33, 7, 163, 144, 145, 153, 154, 155, 133),
+    skin=(247, 30, 29, 27, 28, 56, 190),
+    fold=(113, 225, 224, 223, 222, 221, 189),
+    brow=(70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+    iris=(468, 469, 470, 471, 472),
+)
+EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight
+LIP_SEAM, LEFT_SEAM, RIGHT_SEAM = (
+    np.array(pair) for pair in ((UPPER_SEAM, LOWER_SEAM), (LEFT.upper, LEFT.lower), (RIGHT.upper, RIGHT.lower))
+)
+
+# From the lower lip down to the chin, side by side: a lip that comes down pushes the flesh below before it.
+CHIN_COLUMNS = np.array(
+    [
+        (375, 273, 422, 430, 394),
+        (321, 335, 424, 431, 395),
+        (405, 406, 418, 262, 369),
+        (314, 313, 421, 428, 396),
+        (17, 18, 200, 199, 175),
+        (84, 83, 201, 208, 171),
+        (181, 182, 194, 32, 140),
+        (91, 106, 204, 211, 170),
+        (146, 43, 202, 210, 169),
+    ]
+)
+LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keeps
+
+NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
+
+
+@numba.njit(cache=True)
+def push_chin(rest: np.ndarray, own: np.ndarray) -> None:
+    """Keep the flesh between lower lip and chin from folding over: `own` (n, 3), the displacement, is changed."""
+    for column in range(CHIN_COLUMNS.shape[0]):
+        for row in range(1, CHIN_COLUMNS.shape[1]):
+            above, below = CHIN_COLUMNS[column, row - 1], CHIN_COLUMNS[column, row]
+            height = rest[below, 1] - rest[above, 1]
+            own[below, 1] += max(0.0, LEAST_FLESH * height - (height + own[below, 1] - own[above, 1]))
+
+
+@numba.njit(cache=True)
+def uncross(moved: np.ndarray, seam: np.ndarray, down_x: float, down_y: float) -> None:
+    """Lips (or lids) touch but never cross: where they would, both go to the middle. seam (2, n): upper, lower."""
+    for k in range(seam.shape[1]):
+        upper, lower = seam[0, k], seam[1, k]
+        gap = (moved[lower, 0] - moved[upper, 0]) * down_x + (moved[lower, 1] - moved[upper, 1]) * down_y
+        if gap < 0.0:
+            moved[upper, 0] += 0.5 * gap * down_x
+            moved[upper, 1] += 0.5 * gap * down_y
+            moved[lower, 0] -= 0.5 * gap * down_x
+            moved[lower, 1] -= 0.5 * gap * down_y
+
+
+@numba.njit(cache=True)
+def move_mesh(
+    code: np.ndarray,
+    basis: np.ndarray,
+    rest: np.ndarray,
+    rest_shift: np.ndarray,
+    head_share: np.ndarray,
+    turn: np.ndarray,
+    offset: np.ndarray,
+    to_px: np.ndarray,
+    source: np.ndarray,
+    own: np.ndarray,
+    moved: np.ndarray,
+) -> None:
+    """Where the mesh goes at a code: moved (n, 2) px, lips and lids uncrossed.
+
+    code (c,), basis (c, n, 3), rest and rest_shift (n, 3), head_share (n,), source (n, 2): as in engines/portrait.py;
+    turn (3, 3), offset (3,): the head's motion; to_px (2, 3): canonical lengths to px; own (n, 3): scratch, float32.
+    """
+    own[:] = 0.0
+    for c in range(len(code)):
+        if code[c] != 0.0:
+            for p in range(len(rest)):
+                for d in range(3):
+                    own[p, d] += code[c] * basis[c, p, d]
+    push_chin(rest, own)
+    for p in range(len(rest)):
+        x, y, z = rest[p, 0] + own[p, 0], rest[p, 1] + own[p, 1], rest[p, 2] + own[p, 2]
+        # The head's change only, so that no motion is exactly none.
+        head_x = (turn[0, 0] - 1.0) * x + turn[0, 1] * y + turn[0, 2] * z + offset[0]
+        head_y = turn[1, 0] * x + (turn[1, 1] - 1.0) * y + turn[1, 2] * z + offset[1]
+        head_z = turn[2, 0] * x + turn[2, 1] * y + (turn[2, 2] - 1.0) * z + offset[2]
+        dx = rest_shift[p, 0] + own[p, 0] + head_share[p] * head_x
+        dy = rest_shift[p, 1] + own[p, 1] + head_share[p] * head_y
+        dz = rest_shift[p, 2] + own[p, 2] + head_share[p] * head_z
+        for d in range(2):
+            moved[p, d] = source[p, d] + to_px[d, 0] * dx + to_px[d, 1] * dy + to_px[d, 2] * dz
+    down_x = to_px[0, 0] * turn[0, 1] + to_px[0, 1] * turn[1, 1]
+    down_y = to_px[1, 0] * turn[0, 1] + to_px[1, 1] * turn[1, 1]
+    length = max(np.sqrt(down_x * down_x + down_y * down_y), 1e-9)
+    uncross(moved, LIP_SEAM, down_x / length, down_y / length)
+    uncross(moved, LEFT_SEAM, down_x / length, down_y / length)
+    uncross(moved, RIGHT_SEAM, down_x / length, down_y / length)
+
+
+def load_geometry() -> tuple[np.ndarray, np.ndarray]:
+    """The trained basis (25, 478, 3) float32 and triangles (n, 3) int32; EngineMismatch where the file is damaged."""
+    path = files("engines") / "weights" / "geometry.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            basis = stored["basis"].astype(np.float32)
+            triangles = stored["triangles"].astype(np.int32)
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/geometry.npz is damaged ({error})", "install voxcam again") from error
+    if basis.shape != (len(MODEL_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
+        raise EngineMismatch("weights/geometry.npz is of another version", "install voxcam again")
+    return basis, triangles
+
+
+def mesh_triangles(surface: np.ndarray) -> np.ndarray:
+    """Triangles of the surface and of the rings around it, (n, 3) int32."""
+    rings = [list(FACE_OVAL)] + [list(range(468 + RING * k, 468 + RING * (k + 1))) for k in range(len(RINGS))]
+    outer = []
+    for inner_ring, outer_ring in pairwise(rings):
+        for k in range(RING):
+            n = (k + 1) % RING
+            outer.append((inner_ring[k], inner_ring[n], outer_ring[k]))
+            outer.append((inner_ring[n], outer_ring[n], outer_ring[k]))
+    return np.concatenate([surface, np.array(outer, np.int32)]).astype(np.int32)
+
+
+def head_rotation(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """Rotation of the head in the canonical frame (x right, y down, z away), signs as in MOTION_CHANNELS; (3, 3).
+
+    Chosen so that engines.face.measure.head_angles reads the same angles back.
+    """
+    cp, sp, cy, sy, cr, sr = np.cos(pitch), -np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll)
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+@numba.njit(cache=True, fastmath=True)
+def fill_map(
+    moved: np.ndarray, source: np.ndarray, triangles: np.ndarray, x0: float, y0: float, step: float, shift: np.ndarray
+) -> None:
+    """Rasterise the moved mesh into a coarse backward map.
+
+    moved, source (P, 2) px; triangles (n, 3); grid point (j, i) of `shift` (h, w, 2) lies at px (x0 + step i,
+    y0 + step j) of the picture and receives where its pixel comes from, as a shift in px. Outside the mesh it is 0.
+    """
+    height, width = shift.shape[0], shift.shape[1]
+    shift[:] = 0.0
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        dax, day = source[a, 0] - moved[a, 0], source[a, 1] - moved[a, 1]
+        dbx, dby = source[b, 0] - moved[b, 0], source[b, 1] - moved[b, 1]
+        dcx, dcy = source[c, 0] - moved[c, 0], source[c, 1] - moved[c, 1]
+        if dax == 0.0 and day == 0.0 and dbx == 0.0 and dby == 0.0 and dcx == 0.0 and dcy == 0.0:
+            continue
+        ax, ay = (moved[a, 0] - x0) / step, (moved[a, 1] - y0) / step
+        bx, by = (moved[b, 0] - x0) / step, (moved[b, 1] - y0) / step
+        cx, cy = (moved[c, 0] - x0) / step, (moved[c, 1] - y0) / step
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        if abs(area) < 1e-6:
+            continue
+        first_row = max(0, int(np.ceil(min(ay, by, cy) - 1e-4)))
+        last_row = min(height - 1, int(np.floor(max(ay, by, cy) + 1e-4)))
+        first_column = max(0, int(np.ceil(min(ax, bx, cx) - 1e-4)))
+        last_column = min(width - 1, int(np.floor(max(ax, bx, cx) + 1e-4)))
+        inverse = 1.0 / area
+        for j in range(first_row, last_row + 1):
+            for i in range(first_column, last_column + 1):
+                wb = ((i - ax) * (cy - ay) - (cx - ax) * (j - ay)) * inverse
+                wc = ((bx - ax) * (j - ay) - (i - ax) * (by - ay)) * inverse
+                wa = 1.0 - wb - wc
+                if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
+                    shift[j, i, 0] = wa * dax + wb * dbx + wc * dcx
+                    shift[j, i, 1] = wa * day + wb * dby + wc * dcy

@@ -1,0 +1,173 @@
+"""A photo without what must not travel with the skin: lashes on a lid that shuts, light on lips that part, rims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.drawing.geometry import EYES, LOWER_SEAM, UPPER_SEAM
+from engines.face.lip_lines import OPEN_MOUTH
+from engines.face.masks import disc, polygon, span, stroke
+from engines.face.measure import OUTER_LIPS
+from engines.face.rims import Rims, take_off_rims
+from engines.face.tones import LID_SKIN, LUMA
+
+LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
+LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
+LID_OF_LOWER, BROW_HAIR = (0.55, 0.62), 0.05  # the least a lid's light is of that; and within so much of a brow
+LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
+FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
+SPANNED_PX = 96.0  # px for one eye distance, at most, while skin is spanned over them
+# Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
+# colour is looked for (eye distances), and how much redder than that it may be.
+RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
+SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A photo without what is not skin, step by step."""
+
+    clear: np.ndarray  # (H, W, 3) uint8: the photo without what stands before the eyes
+    rims: tuple[Rims, Rims]  # that, of both eyes
+    photo: np.ndarray  # (H, W, 3) uint8: also without open eyes' lashes on the lids and bright specks on shut lips
+    boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is `clear` itself
+    lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
+    fringe: np.ndarray  # (2,) how much light the fringe of a shut eye's lashes keeps away at its darkest
+
+
+def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
+    """Take lashes and specks off: what is thinner along the lid (lips) than a line of skin is closed (opened) away.
+
+    A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
+    """
+    photo, rims = take_off_rims(photo, landmarks, rotation, scale)
+    bare = photo.copy()
+    boxes = np.zeros((3, 4), np.int64)
+    along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
+    up = -rotation[:2, 1] / np.linalg.norm(rotation[:2, 1]) * scale
+
+    def lift(
+        region: np.ndarray, which: int, operation: int, length: float, beside: tuple[np.ndarray, ...] = ()
+    ) -> None:
+        """Within a polygon (n, 2) px, its rim softened; `beside` a lid: polygons of eye, brow and the skin below."""
+        reach = max(1, round(length * scale))
+        soft = max(0.6, 0.008 * scale)
+        margin = reach + int(3 * soft) + 2
+        low = np.maximum(np.floor(region.min(0)).astype(int) - margin, 0)
+        high = np.minimum(np.ceil(region.max(0)).astype(int) + margin, photo.shape[1::-1])
+        if (high <= low).any():
+            return
+        boxes[which] = [*low, *high]
+        part = photo[low[1] : high[1], low[0] : high[0]]
+        line = stroke(along, length * scale)
+        clean = cv2.morphologyEx(part, operation, line)
+        weights = line.astype(np.float32) / line.sum()
+        smooth = cv2.filter2D(clean, -1, weights, borderType=cv2.BORDER_REPLICATE)
+        clean = np.maximum(part, smooth) if operation == cv2.MORPH_CLOSE else np.minimum(part, smooth)
+        if operation == cv2.MORPH_OPEN:
+            clean = cool_rims(clean, landmarks[:, :2] - low, along, scale)
+        mask = polygon(region - low, part.shape[:2])
+        share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
+        if beside and mask.any():
+            eye, brow, lower = (polygon(part - low, mask.shape) > 0 for part in beside)
+            clean = fill_lid(clean, mask > 0, eye, brow, lower, scale)
+        bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
+
+    for k, eye in enumerate(EYES):
+        lid = landmarks[list(eye.upper), :2]
+        skin, fold = landmarks[list(eye.skin), :2], landmarks[list(eye.fold), :2]
+        outward = 0.10 * scale * along * (1 if k == 0 else -1)
+        top = skin + 0.5 * (fold - skin)
+        root = lid + LASH_ROOT * up
+        line = np.concatenate([[root[0] + outward], root])
+        region = np.concatenate([line, top[::-1], [top[0] + outward]])
+        opening = np.concatenate([line, (line - LASH_GAP * up)[::-1]])
+        lower = landmarks[list(eye.lower[1:-1]), :2]
+        under = np.concatenate([lower - LOWER_SKIN[0] * up, (lower - LOWER_SKIN[1] * up)[::-1]])
+        brow = cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0]
+        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under))
+    seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
+    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
+        middle = np.array(seam)
+        lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
+    lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
+    fringe = np.array([fringe_of(photo, landmarks[list(eye.upper), :2], up) for eye in EYES])
+    return Bare(photo, rims, bare, boxes, lashes, fringe)
+
+
+def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:
+    """How much light the fringe of a shut eye's lashes keeps away: more, the darker an open eye's lid (n, 2) px ends.
+
+    up: one eye distance upwards, px. The line of eight talkers' shut eyes is darker by .3 and half of what their open
+    lids' edges are; the lashes that turn with the lid, and the lids' own edges, make up for the rest.
+    """
+    heights = np.arange(0.0, 0.13, 0.01)[:, None, None]
+    places = (lid[1:-1] + heights * up).astype(np.float32)
+    light = cv2.remap(photo, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
+    skin = float(np.quantile(light[4:], 0.8))
+    return float(np.clip(FRINGE[0] + FRINGE[1] * (1 - np.median(light[:6].min(0)) / max(skin, 1.0)), 0.0, FRINGE[2]))
+
+
+def fill_lid(
+    lid: np.ndarray, region: np.ndarray, eye: np.ndarray, brow: np.ndarray, lower: np.ndarray, scale: float
+) -> np.ndarray:
+    """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
+
+    region (h, w) bool: the lid's skin in the picture; eye, brow: what is under and above it, whose colours are not to
+    run into it; lower: skin under the eye, than which no lid is much darker, though a low brow leaves little of it to
+    be seen; scale: px for one eye distance.
+    """
+    lid = lid.astype(np.float32)
+    light = lid @ LUMA
+    least = np.where(cv2.dilate(brow.astype(np.uint8), disc(BROW_HAIR * scale)), LID_OF_LOWER[1], LID_OF_LOWER[0])
+    below = float(np.median(light[lower])) if lower.any() else 0.0
+    skin_light = np.maximum(np.quantile(light[region], LID_SKIN), least * below)
+    lashes = np.clip((LID_LASHES - light / skin_light) / 0.10, 0, 1).astype(np.float32)
+    hair = (light < LID_OF_LOWER[1] * below) & ((least == LID_OF_LOWER[1]) | ~region)
+    wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
+    lashes = cv2.dilate(lashes, np.ones((3, 3), np.uint8)) * cv2.dilate(region.astype(np.uint8), wider)
+    size = [max(2, round(side * min(1.0, SPANNED_PX / scale))) for side in lid.shape[1::-1]]
+    no_skin = (eye | hair).astype(np.float32)
+    small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, no_skin)]
+    skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return lid + lashes[..., None] * (skin - lid)
+
+
+def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:
+    """Let nothing beside the seam of shut lips be more orange than its own lip, as dark as it is; (h, w, 3) float32.
+
+    Real lips are redder there (R/G 1.08 to 1.16 of the lip's), never yellower; where light went through flesh to the
+    line, parted lips would wear it as an orange rim. points (478, 2) px in the picture; along: unit vector in it from
+    corner to corner; scale: px for one eye distance.
+    """
+    picture = picture.astype(np.float32)
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    across = np.array([-along[1], along[0]])
+    middle = (points[list(UPPER_SEAM)] + points[list(LOWER_SEAM)]) / 2
+    order = np.argsort(middle @ along)
+    line = np.interp(x * along[0] + y * along[1], (middle @ along)[order], (middle @ across)[order])
+    away = (x * across[0] + y * across[1] - line) / scale  # eye distances below the seam
+    lips = polygon(points[list(OUTER_LIPS)], (height, width))
+    near = np.clip((RIM_ENDS - np.abs(away)) / (RIM_ENDS - RIM_WARM), 0, 1).astype(np.float32)
+    for lip in (away < 0, away >= 0):
+        flesh = (1 - near) * ((lips > 0) & lip)
+        seen = cv2.GaussianBlur(picture * flesh[..., None], (0, 0), RIM_REACH * scale)
+        known = lip & (near > 0) & (seen.min(2) > 0.1)
+        own, wanted = picture[known] + 1, seen[known]
+        cool = own.copy()
+        # Green tells how red and blue it may be; where paint or a dark line leaves next to none, light does.
+        as_green, as_light = own[:, 1] / wanted[:, 1], (own @ LUMA) / (wanted @ LUMA)
+        cool[:, 0] = np.minimum(own[:, 0], RIM_RED * np.maximum(as_green, as_light) * wanted[:, 0])
+        cool[:, 2] = np.maximum(own[:, 2], np.minimum(as_green, as_light) * wanted[:, 2])
+        cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
+        picture[known] += near[known][:, None] * (cool - own)
+    return np.clip(picture, 0, 255)
+
+
+def kept_away(photo: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """The share of `bare`'s light (h, w, 3) that the photo's lashes keep away, uint8 in 1/255."""
+    return (255 * np.clip(1 - photo / np.maximum(bare, 1.0), 0, 1) + 0.5).astype(np.uint8)

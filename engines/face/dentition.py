@@ -1,0 +1,465 @@
+"""Teeth as textures: learned and drawn ones for who shows none; a person's own, from a photo where they are seen.
+
+A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline,
+y = 0 their edge (engines/drawing/layers.py, TEETH_*).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from engines.card import read_checked
+from engines.drawing.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
+from engines.errors import EngineMismatch
+from engines.face.masks import polygon
+from engines.face.measure import INNER_LIPS
+from engines.face.paths import cheapest_path
+
+HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
+WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/face/tones.py says how
+LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
+DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
+BOW_SLACK_PX = 6
+NOTCH_PX = 4  # depth of the notches between teeth
+EDGE_SLACK_PX = 10  # how far from the learned row's bow a row may end
+TOOTH_BLUR_PX = 8.0  # over which a tooth's own colour is taken for what the lip hides of it
+SCALLOPS_PX = 3.0  # how far teeth reach up between the lines between them where their gums are seen
+CROWN_PX, SHORT_CROWN = 44.0, 0.75  # height of the learned row's crowns; the shortest ones, as a share of it
+ENDS_PX = 12  # of the learned row, where it fades
+GAP_REACH_PX, LEAST_GAP_DEPTH = 9, 0.97  # how far a line between teeth lies from its place, at most; its light, at most
+FADE_PX = 14  # over which a person's own row goes over into the learned one
+# Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
+# the picture.
+LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
+LOWER_HEIGHTS = np.array([0.19, 0.19, 0.20, 0.18, 0.17])
+LOWER_LEVELS = np.array([[0.0, 0.004, 0.001, 0.008, 0.01], [0.003, -0.002, 0.006, 0.004, 0.01]])
+# They crowd: widths as seen and light (a turned tooth) differ more than above. Levels of .006 left single teeth
+# standing above the lip.
+LOWER_WIDTHS_DIFFER, LOWER_LEVELS_DIFFER, LOWER_LIGHT_DIFFERS = 0.09, 0.0025, 0.05
+# How a row may differ from the learned one; widths of its teeth from the midline out, lengths in eye distances.
+TOOTH_WIDTHS = np.array([0.141, 0.107, 0.102, 0.081, 0.068])
+SIZES_DIFFER, WIDTHS_DIFFER, CROWNS_DIFFER = 0.06, 0.065, 0.08
+LEVELS_DIFFER = np.array([0.003, 0.006, 0.006, 0.006, 0.006])
+BOWS_DIFFER, MIDLINE = 0.13, 0.006
+RELIEF_SHARE = 0.6  # of the learned deviations; more looks stained
+WHIMS = 4 + 4 + 2 * 2 * len(TOOTH_WIDTHS)
+FACES_DIFFER = 0.014  # deviation of rigid points in a random direction, over 30 people of the London set
+LEAST_SHOWN_PX = 6  # of the height of most teeth, and two and a half of the photo's
+LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
+LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
+
+
+@dataclass(frozen=True)
+class Teeth:
+    """Upper teeth as a photo shows them."""
+
+    texture: np.ndarray  # (77, 230, 4)
+    shown: np.ndarray  # (77, 230) share of it that the photo shows, and no guess
+    place: np.ndarray  # (3,) canonical place of the incisors' edge at the midline
+    slant: np.ndarray  # (2,) from where they were seen: what one eye distance of depth shifts there (`slant_of`)
+
+
+def slant_of(rotation: np.ndarray) -> np.ndarray:
+    """How far a point one eye distance behind the plane of the face seems shifted in it, x and y; (3, 3) -> (2,)."""
+    return np.linalg.solve(rotation[:2, :2], rotation[:2, 2])
+
+
+def texture_places(top: float = UPPER_TOP) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of every texture pixel, eye distances, (77, 230) each; `top`: of upper or lower teeth."""
+    y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
+    return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + top
+
+
+def guessed_upper(face: np.ndarray) -> np.ndarray:
+    """Upper teeth for who shows none: a row like those of many smiles (train/face/teeth.py).
+
+    face: any array that tells one face from another in eye distances, such as how its rigid points lie beside the
+    canonical ones. What nobody can know is drawn by it: widths and levels of the single teeth, the row's bow, relief.
+    So two people differ as people do, and one photo shows the same teeth in every size.
+    """
+    own = iter(_whims(face, WHIMS))
+    relief, cover, components = _learned()
+    relief = relief + RELIEF_SHARE * sum(next(own) * component for component in components)
+    x, y = texture_places()
+    size, bow, crown, middle = (next(own) for _ in range(4))
+    x = x - MIDLINE * middle
+    source_x, level = np.empty_like(x), np.empty_like(x)
+    for side in (x < 0, x >= 0):
+        widths = np.array([width * (1 + WIDTHS_DIFFER * next(own)) for width in TOOTH_WIDTHS]) * (
+            1 + SIZES_DIFFER * size
+        )
+        bounds = np.concatenate([[0], np.cumsum(widths)])
+        away = np.abs(x[side])
+        source_x[side] = np.interp(away, bounds, np.concatenate([[0], np.cumsum(TOOTH_WIDTHS)])) * np.sign(x[side])
+        level[side] = np.interp(away, bounds[:-1] + widths / 2, [differ * next(own) for differ in LEVELS_DIFFER])
+    level = cv2.blur(level, (7, 1)) + BOWS_DIFFER * bow * x**2
+    source_y = (y - level) / (1 + CROWNS_DIFFER * crown)
+    to_px = lambda place, first: ((place - first) * TEETH_PX - 0.5).astype(np.float32)  # noqa: E731
+    map_x, map_y = to_px(source_x, TEETH_LEFT), to_px(source_y, UPPER_TOP)
+    row = cv2.remap(_texture(relief, cover), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    row[..., 3] = np.clip(row[..., 3], 0, 1)
+    row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
+    return row
+
+
+def guessed_lower(face: np.ndarray) -> np.ndarray:
+    """Lower teeth, which no photo shows well enough: drawn, as crowded as the face's build has it."""
+    size, height, *each = _whims(face, 2 + 3 * 2 * len(LOWER_WIDTHS), draws=1)
+    widths, levels, lights = np.reshape(each, (3, 2, len(LOWER_WIDTHS)))
+    return draw_teeth(
+        LOWER_WIDTHS * (1 + SIZES_DIFFER * size) * (1 + LOWER_WIDTHS_DIFFER * widths),
+        LOWER_HEIGHTS * (1 + CROWNS_DIFFER * height),
+        up=False,
+        levels=LOWER_LEVELS + LOWER_LEVELS_DIFFER * levels,
+        lights=1 + LOWER_LIGHT_DIFFERS * lights,
+    )
+
+
+def _whims(face: np.ndarray, count: int, draws: int = 0) -> np.ndarray:
+    """(count,) numbers of mean 0 and variance 1 that change smoothly with a face, and from one to another entirely.
+
+    Random Fourier features (Rahimi & Recht, 2007): people's faces differ by FACES_DIFFER in each random direction.
+    """
+    draw = np.random.default_rng(draws)
+    directions = draw.standard_normal((count, face.size)) / np.sqrt(face.size)
+    return np.sqrt(2) * np.sin(1.5 / FACES_DIFFER * directions @ face.ravel() + draw.uniform(0, 2 * np.pi, count))
+
+
+def learned_teeth() -> np.ndarray:
+    """Mean of many people's upper teeth and gums, (77, 230, 4) float32 premultiplied RGBA, in plain light."""
+    relief, cover, _ = _learned()
+    return _texture(relief, cover)
+
+
+def _texture(relief: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    return np.dstack([np.clip(relief * WHITE, 0, 255) * cover[..., None], cover])
+
+
+@lru_cache(maxsize=1)
+def _learned() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean relief (77, 230, 3) as a factor of white, cover (77, 230), and K ways to differ (K, 77, 230, 3), one
+    deviation each."""
+    _, content = read_checked("teeth")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            relief, cover = stored["relief"].astype(np.float32), stored["cover"].astype(np.float32)
+            components = stored["components"].astype(np.float32) * stored["spread"][:, None, None, None]
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/teeth.npz is damaged ({error})", "install voxcam again") from error
+    if relief.shape != (HEIGHT_PX, WIDTH_PX, 3) or cover.shape != (HEIGHT_PX, WIDTH_PX):
+        raise EngineMismatch("weights/teeth.npz is of another version", "install voxcam again")
+    return relief, cover, components
+
+
+def draw_teeth(
+    widths: np.ndarray | tuple[float, ...],
+    heights: np.ndarray | tuple[float, ...],
+    up: bool,
+    levels: np.ndarray | float = 0.0,
+    lights: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX.
+
+    widths, heights from the midline out, levels of their edges, eye distances, and lights, as factors: (n,), or (2, n)
+    for the picture's left and right side. `up`: crowns hang from the top of the texture with
+    their edge at y = 0 (upper teeth); otherwise they stand.
+    """
+    x, y = texture_places(UPPER_TOP if up else LOWER_TOP)
+    if not up:
+        y = -y
+    light = np.zeros(x.shape)
+    cover = np.zeros(x.shape)
+    count = len(heights)
+    both = [np.broadcast_to(values, (2, count)) for values in (widths, heights, levels, lights)]
+    for sign, side_widths, side_heights, side_levels, side_lights in zip((-1, 1), *both, strict=True):
+        inner = 0.0
+        for tooth in range(count):
+            tooth_width, tooth_height = side_widths[tooth], side_heights[tooth]
+            middle = inner + tooth_width / 2
+            inner += tooth_width
+            # A crown: straight sides, rounded edge; slightly narrower at the neck.
+            along = (sign * x - middle) / (tooth_width / 2)
+            edge = -tooth_height * 0.10 * tooth / count - side_levels[tooth]
+            depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
+            squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
+            corner = np.clip(1 - depth / 0.16, 0, 1)
+            side = np.abs(along) / squeeze + 0.13 * corner**2
+            body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
+            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - (1.5 if up else 3.0) * np.abs(along) ** 3, 0, 1)
+            body *= np.clip((1.25 - depth) * 6, 0, 1)
+            relief = (
+                1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
+            )
+            relief *= side_lights[tooth] * (1.0 - 0.06 * tooth)
+            light = np.where(body > cover, relief, light)
+            cover = np.maximum(cover, body)
+    return np.dstack([light[..., None] * WHITE * cover[..., None], cover]).astype(np.float32)
+
+
+def tint_teeth(texture: np.ndarray, tint: np.ndarray, teeth_px: float, sigma_px: float) -> np.ndarray:
+    """A texture in a photo's light (tint (3,)), at `teeth_px` for one eye distance, blurred by `sigma_px` of those."""
+    tinted = texture.copy()
+    tinted[..., :3] *= tint
+    if teeth_px < TEETH_PX:
+        ratio = teeth_px / TEETH_PX
+        tinted = cv2.resize(tinted, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(tinted, (0, 0), sigma_px) if sigma_px > 0.2 else tinted
+
+
+def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """y px where the upper teeth end, by column: at the first dark line across them, behind which lower ones begin.
+
+    light (h, w) 0..255; first and bottom row of the pale part in each of the columns.
+    """
+    smooth = cv2.GaussianBlur(light, (0, 0), sigmaX=1.5, sigmaY=0.7)
+    ranges = list(zip(columns, first, bottom, strict=True))
+    level = np.array([np.percentile(smooth[a : max(a + 6, b), k], 80) for k, a, b in ranges])
+    level = median_filter(level, 31)
+    ends = bottom.astype(np.float64)
+    for at, (k, upper, lower) in enumerate(ranges):
+        below = np.arange(upper + 7, lower)
+        dark = below[smooth[below, k] < DARK_LINE * level[at]]
+        if len(dark):
+            ends[at] = dark[0] - 1
+    # Narrow notches are the lines between teeth, narrow spikes columns whose dark line was missed.
+    filled = cv2.morphologyEx(ends[None].astype(np.float32), cv2.MORPH_CLOSE, np.ones((1, 19), np.uint8))
+    ends = np.maximum(ends, filled[0] - NOTCH_PX)
+    cut = cv2.morphologyEx(ends[None].astype(np.float32), cv2.MORPH_OPEN, np.ones((1, 15), np.uint8))
+    ends = np.minimum(bottom, np.minimum(ends, cut[0] + 1))
+    # A dark line that is missed in many columns: rows of teeth bow like the learned one, and not much more.
+    bow = bow_of(columns)
+    return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
+
+
+def bow_of(columns: np.ndarray) -> np.ndarray:
+    """Row of the texture where the learned row of teeth ends, by column."""
+    ends = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
+    return ends[np.clip(columns, 0, WIDTH_PX - 1)]
+
+
+def median_filter(values: np.ndarray, size: int) -> np.ndarray:
+    """Median over `size` neighbours, ends repeated."""
+    padded = np.pad(values, size // 2, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=-1)
+
+
+def score_of(lab: np.ndarray) -> np.ndarray:
+    """How much like a tooth each pixel looks, bright and not red; OpenCV's 8-bit Lab as float32 (h, w, 3) -> (h, w)."""
+    return lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0)
+
+
+def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, pixel: float) -> np.ndarray:
+    """Row px by column (float) where upper teeth end: a way down in `score` (h, w), smooth, and about as rows bow.
+
+    bottom: where they were first found, by which the learned row's bow is hung. pixel: width of one of the photo's.
+    Lower teeth that stand close behind are as bright; the dark line above them is faint, but where a row ends.
+    """
+    bow = bow_of(columns)
+    usual = np.round(bow + np.quantile(bottom - bow, 0.35)).astype(int)  # a missed line puts it too low, none too high
+    reach = np.arange(-EDGE_SLACK_PX, EDGE_SLACK_PX + 1)
+    step = max(1, round(pixel))
+    rows = np.clip(usual[None] + reach[:, None], step, len(score) - 1 - step)
+    fall = (score[rows - step, columns] - score[rows + step, columns]) / 20.0
+    cost = 0.8 * (reach[:, None] / 6.0) ** 2 - np.clip(fall, 0.0, 2.0)
+    away = lambda k: 0.25 * np.abs(rows[:, k][:, None] - rows[:, k - 1][None])  # noqa: E731
+    path = rows[cheapest_path(cost, away), np.arange(len(columns))]
+    path = median_filter(path, 9).astype(np.float32)[None]
+    # No tooth is narrower than these columns: what hangs down there is a piece of lip.
+    path = np.minimum(path, cv2.morphologyEx(path, cv2.MORPH_OPEN, np.ones((1, 15), np.uint8)) + 1)
+    return cv2.GaussianBlur(path, (0, 0), 1.2)[0]
+
+
+def hang_row(
+    seen: np.ndarray,
+    columns: np.ndarray,
+    first: np.ndarray,
+    bottom: np.ndarray,
+    offset: int,
+    pixel: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A texture from the teeth in `seen` (h, w, 3), column by column from row `first` to `bottom`, and how far it is
+    theirs.
+
+    offset: the texture's first row there. pixel: width of one pixel of the photo, over which what lies beside the teeth
+    tinges them.
+    """
+    rows = np.arange(HEIGHT_PX) + offset
+    margin = max(1, round(pixel))
+    last = np.maximum(bottom.astype(int) - margin, first)
+    start = below_lip(seen, columns, np.minimum(first + margin, last), last)
+    own = np.array(
+        [np.median(seen[upper : lower + 1, k], 0) for k, upper, lower in zip(columns, start, last, strict=True)]
+    )
+    start = np.minimum(cv2.blur(start.astype(np.float32)[None], (9, 1))[0].astype(int) + margin, last)
+    here = np.clip(rows[:, None], start, last)
+    theirs = seen[here, columns]
+    above = (start - rows[:, None]).clip(0) / TEETH_PX
+    share = np.clip(above / 0.03, 0, 1)[..., None]
+    hidden = crowns_above(own, columns, first, start, bottom, rows)
+    colour = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
+    cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
+    colour[:, columns] = theirs + share * (hidden - theirs)
+    cover[:, columns] = np.clip((bottom - rows[:, None]) / pixel + 0.5, 0, 1)
+    texture = np.dstack([colour * cover[..., None], cover])
+    shown = cover.copy()
+    shown[:, columns] *= 1 - share[..., 0]
+    return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32), shown
+
+
+def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The row in each column from which teeth are neither in the upper lip's shade nor tinged by it."""
+    start = first.copy()
+    for at, (k, upper, lower) in enumerate(zip(columns, first, last, strict=True)):
+        column = seen[upper : lower + 1, k].astype(np.float32)
+        usual = np.median(column[len(column) // 3 :], 0)
+        dark = column.mean(1) < 0.88 * usual.mean()
+        red = column[:, 1] / column[:, 0].clip(1) < 0.96 * usual[1] / max(usual[0], 1)
+        tinged = np.flatnonzero((dark | red)[: max(1, 2 * len(column) // 3)])
+        start[at] += tinged.max() + 1 if len(tinged) else 0
+    return np.clip(median_filter(start, 9), first, last).astype(int)
+
+
+def crowns_above(
+    own: np.ndarray, columns: np.ndarray, first: np.ndarray, start: np.ndarray, bottom: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """What the lip hides of the teeth in `columns` at `rows`, (rows, columns, 3): the learned crowns and gums, in the
+    own teeth's places, widths, height and light.
+
+    own (columns, 3): colours of the teeth, pale from row `first`, plain from row `start` down to row `bottom`.
+    """
+    learned = learned_teeth()
+    edges = bow_of(np.arange(WIDTH_PX))
+    plain = learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
+    likeness = np.stack([plain[max(0, edge - 24) : max(edge - 5, 1), k].mean(0) for k, edge in enumerate(edges)])
+    gaps = gaps_of(likeness.mean(1))
+    at = match_gaps(own.mean(1), columns, gaps)
+    smooth = lambda values: cv2.GaussianBlur(values.astype(np.float32)[None], (0, 0), TOOTH_BLUR_PX)[0]  # noqa: E731
+    at = np.clip(at, ENDS_PX, WIDTH_PX - 1 - ENDS_PX)
+    light = smooth(own) / np.maximum(smooth(likeness)[at.round().astype(int)], 1)
+    light = np.minimum(light, 1.3 * np.median(light, 0))
+    # Gums go down between teeth; a lip is straight. Where it hides the necks, crowns are the learned ones or longer.
+    line = np.abs(at[:, None] - gaps).min(1)
+    tooth, gap = line > 9, line < 3
+    hidden = max(CROWN_PX, float(np.quantile(bottom - start, 0.9)) + 8)
+    scallops = np.median(first[gap]) - np.median(first[tooth]) if tooth.any() and gap.any() else 0.0
+    crown = float(np.median((bottom - first)[tooth])) if scallops > SCALLOPS_PX else hidden
+    crown = crown if crown > SHORT_CROWN * CROWN_PX else hidden
+    height = (bottom - rows[:, None]) * (CROWN_PX / crown)
+    map_y = (np.interp(at, np.arange(WIDTH_PX), edges) - height).astype(np.float32)
+    map_x = np.broadcast_to(at.astype(np.float32), map_y.shape).copy()
+    return cv2.remap(plain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * light
+
+
+def gaps_of(light: np.ndarray) -> np.ndarray:
+    """Columns of the lines between teeth, from the light of a row by column."""
+    relative = light / np.maximum(median_filter(light, 41), 1)
+    nearby = np.lib.stride_tricks.sliding_window_view(np.pad(relative, 7, mode="edge"), 15).min(1)
+    return np.flatnonzero((relative == nearby) & (relative < 0.93))
+
+
+def match_gaps(light: np.ndarray, columns: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """The learned row's column for each of a person's `columns`, so that lines between teeth fall on lines.
+
+    light (columns,): of the person's teeth; gaps: the learned row's lines. From the midline out; where none is found
+    within GAP_REACH_PX of its place, the tooth is as wide as a learned one.
+    """
+    relative = light / np.maximum(median_filter(light, 41), 1)
+    middle = int(np.abs(gaps - WIDTH_PX / 2).argmin())
+    found = gaps.astype(np.float64)
+    for order in (range(middle, len(gaps)), range(middle - 1, -1, -1)):
+        for k in order:
+            inner = middle if k == middle else k + (1 if k < middle else -1)
+            expected = gaps[k] + (found[inner] - gaps[inner] if k != middle else 0.0)
+            near = np.abs(columns - expected) <= GAP_REACH_PX
+            found[k] = expected
+            if near.any():
+                depth = np.where(near, relative + 0.004 * np.abs(columns - expected), 9.0)
+                best = int(depth.argmin())
+                if relative[best] < LEAST_GAP_DEPTH:
+                    found[k] = columns[best]
+    ends = np.array([0.0, WIDTH_PX - 1.0])
+    shifts = found - gaps
+    own_places = np.concatenate([[ends[0] + shifts[0]], found, [ends[1] + shifts[-1]]])
+    learned_places = np.concatenate([ends[:1], gaps, ends[1:]])
+    return np.interp(columns, own_places, learned_places)
+
+
+def complete_row(texture: np.ndarray) -> np.ndarray:
+    """A person's teeth, continued at both ends by the learned row in their light."""
+    cover = texture[..., 3]
+    x, _ = texture_places()
+    columns = np.flatnonzero(cover.max(0) > 0.5)
+    inner = slice(columns[0] + FADE_PX, columns[-1] - FADE_PX)
+    seen = cover[:, inner] > 0.9
+    learned = learned_teeth()
+    both = seen & (learned[:, inner, 3] > 0.9) & (np.abs(x[:, inner]) < 0.22)
+    if not both.any():
+        return texture
+    light = np.median(texture[:, inner][both], 0)[:3] / np.maximum(np.median(learned[:, inner][both], 0)[:3], 1)
+    fade = np.clip(np.minimum(np.arange(WIDTH_PX) - columns[0], columns[-1] - np.arange(WIDTH_PX)) / FADE_PX, 0, 1)
+    fade = fade * np.clip(cover.max(0), 0, 1)  # columns inside the row that the photo does not show
+    own = texture * fade.astype(np.float32)[None, :, None]
+    behind = learned * np.array([*light, 1.0], np.float32)
+    behind = behind * (1 - fade).astype(np.float32)[None, :, None]
+    return own + behind
+
+
+def lift_teeth(
+    photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
+) -> Teeth | None:
+    """The upper teeth between the lips of a smiling or open mouth; None where too little of them is seen.
+
+    landmarks (478, 3) px, aligned: the same in the canonical frame. Teeth are the bright, pale part that hangs from the
+    upper lip; their necks, which the lip hides, are continued upwards.
+    """
+    lips = aligned[list(INNER_LIPS)].astype(np.float64)
+    if np.median(lips[12:19, 1] - lips[2:9, 1][::-1]) < LEAST_GAP:
+        return None
+    middle_x = float(lips[[0, 10], 0].mean())
+    top_y, bottom_y = float(lips[:, 1].min()) - 0.02, float(lips[:, 1].max()) + 0.02
+    depth = float(lips[5, 2]) + 0.06
+    width, height = WIDTH_PX, int((bottom_y - top_y) * TEETH_PX)
+    y, x = np.mgrid[:height, :width]
+    flat_x, flat_y = (x + 0.5) / TEETH_PX + TEETH_LEFT + middle_x, (y + 0.5) / TEETH_PX + top_y
+    centre = landmarks[list(INNER_LIPS), :2].mean(0) - scale * (rotation[:2] @ lips.mean(0))
+    places = np.stack([flat_x, flat_y, np.full_like(flat_x, depth)], -1)
+    px = (scale * places @ rotation[:2].T + centre).astype(np.float32)
+    seen = cv2.remap(photo, px[..., 0], px[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    outline = (lips[:, :2] - (TEETH_LEFT + middle_x, top_y)) * TEETH_PX
+    opening = np.minimum(cv2.erode(polygon(outline, (height, width)), np.ones((3, 3), np.uint8)), 1)
+    if opening.sum() < 400:
+        return None
+    lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
+    score = np.clip(cv2.GaussianBlur(score_of(lab), (0, 0), 2), 0, 255)
+    threshold, _ = cv2.threshold(score[opening > 0].astype(np.uint8).reshape(-1, 1), 0, 255, cv2.THRESH_OTSU)
+    teeth = ((score > threshold) & (opening > 0)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(teeth, cv2.MORPH_CLOSE, np.ones((5, 5)))
+    )
+    if count < 2:
+        return None
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    row = cv2.morphologyEx((labels == largest).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
+    columns = np.flatnonzero(row.any(0))
+    if row.sum() < LEAST_SHARE * opening.sum() or len(columns) < LEAST_WIDTH * TEETH_PX:
+        return None
+    bottom = np.array([np.flatnonzero(row[:, k]).max() for k in columns])
+    first = np.array([np.flatnonzero(row[:, k]).min() for k in columns])
+    bottom = np.minimum(bottom, upper_ends(lab[..., 0], columns, first, bottom))
+    central = np.abs(columns - outline[[0, 10], 0].mean()) < 0.08 * TEETH_PX
+    if central.sum() < 5:
+        return None
+    edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
+
+    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, TEETH_PX / scale)
+    offset = round((edge_y - top_y + UPPER_TOP) * TEETH_PX)
+    texture, shown = hang_row(seen, columns, first, bottom, offset, TEETH_PX / scale)
+    if np.median(shown[:, columns].sum(0)) < max(LEAST_SHOWN_PX, 2.5 * TEETH_PX / scale):
+        return None  # a slit between lips, of their colour
+    return Teeth(complete_row(texture), shown, np.array([middle_x, edge_y, depth]), slant_of(rotation))

@@ -1,0 +1,159 @@
+"""Where a photo's inner lips are, to the pixel: FaceMesh misses their edges by a few.
+
+A mouth that opens from wrong lines wears the other lip's colour, or pieces of teeth, as a rim.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
+from engines.face.measure import LIP_ROWS, mouth_measures
+from engines.face.paths import cheapest_path
+
+# Inner lips farther apart than this (eye distances), as FaceMesh sees them, are open; closer than that they may be
+# where teeth show between them, in so many columns and so high.
+OPEN_MOUTH, MAYBE_OPEN = 0.020, 0.012
+TEETH_SHARE, TEETH_HEIGHT = 0.15, 0.010
+SEAM_REACH, EDGE_REACH = 0.045, 0.040  # how far from the landmarks a line is looked for, eye distances
+SLIT, OPEN = 0.030, 0.060  # between these gaps an edge may more and more lie inside FaceMesh's, not outside only
+COLUMNS, ROWS = 61, 41
+EDGE_WIDTH = 0.016  # what is compared on both sides of an edge, eye distances
+# An open mouth's lips begin so far beyond the found edges, where one colour has turned into the other; twice in smiles.
+LIP_RIM = 0.008
+# How much a lip's own colour varies (OpenCV's 8-bit Lab): light by shade and shine, hue hardly.
+LIP_VARIES = np.array([16.0, 7.0, 7.0], np.float32)
+STRANGE = 4.0  # distance from the lip's colour, in those, beyond which nothing is stranger
+
+
+def refine_lips(
+    photo: np.ndarray, landmarks: np.ndarray, aligned: np.ndarray, rotation: np.ndarray, scale: float
+) -> np.ndarray:
+    """Landmarks (478, 3) px with the inner lips where the photo (H, W, 3) has them, and the lips' flesh along.
+
+    Both lines of a shut mouth lie on the dark line between the lips; those of an open one on the lips' edges. Either is
+    the best smooth path from corner to corner (dynamic programming), kept near the landmarks.
+    """
+    across = rotation[:2, 1] / np.linalg.norm(rotation[:2, 1])
+    upper, lower = (landmarks[list(seam), :2].astype(np.float64) for seam in (UPPER_SEAM, LOWER_SEAM))
+    refined = landmarks.copy()
+    gap = float(mouth_measures(aligned[None])[0, 0])
+    lab = cv2.cvtColor(cv2.GaussianBlur(photo, (0, 0), max(0.5, 0.004 * scale)), cv2.COLOR_RGB2LAB)
+    outer_lines = outer_lips(landmarks)
+    if gap > OPEN_MOUTH or (gap > MAYBE_OPEN and teeth_show(lab, (upper, lower), outer_lines, across, scale)):
+        inwards = min(1.0, max(0.0, (gap - SLIT) / (OPEN - SLIT)))
+        lines = [
+            follow_edge(lab, line, outer, across * sign, scale, inwards)
+            for line, outer, sign in zip((upper, lower), outer_lines, (1.0, -1.0), strict=True)
+        ]
+        crossed = np.minimum(0.0, (lines[1] - lines[0]) @ across)[:, None] / 2
+        lines = [lines[0] + crossed * across, lines[1] - crossed * across]
+    else:
+        lines = [follow_seam(photo, (upper + lower) / 2, across, scale)] * 2
+        middle = (landmarks[list(UPPER_SEAM), 2] + landmarks[list(LOWER_SEAM), 2]) / 2
+        refined[list(UPPER_SEAM), 2] = refined[list(LOWER_SEAM), 2] = middle
+    # The lips' flesh follows its own line, so that no triangle folds.
+    along = np.array([across[1], -across[0]])
+    if (upper[-1] - upper[0]) @ along < 0:
+        along = -along
+    place, depth = landmarks[:, :2] @ along, landmarks[:, :2] @ across
+    for k, (line, found) in enumerate(zip((upper, lower), lines, strict=True)):
+        order = np.argsort(line @ along)
+        at = (line @ along)[order]
+        away = depth - np.interp(place, at, (line @ across)[order])
+        moved = np.interp(place, at, ((found - line) @ across)[order], left=0, right=0)
+        own = away <= 0 if k == 0 else away > 0
+        follow = np.where(own, moved * np.exp(-((away / SEAM_REACH / scale / 2) ** 2)), 0)
+        refined[:, :2] += follow[:, None] * across
+    for seam, found in zip((UPPER_SEAM, LOWER_SEAM), lines, strict=True):
+        refined[list(seam), :2] = found
+    return refined
+
+
+def outer_lips(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outer line of the upper and the lower lip, (11, 2) px each, corners with them."""
+    upper = landmarks[list(LIP_ROWS[0]), :2].astype(np.float64)
+    lower = landmarks[list(LIP_ROWS[1]), :2].astype(np.float64)
+    return upper, np.concatenate([upper[:1], lower, upper[-1:]])
+
+
+def follow_seam(photo: np.ndarray, line: np.ndarray, across: np.ndarray, scale: float) -> np.ndarray:
+    """The dark line between shut lips near `line` (11, 2) px, (11, 2) px."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (0, 0), max(0.6, 0.006 * scale)).astype(np.float32)
+    offsets, at = strip(line, across, SEAM_REACH * scale)
+    values = cv2.remap(grey, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    values = (values - values.mean(0)) / (values.std() + 1e-3)
+    cost = values + 1.2 * (offsets[:, None] / offsets[-1]) ** 2
+    return line + path_shift(cost, offsets, len(line))[:, None] * across
+
+
+def follow_edge(
+    lab: np.ndarray, line: np.ndarray, outer: np.ndarray, inward: np.ndarray, scale: float, inwards: float
+) -> np.ndarray:
+    """Where a lip ends at an open mouth near `line` (11, 2) px: what lies inward has another colour; (11, 2) px.
+
+    outer (11, 2) px: the lip's other edge, by which its colour is known; inward (2,): unit vector into the mouth;
+    inwards: share of a way in that is gone.
+    """
+    offsets, at = strip(line, inward, EDGE_REACH * scale)
+    values = cv2.remap(lab, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    own = flesh_of(lab, line, outer)
+    strange = np.minimum(np.linalg.norm((values - own) / LIP_VARIES, axis=2), STRANGE)
+    width = max(1, round(EDGE_WIDTH * scale / (offsets[1] - offsets[0])))
+    total = np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(np.pad(strange, ((width, width), (0, 0)), "edge"), 0)])
+    rows = np.arange(ROWS) + width
+    inside, outside = total[rows + width] - total[rows], total[rows] - total[rows - width]
+    cost = 1.5 * (outside - inside) / width + 1.2 * (offsets[:, None] / offsets[-1]) ** 2
+    shift = path_shift(cost, offsets, len(line))
+    rim = LIP_RIM * (1 + inwards) * scale * (1 - np.abs(np.linspace(-1, 1, len(line))) ** 6)
+    shift = np.where(shift > 0, inwards * shift, shift) - rim
+    return line + shift[:, None] * inward
+
+
+def teeth_show(
+    lab: np.ndarray,
+    lines: tuple[np.ndarray, np.ndarray],
+    outer: tuple[np.ndarray, np.ndarray],
+    across: np.ndarray,
+    scale: float,
+) -> bool:
+    """Whether something paler than either lip, and not dark, lies between the upper and the lower line."""
+    offsets, at = strip((lines[0] + lines[1]) / 2, across, SEAM_REACH * scale)
+    seen = cv2.remap(lab, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    light, red = np.min([flesh_of(lab, line, other)[..., :2] for line, other in zip(lines, outer, strict=True)], 0).T
+    pale = (seen[..., 1] < red - LIP_VARIES[1]) & (seen[..., 0] > 0.62 * light)
+    height = pale.sum(0) * (offsets[1] - offsets[0]) / scale
+    return bool((height[10:-10] > TEETH_HEIGHT).mean() > TEETH_SHARE)
+
+
+def flesh_of(lab: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """A lip's own colour between its two lines (11, 2) px, by column; (COLUMNS, 3) float32."""
+    shares = np.linspace(0.3, 0.7, 5)[:, None, None]
+    flesh = (along_columns(inner) * (1 - shares) + along_columns(outer) * shares).astype(np.float32)
+    own = cv2.remap(lab, flesh[..., 0], flesh[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(np.median(own, 0)[None].astype(np.float32), (0, 0), 4.0)[0]
+
+
+def along_columns(line: np.ndarray) -> np.ndarray:
+    """A row of points (n, 2), COLUMNS of them."""
+    t = np.linspace(0, len(line) - 1, COLUMNS)
+    return np.stack([np.interp(t, np.arange(len(line)), line[:, k]) for k in range(2)], -1)
+
+
+def strip(line: np.ndarray, across: np.ndarray, reach: float) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Offsets (ROWS,) px across a line (n, 2) px, and x and y of the places there, (ROWS, COLUMNS) float32 each."""
+    offsets = np.linspace(-reach, reach, ROWS)
+    at = (along_columns(line)[None] + offsets[:, None, None] * across).astype(np.float32)
+    return offsets, (at[..., 0], at[..., 1])
+
+
+def path_shift(cost: np.ndarray, offsets: np.ndarray, count: int) -> np.ndarray:
+    """The cheapest smooth path through `cost` (ROWS, COLUMNS) as offsets (count,) px; at the corners 0."""
+    edge = np.abs(np.linspace(-1, 1, COLUMNS)) ** 6  # near the corners the landmarks rule
+    cost = cost * (1 - edge) + 6 * edge * (offsets[:, None] / offsets[-1]) ** 2
+    steps = 0.12 * np.abs(np.arange(ROWS)[:, None] - np.arange(ROWS)[None]) ** 2
+    path = cheapest_path(cost, lambda _: steps)
+    shift = cv2.GaussianBlur(offsets[path][None].astype(np.float32), (0, 0), 1.5)[0]
+    shift *= 1 - np.abs(np.linspace(-1, 1, COLUMNS)) ** 3
+    return np.interp(np.linspace(0, COLUMNS - 1, count), np.arange(COLUMNS), shift)

@@ -1,0 +1,150 @@
+"""Colours of a face in its photo's light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.drawing.geometry import EYES
+from engines.face.measure import INNER_LIPS, OUTER_LIPS, eye_distance
+
+LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
+CHEEKS = (50, 205, 280, 425, 101, 330)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
+LEAST_OF_SKIN = 0.8  # teeth in full light over skin (37 people who smile: from .83 on; docs/decisions.md)
+BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
+# Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
+# 1.03; less of both here, for lips throw red light back); and what they are at most in white light: green over red,
+# blue over green (25 people: 0.96 and 0.97).
+TEETH_GREEN, TEETH_BLUE = 1.02, 0.98
+MOST_GREEN, MOST_BLUE = 0.975, 0.97
+
+# How far nine tenths of a face's colours lie from one colour for each light, at most, as a share of it: 60 faces from
+# 0.044 on; the same ones toned by a filter 0.015, which is JPEG's doing.
+TONED, COLOURED = 0.018, 0.040
+LOOKED_PX = 64.0  # px for one eye distance at which that is looked at
+LIGHTS = 16
+# Skin around a place, sigma in eye distances; how much lighter than that it may become; and the most that may be added.
+AROUND, LIGHTER, LIGHTEST = 0.08, 1.10, 0.15
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Which colours a photo has: all, or one for each light, as a black-and-white or toned one."""
+
+    colour: float  # 1: all, 0: one for each light
+    hues: np.ndarray  # (LIGHTS, 3): that one, less its light, as a share of it
+
+    def fit(self, colours: np.ndarray) -> np.ndarray:
+        """Colours (..., 3) 0..255 as this photo would have them; themselves in a coloured one."""
+        if self.colour >= 1.0:
+            return colours
+        light = colours @ LUMA
+        at = light * (LIGHTS / 256) - 0.5
+        hues = np.stack([np.interp(at, np.arange(LIGHTS), hue) for hue in self.hues.T], -1)
+        toned = light[..., None] * (1 + hues)
+        return (toned + self.colour * (colours - toned)).astype(colours.dtype)
+
+    def fit_texture(self, texture: np.ndarray) -> np.ndarray:
+        """The same for (h, w, 4) premultiplied RGBA."""
+        if self.colour >= 1.0:
+            return texture
+        cover = np.maximum(texture[..., 3:], 1e-3)
+        return np.dstack([self.fit(texture[..., :3] / cover) * cover, texture[..., 3:]])
+
+
+def measure_palette(photo: np.ndarray, landmarks: np.ndarray) -> Palette:
+    """The palette of a face in a photo (H, W, 3) with landmarks (478, 3) px."""
+    low = np.maximum(np.floor(landmarks[:, :2].min(0)).astype(int), 0)
+    high = np.ceil(landmarks[:, :2].max(0)).astype(int)
+    face = photo[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+    shrink = min(1.0, LOOKED_PX / float(eye_distance(landmarks)))
+    small = cv2.GaussianBlur(cv2.resize(face, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
+    colours = small.reshape(-1, 3)
+    light = np.maximum(colours @ LUMA, 256 / LIGHTS)
+    hue, bins = colours / light[:, None] - 1, np.minimum(light * (LIGHTS / 256), LIGHTS - 1).astype(int)
+    seen = [k for k in range(LIGHTS) if (bins == k).sum() > 5]
+    typical = np.array([np.median(hue[bins == k], 0) for k in seen])
+    hues = np.stack([np.interp(np.arange(LIGHTS), seen, part) for part in typical.T], 1)
+    away = np.quantile(np.abs(hue - hues[bins]).max(1), 0.9)
+    return Palette(float(np.clip((away - TONED) / (COLOURED - TONED), 0, 1)), hues.astype(np.float32))
+
+
+def room_for_light(crop: np.ndarray, skin_mask: np.ndarray, px: float) -> np.ndarray:
+    """How much lighter skin may be shaded, a share of its light (h, w) float32: hardly more than the skin around it.
+
+    crop (h, w, 3) uint8, `px` for one eye distance; skin_mask (h, w) uint8. What a network says of skin beside painted
+    lips or in a low sun is a guess, and what it lightens too far is seen at once.
+    """
+    light, skin = crop.astype(np.float32) @ LUMA + 4, skin_mask.astype(np.float32) / 255
+    around, known = (cv2.GaussianBlur(part, (0, 0), AROUND * px) for part in (light * skin, skin))
+    return np.clip(LIGHTER * around / np.maximum(known, 1e-3) / light - 1, 0, LIGHTEST).astype(np.float32)
+
+
+def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    """Colours of this face in its light, 0..255: skin, lips, and from them cavity, tongue and the teeth's white."""
+    height, width = photo.shape[:2]
+    reach = max(1, int(0.06 * eye_distance(landmarks)))
+
+    def around(points: tuple[int, ...]) -> np.ndarray:
+        patches = []
+        for x, y in landmarks[list(points), :2].round().astype(int):
+            patch = photo[max(0, y - reach) : min(height, y + reach), max(0, x - reach) : min(width, x + reach)]
+            patches.append(patch.reshape(-1, 3))
+        return np.median(np.concatenate(patches), 0) if patches else np.array([150.0, 110, 95])
+
+    skin = around(CHEEKS)
+    pairs = list(zip(OUTER_LIPS[12:19], INNER_LIPS[12:19], strict=True))
+    middles = np.array([(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in pairs]).round().astype(int)
+    middles = middles.clip(0, (width - 1, height - 1))
+    lip = np.median(photo[middles[:, 1], middles[:, 0]].astype(np.float64), 0)
+    light = float(skin @ LUMA) / 255
+    white = np.maximum(white_of_eyes(photo, landmarks), 4.0)
+    # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
+    # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade; unless
+    # brows, hair or lids keep the light from the eyes alone.
+    white *= max(1.0, LEAST_OF_SKIN / (0.9 * TEETH_OF_EYES) * float(skin @ LUMA) / float(white @ LUMA))
+    white *= tooth_hue(white, skin)
+    exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
+    flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)
+    return {
+        "skin": skin.astype(np.float32),
+        "lip": lip.astype(np.float32),
+        "white": (min(TEETH_OF_EYES, BRIGHTEST_TEETH / float(white.max())) * white / 240).astype(np.float32),
+        "cavity": (np.array([82.0, 24, 16]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
+        "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
+    }
+
+
+def tooth_hue(white: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """What turns the colour of an eye's white into that of teeth in the same light, of the same brightness; (3,).
+
+    white, skin (3,) RGB. Teeth are yellower than the white of an eye: never bluer than it, and in warm light never
+    bluer than they are green. Where skin itself looks cool, the light is, and teeth may be as cool as skin.
+    """
+    red, green, blue = white / white[0] * (1.0, TEETH_GREEN, TEETH_BLUE)
+    green = min(green, max(MOST_GREEN, float(skin[1] / max(skin[0], 1.0)) + 0.03))
+    blue = min(blue, MOST_BLUE * green)
+    turned = white[0] * np.array([red, green, blue])
+    return turned * float(white @ LUMA) / float(turned @ LUMA) / white
+
+
+def white_of_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Colour of the brighter part of both sclerae, (3,) 0..255: a known white in the photo's own light."""
+    found = []
+    for eye in EYES:
+        lids = landmarks[eye.opening, :2]
+        mask = np.zeros(photo.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [lids.round().astype(np.int32)], 1)
+        centre = landmarks[eye.iris[0], :2]
+        radius = np.linalg.norm(landmarks[list(eye.iris[1:]), :2] - centre, axis=1).mean()
+        cv2.circle(mask, tuple(int(value) for value in centre.round()), int(np.ceil(1.15 * radius)), 0, -1)
+        found.append(photo[mask > 0].reshape(-1, 3))
+    pixels = np.concatenate(found).astype(np.float64)
+    if len(pixels) < 8:
+        return np.array([200.0, 195, 190])
+    bright = pixels.sum(1)
+    return pixels[bright >= np.quantile(bright, 0.7)].mean(0)

@@ -1,0 +1,196 @@
+"""A smile's folds, taken off a photo that is drawn at rest; learned from pairs of photos (train/face/unfold.py).
+
+Lips that are brought to rest below the creases of a laugh look like another, older person's. The gain that turns the
+light of smiling cheeks into that of resting ones is, place by place, a linear function of how the light there differs
+from the light around it, near and far: folds are where they are on this face, and how much goes is learned.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from engines.card import read_checked
+from engines.errors import EngineMismatch
+from engines.face.masks import disc
+from engines.face.measure import OUTER_LIPS
+from engines.face.tones import LUMA
+
+MODEL = "unfold"
+LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
+BLURS_PX = (1.5, 4.0, 10.0, 24.0)  # between these widths lie the bands of light that it tells apart
+FACTORS = 1 + len(BLURS_PX)
+TYPICAL_SMILE = 0.060  # how far the corners go to rest, eye distances
+# All folds go from the second on, none up to the first: nine in ten calm faces lie below it, nine in ten smiles above.
+FADES_IN = (0.020, 0.060)
+LINE, CREASE = 0.018, (0.04, 0.12)  # half the width of a line, eye distances; gains between which it is filled
+HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a neighbourhood, of skin and of a beard
+MOST = 0.8  # of the light's logarithm, which a low sun's folds come to
+TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
+DARK = 8.0  # levels: below it differences of light are the camera's noise
+FOLDED, HUE_REACH = (0.02, 0.08), 0.14  # gains between which skin counts as a fold's; where its hue comes from, sigma
+IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it is dark for another reason than a fold
+CORNERS = (61, 291)  # the person's right and left
+NOSE = (
+    *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
+    *(219, 439, 49, 279, 131, 360, 198, 420, 174, 399, 122, 351),
+)
+
+
+def smile_of(shift: np.ndarray) -> float:
+    """How far the way to rest (478, 3) draws the corners down and together, eye distances; 0 for an open mouth."""
+    right, left = shift[CORNERS[0]], shift[CORNERS[1]]
+    inward = max(0.0, float(right[0] - left[0]) / 2)
+    return float(np.hypot(inward, max(0.0, float(right[1] + left[1]) / 2)))
+
+
+def bands(light: np.ndarray, smile: float) -> np.ndarray:
+    """What the gain is made of: the smile, and the light's logarithm (h, w) in bands; (FACTORS, h, w) float32."""
+    blurred = [light, *(cv2.GaussianBlur(light, (0, 0), width) for width in BLURS_PX)]
+    constant = np.full_like(light, smile / TYPICAL_SMILE)
+    return np.stack([constant, *(fine - coarse for fine, coarse in pairwise(blurred))])
+
+
+def zoom_of(to_photo: np.ndarray) -> float:
+    """How many px of the photo one px of the crop is."""
+    return float(np.sqrt(abs(np.linalg.det(to_photo[:, :2]))))
+
+
+def cut(photo: np.ndarray, to_photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The crop (h, w, 3) uint8 of a photo, blurred before where it is the coarser one; to_photo (2, 3)."""
+    zoom = zoom_of(to_photo)
+    soft: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 0.4 * zoom) if zoom > 1 else photo
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(soft, to_photo, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def to_crop(points: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """px of the photo -> px of the crop, (n, 2)."""
+    return np.linalg.solve(to_photo[:, :2], (points - to_photo[:, 2]).T).T
+
+
+def crop_corners(to_photo: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Where the corners of a crop of `size` (height, width) lie in the photo, (4, 2) px; to_photo (2, 3)."""
+    height, width = size
+    corners: np.ndarray = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_photo.T
+    return corners
+
+
+def light_of(crop: np.ndarray) -> np.ndarray:
+    """The logarithm of the light, (h, w, 3) uint8 -> (h, w) float32."""
+    return np.log(crop.astype(np.float32) @ LUMA + np.float32(DARK))
+
+
+def cheeks(skin_mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where folds may go: skin (h, w), 0..1, without nose and lips; points (478, 2) px of it."""
+    kept = np.zeros(skin_mask.shape, np.uint8)
+    lips, nose = (np.round(points[list(part)]).astype(np.int32) for part in (OUTER_LIPS, NOSE))
+    cv2.fillPoly(kept, [lips], 1)
+    cv2.fillConvexPoly(kept, cv2.convexHull(nose), 1)
+    wider = cv2.dilate(kept, np.ones((7, 7), np.uint8))
+    return skin_mask * (1 - cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 3.0))
+
+
+def take_folds_off(
+    photo: np.ndarray,
+    points: np.ndarray,
+    skin_mask: np.ndarray,
+    to_photo: np.ndarray,
+    smile: float,
+    colour: float = 1.0,
+) -> np.ndarray:
+    """The photo (H, W, 3) uint8 RGB with its cheeks at rest; itself where nobody smiles.
+
+    points (478, 2) px of the photo. skin_mask (h, w) 0..1 and to_photo (2, 3), px -> px of the photo: the lower face
+    at LOOKED_PX. smile: `smile_of` the way to rest. colour: 0 for a photo without colours.
+    """
+    share = min(1.0, (smile - FADES_IN[0]) / (FADES_IN[1] - FADES_IN[0]))
+    if share <= 0.0:
+        return photo
+    corners = crop_corners(to_photo, skin_mask.shape)
+    margin = LINE * zoom_of(to_photo) * LOOKED_PX + 2
+    low = np.maximum(np.floor(corners.min(0) - margin).astype(int), 0)
+    high = np.minimum(np.ceil(corners.max(0) + margin).astype(int) + 1, photo.shape[1::-1])
+    if (high <= low).any():
+        return photo
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    unfolded = photo.copy()
+    unfolded[here] = unfold_part(
+        photo[here], points - low, skin_mask, to_photo - [[0, 0, low[0]], [0, 0, low[1]]], share, smile, colour
+    )
+    return unfolded
+
+
+def unfold_part(
+    photo: np.ndarray,
+    points: np.ndarray,
+    skin_mask: np.ndarray,
+    to_photo: np.ndarray,
+    share: float,
+    smile: float,
+    colour: float,
+) -> np.ndarray:
+    """The same for the part of a photo that the lower face fills; share: how much of the folds goes."""
+    crop = cut(photo, to_photo, skin_mask.shape[:2])
+    height, width = skin_mask.shape
+    weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
+    kept = cheeks(skin_mask, to_crop(points, to_photo))
+    gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * kept
+    gain = (share * gain).astype(np.float32)
+    there = cv2.warpAffine(gain, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
+    lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)))
+    lit = even_hue(lit, colour_around(crop, gain, kept), there, to_photo)
+    return fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
+
+
+def colour_around(crop: np.ndarray, gain: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Mean colour of the skin around folds, (h, w, 3) float32; crop (h, w, 3) uint8, gain and skin (h, w)."""
+    known = (skin * (1 - ramp(np.abs(gain), *FOLDED)) + 1e-4).astype(np.float32)
+    seen = cv2.GaussianBlur(np.dstack([crop * known[..., None], known]), (0, 0), HUE_REACH * LOOKED_PX)
+    return np.ascontiguousarray(seen[..., :3] / seen[..., 3:])
+
+
+def even_hue(lit: np.ndarray, around: np.ndarray, gain: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
+    """Give skin (H, W, 3) that was a fold's the hue of the skin `around` it (h, w, 3), at its own light.
+
+    What lies in a crease is lit by skin alone: lightened, it would stand there as an orange line. What stays dark is in
+    shadow, and warm by right.
+    """
+    skin = cv2.warpAffine(around, to_photo, lit.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light, wanted = lit @ LUMA, np.maximum(skin @ LUMA, 1.0)
+    share = ramp(gain, *FOLDED) * ramp(light / wanted, *IN_SHADOW)
+    return lit + share[..., None] * (light[..., None] * (skin / wanted[..., None]) - lit)
+
+
+def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarray:
+    """Close what is narrower than the gain (H, W) sees: the line at the bottom of a deep crease. Hair stays."""
+    reach = max(1, round(LINE * eyes_px))
+    closed = cv2.morphologyEx(photo, cv2.MORPH_CLOSE, disc(reach))
+    more = np.maximum(cv2.GaussianBlur(closed, (0, 0), 0.4 * reach).astype(np.float32) - photo, 0)
+    deep = ramp(cv2.GaussianBlur(gain, (0, 0), 0.5 * reach), *CREASE)
+    # One line is little of its neighbourhood; a beard is lines all over.
+    lines = cv2.GaussianBlur(more @ LUMA / np.maximum(photo @ LUMA, 20), (0, 0), HAIR_REACH * eyes_px)
+    return (photo + (deep * (1 - ramp(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
+
+
+def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high` on."""
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+@lru_cache(maxsize=1)
+def unfold_weights() -> np.ndarray:
+    """(FACTORS, h, w) float32; EngineMismatch where the file is missing or damaged."""
+    _, content = read_checked(MODEL)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            weights = stored["weights"].astype(np.float32)
+        if weights.ndim != 3 or len(weights) != FACTORS or not np.isfinite(weights).all():
+            raise ValueError(f"weights of shape {weights.shape}")
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineMismatch(f"weights/{MODEL}.npz is damaged ({error})", "install voxcam again") from error
+    return weights

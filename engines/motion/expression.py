@@ -1,0 +1,297 @@
+"""Emotion on the face: prototypes in motion channels, chosen by the user or read from the voice.
+
+The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's units. Their numbers are measured
+(train/motion/shapes.py makes docs/reports/shapes.md): the smile is that of the 37 of 82 real people who smile with shut
+lips, scaled to the corner lift of all 82; the others are sums of ARKit shapes as rendered heads show them. The mouth's
+part of every prototype keeps the gap between the lips as it is: no opening, and what one lip rises the other follows.
+
+    choice = parse_emotion("happy:0.5")
+    step_expression(state, choice_vector, logits, presence, out)   # numba, in place; engines/shaper.py calls it
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numba
+import numpy as np
+
+from engines.errors import ConfigError, EngineMismatch
+from engines.spec import MOTION_CHANNELS
+
+EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of emotion_logits
+
+# Strength 1 of each. Lengths in eye distances, lids and squint 0..1, head in rad.
+PROTOTYPES: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "happiness": {  # AU 6 + 12
+        "mouthStretch": 0.133,
+        "mouthFunnel": -0.034,
+        "mouthUpperUp": 0.028,
+        "mouthLowerDown": -0.028,
+        "mouthSmileLeft": 0.072,
+        "mouthSmileRight": 0.072,
+        "jawDrop": 0.004,
+        "browOuterUp": 0.004,
+        "eyeSquint": 0.45,
+        "headPitch": 0.010,
+    },
+    "sadness": {  # AU 1 + 4 + 15
+        "browInnerUp": 0.039,
+        "browOuterUp": 0.002,
+        "browDown": 0.010,
+        "mouthSmileLeft": -0.044,
+        "mouthSmileRight": -0.044,
+        "mouthUpperUp": -0.012,
+        "mouthLowerDown": 0.012,
+        "mouthFunnel": 0.012,
+        "eyeBlinkLeft": 0.12,
+        "eyeBlinkRight": 0.12,
+        "headPitch": -0.045,
+        "headRoll": 0.02,
+    },
+    "anger": {  # AU 4 + 5 + 7 + 23
+        "browInnerUp": -0.036,
+        "browOuterUp": -0.020,
+        "browDown": 0.028,
+        "eyeSquint": 0.30,
+        "noseSneer": 0.25,
+        "mouthRollUpper": 0.014,
+        "mouthRollLower": 0.018,
+        "mouthUpperUp": -0.014,
+        "mouthLowerDown": -0.014,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "mouthStretch": -0.010,
+        "headPitch": -0.025,
+    },
+    "disgust": {  # AU 9 + 10 + 17
+        "noseSneer": 0.70,
+        "browInnerUp": -0.032,
+        "browOuterUp": -0.014,
+        "browDown": 0.010,
+        "eyeSquint": 0.40,
+        "mouthUpperUp": 0.026,
+        "mouthLowerDown": -0.026,
+        "mouthSmileLeft": -0.012,
+        "mouthSmileRight": -0.012,
+        "headPitch": 0.020,
+        "headYaw": 0.03,
+    },
+    "fear": {  # AU 1 + 2 + 4 + 20; what AU 5 would widen, the lids' lower bound keeps at the person's own
+        "browInnerUp": 0.062,
+        "browOuterUp": 0.040,
+        "browDown": 0.012,
+        "mouthStretch": 0.055,
+        "mouthFunnel": -0.010,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "headPitch": 0.020,
+    },
+    "boredom": {
+        "eyeBlinkLeft": 0.26,
+        "eyeBlinkRight": 0.26,
+        "browInnerUp": -0.006,
+        "browOuterUp": -0.006,
+        "mouthSmileLeft": -0.016,
+        "mouthSmileRight": -0.016,
+        "headPitch": -0.020,
+        "headRoll": 0.045,
+    },
+    # Looks that a user can choose and no voice is read as.
+    "frown": {
+        "browInnerUp": -0.024,
+        "browOuterUp": -0.014,
+        "browDown": 0.026,
+        "eyeSquint": 0.18,
+        "mouthSmileLeft": -0.040,
+        "mouthSmileRight": -0.040,
+        "mouthUpperUp": -0.008,
+        "mouthLowerDown": 0.008,
+        "headPitch": -0.020,
+    },
+    "surprise": {  # AU 1 + 2; the jaw stays with the voice
+        "browInnerUp": 0.066,
+        "browOuterUp": 0.060,
+        "mouthStretch": -0.015,
+        "headPitch": 0.025,
+    },
+}
+ALIASES = {
+    "angry": "anger",
+    "annoyed": "anger",
+    "mad": "anger",
+    "bored": "boredom",
+    "tired": "boredom",
+    "disgusted": "disgust",
+    "afraid": "fear",
+    "scared": "fear",
+    "worried": "fear",
+    "happy": "happiness",
+    "joy": "happiness",
+    "smile": "happiness",
+    "friendly": "happiness",
+    "sad": "sadness",
+    "unhappy": "sadness",
+    "surprised": "surprise",
+    "calm": "neutral",
+    "none": "off",
+}
+DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, still a face one would make
+AUTO_STRENGTH = 0.5  # most that `auto` shows
+AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is missing
+ATTACK_S, RELEASE_S = 0.7, 1.6
+CHOICE_S = 0.25  # a choice of the user's shows at once, without a jump
+EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
+# Mean probability at which `auto` takes a mood up, in the order of EMOTIONS, and at which it lets any go. By sound a
+# happy voice is an angry one's neighbour: of the two the smile is shown sooner, the scowl only when there is no doubt.
+ENTER = np.array([1.0, 0.75, 0.70, 0.70, 0.70, 0.55, 0.65])
+LEAVE = 0.40
+# Share of the mouth's part while somebody speaks, for articulation needs the lips: of a look that the user chose, who
+# means it to be seen, and of one that `auto` shows.
+SPEAKING_MOUTH, SPEAKING_MOUTH_AUTO = 0.90, 0.65
+CODE_S = 0.02
+
+LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
+_TABLE = np.zeros((len(LOOKS), len(MOTION_CHANNELS)))
+for _row, _look in enumerate(LOOKS):
+    for _name, _value in PROTOTYPES[_look].items():
+        _TABLE[_row, MOTION_CHANNELS.index(_name)] = _value
+_MOST = np.full(len(LOOKS), AUTO_STRENGTH)
+_MOST[LOOKS.index("anger")] = AUTO_ANGER
+_MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS])
+
+# State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2] how far the user has chosen the look,
+# [3:10] believed probabilities, [10:] strength now of each look.
+CHOSEN, SPEAKING, MEANT, BELIEF = 0, 1, 2, 3
+STRENGTH = BELIEF + len(EMOTIONS)
+EXPRESSION_STATE = STRENGTH + len(LOOKS)
+WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """What the user chose: `auto`, or a look with a strength 0..1 (`off` is neutral with strength 0)."""
+
+    auto: bool
+    look: str
+    strength: float
+
+    def targets(self) -> np.ndarray:
+        """(8 + looks,) float64 for `step_expression`: what logits are worth to auto (0: not auto), the moods' prior,
+        the strength wanted of each."""
+        wanted = np.zeros(WANTED + len(LOOKS))
+        if self.auto:
+            wanted[0] = mood_scale()
+            wanted[1:WANTED] = mood_prior()
+        else:
+            wanted[WANTED + LOOKS.index(self.look)] = self.strength
+        return wanted
+
+
+@lru_cache(maxsize=1)
+def mood_calibration() -> tuple[float, np.ndarray]:
+    """What emotion_logits are multiplied by, and what is added to them then, (7,).
+
+    The encoder was taught on actors; people in calls are mostly calm. train/motion/moods.py fits both numbers to how
+    the encoder hears actors and speech that shows no mood, at the odds of everyday talk (engines/weights/moods.json).
+    EngineMismatch where the file is damaged.
+    """
+    try:
+        figures = json.loads((files("engines") / "weights" / "moods.json").read_text())
+        scale, prior = float(figures["logit_scale"]), np.array(figures["log_prior_shift"], float)
+        if prior.shape != (len(EMOTIONS),) or not np.isfinite(prior).all():
+            raise ValueError("not seven numbers")
+        if not 0 < scale < 100:
+            raise ValueError("a scale that is none")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineMismatch(f"engines/weights/moods.json is damaged ({error})", "install voxcam again") from error
+    return scale, prior
+
+
+def mood_prior() -> np.ndarray:
+    """What to add to the scaled emotion_logits, (7,); neutral 0."""
+    return mood_calibration()[1]
+
+
+def mood_scale() -> float:
+    """What to multiply emotion_logits by."""
+    return mood_calibration()[0]
+
+
+def parse_emotion(text: str) -> Emotion:
+    """`off`, `auto`, `NAME` or `NAME:STRENGTH`; ConfigError with the nearest name, or the range, for anything else."""
+    name, colon, strength_text = text.strip().lower().partition(":")
+    name = ALIASES.get(name, name)
+    if name in ("off", "auto"):
+        if colon:
+            raise ConfigError(f"emotion {name} takes no strength", f"write --emotion {name}")
+        return Emotion(name == "auto", "neutral", 0.0)
+    if name not in LOOKS:
+        known = ("off", "auto", *LOOKS, *ALIASES)
+        nearest = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}?" if nearest else "use off, auto or one of " + ", ".join(LOOKS)
+        raise ConfigError(f"no emotion is called {name!r}", hint)
+    try:
+        strength = float(strength_text) if colon else DEFAULT_STRENGTH
+    except ValueError:
+        strength = float("nan")
+    if not 0 <= strength <= 1:
+        raise ConfigError(f"emotion strength {strength_text!r} is not between 0 and 1", f"write {name}:0.5")
+    return Emotion(False, name, strength)
+
+
+def prototype(look: str) -> np.ndarray:
+    """The look at strength 1, (26,) float64 in MOTION_CHANNELS; neutral is zeros."""
+    return _TABLE[LOOKS.index(look)].copy()
+
+
+@numba.njit(cache=True)
+def step_expression(
+    state: np.ndarray, targets: np.ndarray, logits: np.ndarray, presence: float, out: np.ndarray
+) -> None:
+    """One code: move the strengths towards what is wanted and add the looks to `out` (26,); all in place, float64.
+
+    `auto` believes the voice only while it speaks and only what it has said for a second; it shows one mood at a time,
+    half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
+    """
+    scale = targets[0]
+    state[SPEAKING] += (presence - state[SPEAKING]) * CODE_S / 0.15
+    most = -1e30
+    for i in range(7):
+        most = max(most, scale * logits[i] + targets[1 + i])
+    total = 0.0
+    for i in range(7):
+        total += np.exp(scale * logits[i] + targets[1 + i] - most)
+    rate = CODE_S / EVIDENCE_S * presence
+    for i in range(7):
+        state[BELIEF + i] += (np.exp(scale * logits[i] + targets[1 + i] - most) / total - state[BELIEF + i]) * rate
+        state[BELIEF + i] *= 1 - CODE_S / 4.0 * (1 - presence)  # a mood fades when nobody speaks
+    chosen = int(state[CHOSEN])
+    if chosen > 0 and state[BELIEF + chosen] < LEAVE:
+        chosen = 0
+    for i in range(1, 7):
+        if state[BELIEF + i] > ENTER[i] and i != chosen and state[BELIEF + i] > state[BELIEF + chosen] + 0.1:
+            chosen = i
+    state[CHOSEN] = chosen
+
+    state[MEANT] += ((0.0 if targets[0] > 0 else 1.0) - state[MEANT]) * CODE_S / CHOICE_S
+    speaking_mouth = SPEAKING_MOUTH_AUTO + (SPEAKING_MOUTH - SPEAKING_MOUTH_AUTO) * state[MEANT]
+    for look in range(len(_TABLE)):
+        wanted = targets[WANTED + look]
+        if targets[0] > 0:
+            wanted = _MOST[look] * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
+        strength = state[STRENGTH + look]
+        tau = ATTACK_S if wanted > strength else RELEASE_S
+        if targets[0] == 0:
+            tau = CHOICE_S
+        strength += (wanted - strength) * CODE_S / tau
+        state[STRENGTH + look] = strength
+        if strength > 1e-4:
+            mouth = strength * (1 - (1 - speaking_mouth) * state[SPEAKING])
+            for c in range(len(out)):
+                out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else strength)

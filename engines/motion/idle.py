@@ -1,0 +1,364 @@
+"""The idle process: blinks, looks, sways, nods and lifts its brows, so that a face is alive while its mouth rests.
+
+One step a code, explicit state, no clock and no global randomness: every draw is a hash of the seed and a counter in
+the state, so that a stream can be saved, resumed and repeated bit for bit, and no course ever loops. Rates, depths and
+deviations are those of GRID's talkers (engines/weights/idle.json, measured by train/motion/idle.py); what GRID's short
+sentences cannot show (how often people change their posture or glance away) is stated beside each constant.
+
+    process = Idle(seed=7)
+    state = process.init_state()                        # (IDLE_STATE,) float64
+    step_idle(state, process.constants, talk, rms, opening, out)    # numba, in place; engines/shaper.py calls it
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import numba
+import numpy as np
+
+from engines.errors import EngineMismatch
+from engines.spec import MOTION_CHANNELS
+
+CODE_S = 0.02
+DEGREE = np.pi / 180
+
+# Columns of the code that the process moves.
+BROW_INNER, BROW_OUTER = MOTION_CHANNELS.index("browInnerUp"), MOTION_CHANNELS.index("browOuterUp")
+ROLL_UPPER, ROLL_LOWER = MOTION_CHANNELS.index("mouthRollUpper"), MOTION_CHANNELS.index("mouthRollLower")
+UPPER_UP, LOWER_DOWN = MOTION_CHANNELS.index("mouthUpperUp"), MOTION_CHANNELS.index("mouthLowerDown")
+BLINK_LEFT, BLINK_RIGHT = MOTION_CHANNELS.index("eyeBlinkLeft"), MOTION_CHANNELS.index("eyeBlinkRight")
+LOOK_X, LOOK_Y = MOTION_CHANNELS.index("eyeLookX"), MOTION_CHANNELS.index("eyeLookY")
+PITCH, YAW, ROLL = (MOTION_CHANNELS.index(name) for name in ("headPitch", "headYaw", "headRoll"))
+HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
+
+# The state, all float64: where each thing lies. Times in s; waits count down.
+(SEED, DRAWS, STARTED, TALK, LEVEL, FLOOR, ONSET_REST) = range(7)
+# Lids: age of this blink (-1: none), its depth, closing, hold and opening time, the right eye's lag and share of it.
+(BLINK_WAIT, BLINK_AGE, BLINK_DEPTH, BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN, BLINK_LAG, BLINK_SIDE) = range(7, 15)
+# Gaze: time left of this fixation, whether it is off the camera, the point looked at (rad, in the room), and the last.
+(FIX_WAIT, AWAY, GAZE_X, GAZE_Y, FROM_X, FROM_Y, SACCADE_AGE) = range(15, 22)
+# Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, posture now, its speed, sway, its stage.
+(POST_WAIT, WANT, AT, SPEED, SWAY, STAGE) = (22, 23, 28, 33, 38, 43)
+(NOD, NOD_SPEED, TURN, TURN_SPEED, BREATH, BREATH_S) = range(48, 54)
+(BROW, BROW_INNER_SWAY, BROW_STAGE, ACCENT, ACCENT_WANT, ACCENT_LEFT, PRESS_WAIT, PRESS_AGE) = range(54, 62)
+IDLE_STATE = 62
+
+# Constants that travel as one array (what GRID says), and those that are laws.
+(C_BLINK_S, C_DEPTH, C_DEPTH_SPREAD, C_CLOSE_S, C_DOUBLE) = range(5)
+(C_PITCH, C_YAW, C_ROLL, C_SHIFT_X, C_SHIFT_Y, C_BROW) = range(5, 11)
+
+LISTENING_LIMIT, SPEAKING_LIMIT = 3.8 * DEGREE, 5.5 * DEGREE  # no head angle leaves these
+GAZE_LIMIT = 12 * DEGREE
+SHIFT_LIMIT = 0.05  # eye distances
+BROW_LIMIT = 0.05
+SACCADE_S = 0.04  # two codes; real ones take 25 to 45 ms for the 3 to 9 degrees used here
+POSTURE_HZ = 0.45  # how briskly a new posture is taken up
+NOD_HZ, NOD_DAMPING = 1.7, 0.55
+SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
+SWAY_GAIN = 2 * (SWAY_S / CODE_S) ** 0.5  # makes its deviation 1
+BLINK_REFRACTORY_S = 0.35
+HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
+
+
+@numba.njit(cache=True)
+def _draw(state: np.ndarray) -> float:
+    """Uniform in [0, 1): SplitMix64 (Steele, Lea & Flood 2014) of seed and counter."""
+    state[DRAWS] += 1
+    z = np.uint64(np.int64(state[SEED])) * np.uint64(0xD1342543DE82EF95) + np.uint64(
+        np.int64(state[DRAWS])
+    ) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return np.float64(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@numba.njit(cache=True)
+def _normal(state: np.ndarray) -> float:
+    """Near-normal, deviation 1, never past 3.5: the sum of four uniform draws."""
+    return (_draw(state) + _draw(state) + _draw(state) + _draw(state) - 2.0) * 1.7320508
+
+
+@numba.njit(cache=True)
+def _wait(state: np.ndarray, mean_s: float, least_s: float) -> float:
+    """Exponential with a dead time, of this mean."""
+    return least_s - (mean_s - least_s) * np.log(1.0 - _draw(state))
+
+
+@numba.njit(cache=True)
+def _between(state: np.ndarray, low: float, high: float) -> float:
+    return low + (high - low) * _draw(state)
+
+
+@numba.njit(cache=True)
+def _smooth(x: float) -> float:
+    """Smooth step 0..1."""
+    x = min(1.0, max(0.0, x))
+    return x * x * (3 - 2 * x)
+
+
+@numba.njit(cache=True)
+def _limit(x: float, limit: float) -> float:
+    """x where it is small, never past the limit, no corner between."""
+    return limit * np.tanh(x / limit)
+
+
+@numba.njit(cache=True)
+def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
+    """Start, age and end blinks. hasten: how much sooner than by itself the next one comes (0: by itself)."""
+    if state[BLINK_AGE] >= 0:
+        state[BLINK_AGE] += CODE_S
+        if state[BLINK_AGE] > state[BLINK_CLOSE] + state[BLINK_HOLD] + 12 * state[BLINK_OPEN]:
+            state[BLINK_AGE] = -1
+    state[BLINK_WAIT] -= CODE_S
+    if hasten > 0 and state[BLINK_WAIT] > 0.1 and state[BLINK_AGE] < 0 and _draw(state) < hasten:
+        state[BLINK_WAIT] = _between(state, 0.0, 0.1)
+    if state[BLINK_WAIT] > 0:
+        return
+    state[BLINK_AGE] = 0
+    state[BLINK_DEPTH] = c[C_DEPTH] - c[C_DEPTH_SPREAD] * abs(_normal(state))
+    if _draw(state) < 0.06:
+        state[BLINK_DEPTH] *= _between(state, 0.55, 0.85)  # some blinks stop half-way
+    state[BLINK_CLOSE] = c[C_CLOSE_S] * _between(state, 0.8, 1.25)
+    state[BLINK_HOLD] = _between(state, 0.02, 0.04)  # so that a picture at 25/s meets the shut eye
+    state[BLINK_OPEN] = _between(state, 0.024, 0.034)
+    state[BLINK_LAG] = _between(state, -0.008, 0.008)
+    state[BLINK_SIDE] = _between(state, 0.96, 1.0)
+    if _draw(state) < c[C_DOUBLE]:
+        state[BLINK_WAIT] = _between(state, BLINK_REFRACTORY_S, 0.55)
+    else:
+        state[BLINK_WAIT] = _wait(state, c[C_BLINK_S], BLINK_REFRACTORY_S + 0.25)
+
+
+@numba.njit(cache=True)
+def _lid(state: np.ndarray, lag: float) -> float:
+    """Closure 0..1 of one eye now: a quick way down, a short hold, a slower way up that ends softly."""
+    age = state[BLINK_AGE] + lag
+    if state[BLINK_AGE] < 0 or age <= 0:
+        return 0.0
+    if age < state[BLINK_CLOSE]:
+        return state[BLINK_DEPTH] * _smooth(age / state[BLINK_CLOSE])
+    age -= state[BLINK_CLOSE] + state[BLINK_HOLD]
+    if age <= 0:
+        return state[BLINK_DEPTH]
+    x = age / state[BLINK_OPEN]
+    quick, slow = (1 + x) * np.exp(-x), np.exp(-0.25 * x)
+    return state[BLINK_DEPTH] * (0.7 * quick + 0.3 * slow) * (1 - _smooth((x - 6) / 6))
+
+
+@numba.njit(cache=True)
+def _gaze(state: np.ndarray) -> bool:
+    """Hold a fixation, then jump. True where this code begins a large jump."""
+    talk = state[TALK]
+    state[SACCADE_AGE] += CODE_S
+    state[FIX_WAIT] -= CODE_S
+    if state[FIX_WAIT] > 0:
+        return False
+    state[FROM_X], state[FROM_Y] = state[GAZE_X], state[GAZE_Y]
+    state[SACCADE_AGE] = CODE_S
+    was_away = state[AWAY] > 0
+    # Callers look at the camera; glances aside are short, and likelier while one talks (Argyle & Cook 1976).
+    if _draw(state) < (0.18 if was_away else 0.05 + 0.04 * talk):
+        side = 1.0 if _draw(state) < 0.5 else -1.0
+        state[GAZE_X] = side * _between(state, 3.0, 8.5) * DEGREE
+        state[GAZE_Y] = _between(state, -4.5, 2.5) * DEGREE
+        state[AWAY] = 1
+        state[FIX_WAIT] = _between(state, 0.3, 0.9)
+        return True
+    # Within the camera picture: from eye to eye to mouth of the other, that is within a degree of the lens.
+    state[GAZE_X] = 0.55 * DEGREE * _normal(state)
+    state[GAZE_Y] = 0.40 * DEGREE * _normal(state)
+    state[AWAY] = 0
+    state[FIX_WAIT] = _wait(state, 1.3 - 0.3 * talk, 0.25)
+    return was_away
+
+
+@numba.njit(cache=True)
+def _head(state: np.ndarray, c: np.ndarray, onset: float) -> None:
+    """Posture (held, then left), sway, breath and nods."""
+    talk = state[TALK]
+    state[POST_WAIT] -= CODE_S
+    if state[POST_WAIT] <= 0:
+        # GRID's sentences are too short to show it: a shift each 4 s in silence and each 2 s in speech.
+        state[POST_WAIT] = _wait(state, 3.6 - 1.8 * talk, 0.7)
+        size = 1.0 + 0.3 * talk
+        for i in range(3):
+            state[WANT + i] = c[C_PITCH + i] * size * 1.4 * _normal(state)
+        state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
+        state[WANT + 3] = c[C_SHIFT_X] * size * 0.6 * _normal(state) + 0.10 * state[WANT + 1]
+        state[WANT + 4] = c[C_SHIFT_Y] * size * 0.5 * _normal(state)
+    stiff = (2 * np.pi * POSTURE_HZ * (1 + 0.5 * talk)) ** 2
+    for i in range(5):
+        push = stiff * (state[WANT + i] - state[AT + i]) - 2 * np.sqrt(stiff) * state[SPEED + i]
+        state[SPEED + i] += push * CODE_S
+        state[AT + i] += state[SPEED + i] * CODE_S
+        state[STAGE + i] += CODE_S / SWAY_S * (SWAY_GAIN * _normal(state) - state[STAGE + i])
+        state[SWAY + i] += CODE_S / SWAY_S * (state[STAGE + i] - state[SWAY + i])
+
+    if onset > 0:
+        down = -1.0 if _draw(state) < 0.8 else 0.6
+        state[NOD_SPEED] += down * onset * _between(state, 4.0, 20.0) * DEGREE
+        state[TURN_SPEED] += onset * 5.0 * DEGREE * _normal(state)
+    stiff = (2 * np.pi * NOD_HZ) ** 2
+    for i in range(0, 3, 2):  # NOD, TURN
+        push = -stiff * state[NOD + i] - 2 * NOD_DAMPING * np.sqrt(stiff) * state[NOD + i + 1]
+        state[NOD + i + 1] += push * CODE_S
+        state[NOD + i] += state[NOD + i + 1] * CODE_S
+
+    state[BREATH] += CODE_S / max(state[BREATH_S], 1.0)
+    if state[BREATH] >= 1:
+        state[BREATH] -= 1
+        state[BREATH_S] = _between(state, 3.4, 5.2)  # 12 to 18 breaths a minute
+
+
+@numba.njit(cache=True)
+def _brows(state: np.ndarray, c: np.ndarray, onset: float) -> None:
+    """A slow wander, and lifts that ride on stressed onsets."""
+    state[BROW_STAGE] += CODE_S / 0.5 * (5.0 * _normal(state) - state[BROW_STAGE])
+    state[BROW] += CODE_S / 0.5 * (c[C_BROW] * state[BROW_STAGE] - state[BROW])
+    state[BROW_INNER_SWAY] += CODE_S / 0.9 * (0.4 * c[C_BROW] * 6.7 * _normal(state) - state[BROW_INNER_SWAY])
+    if onset > 0.35 and state[ACCENT_LEFT] <= 0 and _draw(state) < 0.45 * onset:
+        state[ACCENT_WANT] = onset * _between(state, 1.5, 4.5) * c[C_BROW]
+        state[ACCENT_LEFT] = _between(state, 0.18, 0.45)
+    state[ACCENT_LEFT] -= CODE_S
+    want = state[ACCENT_WANT] if state[ACCENT_LEFT] > 0 else 0.0
+    state[ACCENT] += CODE_S / (0.09 if want > state[ACCENT] else 0.25) * (want - state[ACCENT])
+
+
+@numba.njit(cache=True)
+def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, out: np.ndarray) -> None:
+    """One code: age the state and add the process to `out` (26,); in place, float64.
+
+    presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances.
+    """
+    if state[STARTED] == 0:
+        state[STARTED] = 1
+        state[BLINK_WAIT] = _wait(state, 0.85 * c[C_BLINK_S], 0.2)  # as if the face had been there before
+        state[BLINK_AGE] = -1
+        state[FIX_WAIT] = _between(state, 0.3, 1.0)
+        state[BREATH_S] = _between(state, 3.4, 5.2)
+        state[BREATH] = _draw(state)
+        state[PRESS_WAIT] = _between(state, 5.0, 15.0)
+        state[PRESS_AGE] = -1
+        state[LEVEL] = state[FLOOR] = -60.0
+
+    # How loud against the last half second: a stressed syllable begins where it jumps.
+    was_talking = state[TALK]
+    state[TALK] += CODE_S / (0.15 if presence > state[TALK] else 0.5) * (presence - state[TALK])
+    level = 20 * np.log10(max(rms, 1e-4))
+    state[LEVEL] += CODE_S / 0.05 * (level - state[LEVEL])
+    state[FLOOR] += CODE_S / 0.5 * (level - state[FLOOR])
+    state[ONSET_REST] -= CODE_S
+    onset = 0.0
+    rise = state[LEVEL] - state[FLOOR]
+    if rise > 3.0 and presence > 0.5 and state[ONSET_REST] <= 0:
+        onset = min(1.0, (rise - 3.0) / 9.0 + min(0.5, opening * 2.0))
+        state[ONSET_REST] = 0.28
+
+    jump = _gaze(state)
+    paused = was_talking >= 0.5 and state[TALK] < 0.5
+    _blink(state, c, 0.12 if paused else (0.25 if jump else 0.0))
+    _head(state, c, onset)
+    _brows(state, c, onset)
+
+    talk = state[TALK]
+    limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
+    lift = np.sin(2 * np.pi * state[BREATH])
+    sway = 0.50 + 0.25 * talk
+    pitch = state[AT] + sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
+    yaw = state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
+    roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
+    pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
+    out[PITCH] += pitch
+    out[YAW] += yaw
+    out[ROLL] += roll
+    out[HEAD_X] += _limit(state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3], SHIFT_LIMIT)
+    out[HEAD_Y] += _limit(state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] + 0.004 * lift, SHIFT_LIMIT)
+
+    # Eyes stay on what they look at while the head moves under them (vestibulo-ocular reflex).
+    way = _smooth(state[SACCADE_AGE] / SACCADE_S)
+    look_x = state[FROM_X] + way * (state[GAZE_X] - state[FROM_X]) - yaw
+    look_y = state[FROM_Y] + way * (state[GAZE_Y] - state[FROM_Y]) - pitch
+    look_x, look_y = _limit(look_x, GAZE_LIMIT), _limit(look_y, GAZE_LIMIT)
+    out[LOOK_X] += look_x
+    out[LOOK_Y] += look_y
+
+    # The lid follows the eye down; a blink comes on top of it.
+    lowered = min(0.25, max(0.0, -look_y * 1.2))
+    left, right = _lid(state, 0.0), _lid(state, state[BLINK_LAG]) * state[BLINK_SIDE]
+    out[BLINK_LEFT] += left + lowered * (1 - left)
+    out[BLINK_RIGHT] += right + lowered * (1 - right)
+
+    brow = _limit(state[BROW] + state[ACCENT] + 0.05 * max(0.0, look_y), BROW_LIMIT)
+    out[BROW_INNER] += brow + state[BROW_INNER_SWAY]
+    out[BROW_OUTER] += brow
+
+    # Lips press together now and then, in silence only; what presses does not open.
+    state[PRESS_WAIT] -= CODE_S
+    if state[PRESS_AGE] >= 0:
+        state[PRESS_AGE] += CODE_S
+        if state[PRESS_AGE] > 0.9:
+            state[PRESS_AGE] = -1
+    elif state[PRESS_WAIT] <= 0 and talk < 0.1:
+        state[PRESS_AGE] = 0
+        state[PRESS_WAIT] = _wait(state, 16.0, 6.0)
+    if state[PRESS_AGE] >= 0:
+        press = np.sin(np.pi * state[PRESS_AGE] / 0.9) ** 2 * (1 - talk)
+        out[ROLL_UPPER] += 0.010 * press
+        out[ROLL_LOWER] += 0.012 * press
+        out[UPPER_UP] -= 0.008 * press
+        out[LOWER_DOWN] -= 0.011 * press
+
+
+def load_figures() -> dict[str, Any]:
+    """What train/motion/idle.py measured on GRID (engines/weights/idle.json); EngineMismatch where it is damaged."""
+    try:
+        figures = json.loads((files("engines") / "weights" / "idle.json").read_text())
+        if not isinstance(figures, dict):
+            raise ValueError("no table")
+    except (OSError, ValueError) as error:
+        raise EngineMismatch(f"engines/weights/idle.json is damaged ({error})", "install voxcam again") from error
+    return figures
+
+
+class Idle:
+    """One seed's process: its constants and its state at the start."""
+
+    def __init__(self, seed: int = 0) -> None:
+        """seed: any integer; two faces with one seed blink alike."""
+        self.seed = seed
+        figures = load_figures()
+        head = np.array(figures["head_std_deg"]) * DEGREE
+        shift = np.array(figures["shift_std"])
+        brow = np.array(figures["brow_std"])
+        self.constants = np.zeros(11)
+        doubles = float(figures["double_blink_share"])
+        # Of blinks, `doubles` come 0.45 s after another; the rest must wait longer than the mean distance. Pauses and
+        # glances hasten some, more of them in speech, as in people: without them the others would come too often.
+        own = HASTENED * 60.0 / float(figures["blinks_per_minute"])
+        self.constants[C_BLINK_S] = (own - 0.45 * doubles) / (1 - doubles)
+        self.constants[C_DEPTH] = 1.0
+        self.constants[C_DEPTH_SPREAD] = float(figures["blink_depth_std"])
+        self.constants[C_CLOSE_S] = 0.090  # GRID: .07 of the depth 80 ms before the deepest picture, .49 40 ms before
+        self.constants[C_DOUBLE] = doubles
+        self.constants[C_PITCH : C_ROLL + 1] = head
+        self.constants[C_SHIFT_X : C_SHIFT_Y + 1] = shift
+        self.constants[C_BROW] = 0.85 * float(brow[:2].mean())  # the rest of GRID's deviation is landmark jitter
+
+    def init_state(self) -> np.ndarray:
+        """(IDLE_STATE,) float64 at the start of a stream."""
+        state = np.zeros(IDLE_STATE)
+        state[SEED] = self.seed % (1 << 31)
+        return state
+
+
+@numba.njit(cache=True)
+def run_idle(
+    state: np.ndarray, c: np.ndarray, presence: np.ndarray, rms: np.ndarray, opening: np.ndarray, out: np.ndarray
+) -> None:
+    """Many codes at once: presence, rms, opening (K,) and out (K, 26), in place; the same as K steps."""
+    for k in range(len(out)):
+        step_idle(state, c, presence[k], rms[k], opening[k], out[k])

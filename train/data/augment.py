@@ -1,0 +1,257 @@
+"""Augmentation: one clean clip -> the sound that the encoder hears. Seeded by item, so that any order gives the same.
+
+`Augment.speech` keeps time: labels stay true. `Augment.alone` is noise, babble, music, breath or silence with nobody
+speaking to us. Pitch and formants are shifted in `train/data/batches.py`, where labels are stretched along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, signal
+
+from engines.spec import SPEC
+
+RATE = SPEC.sample_rate_hz
+SNR_RANGE_DB = (-15.0, 35.0)  # what `snr_db` can say; nobody speaking is the lower end
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    noise: float = 0.7  # chance that speech gets noise
+    snr_low_db: float = -5.0
+    snr_high_db: float = 24.0
+    babble: float = 0.2  # of the noises
+    synthetic: float = 0.08  # of the noises: music and breath made here
+    varied: float = 0.0  # chance that a recorded noise is played faster or slower, its spectrum bent
+    doubled: float = 0.0  # chance that a second recording is heard behind it
+    room: float = 0.35
+    gain_low_db: float = -18.0
+    gain_high_db: float = 10.0
+    band_limit: float = 0.15
+    codec: float = 0.08
+    clipping: float = 0.08
+    mute: float = 0.12  # a stretch of silence cut in
+    pitch: float = 0.3  # pitch and formants shifted together
+    pitch_range: float = 0.14
+    vocal_tract: float = 0.0  # chance that formants alone are shifted, in the encoder (train/speech/vae.py, `warped`)
+    vocal_tract_range: float = 0.12
+    silence: float = 0.12  # of the items without speech
+    floor_low_db: float = -104.0
+    floor_high_db: float = -62.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """samples (n,) float32; snr_db; the class of its noise ("" for none); muted (codes,) bool where speech was cut."""
+
+    samples: np.ndarray
+    snr_db: float
+    noise_class: str
+    muted: np.ndarray
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2) + 1e-14))
+
+
+def active_rms(samples: np.ndarray) -> float:
+    """RMS of the loud parts: pieces of 20 ms within 25 dB of the loudest twentieth."""
+    pieces = samples[: len(samples) // 320 * 320].reshape(-1, 320)
+    power = (pieces.astype(np.float64) ** 2).mean(1)
+    return float(np.sqrt(power[power >= np.quantile(power, 0.95) * 10**-2.5].mean() + 1e-14))
+
+
+class Augment:
+    """noises: class -> recordings; rooms: impulse responses (rooms, taps); voices: clean speech to make babble from."""
+
+    def __init__(
+        self,
+        noises: dict[str, list[np.ndarray]],
+        rooms: np.ndarray,
+        voices: list[np.ndarray],
+        config: AugmentConfig | None = None,
+    ) -> None:
+        self.noises, self.voices = noises, voices
+        self.config = config or AugmentConfig()
+        self.classes = sorted(noises)
+        self.rooms = [room[: np.flatnonzero(np.abs(room) > 1e-3)[-1] + 1] for room in rooms]
+        weight = np.array([np.sqrt(sum(map(len, noises[name]))) for name in self.classes])
+        self.chance = weight / weight.sum()
+
+    def speech(self, clean: np.ndarray, draw: np.random.Generator) -> Heard:
+        """Clean speech as some microphone would hear it."""
+        config = self.config
+        codes = len(clean) // SPEC.chunk_samples
+        samples: np.ndarray = clean.astype(np.float32)
+        muted = np.zeros(codes, bool)
+        if draw.random() < config.mute:
+            start, length = int(draw.integers(0, codes)), int(draw.integers(12, 50))
+            muted[start : start + length] = True
+            window = np.ones(len(samples), np.float32)
+            window[start * 320 : (start + length) * 320] = 0
+            samples = samples * signal.fftconvolve(window, np.full(80, 1 / 80, np.float32), "same")
+        level = active_rms(samples)
+        if draw.random() < config.room:
+            samples = self.in_room(samples, draw)
+        snr_db, name = SNR_RANGE_DB[1], ""
+        if draw.random() < config.noise:
+            name, noise = self.noise(len(samples), draw)
+            snr_db = float(draw.uniform(config.snr_low_db, config.snr_high_db))
+            samples = samples + noise * (level / rms(noise) * 10 ** (-snr_db / 20))
+        return self._microphone(samples, level, snr_db, name, muted, draw)
+
+    def alone(self, count: int, draw: np.random.Generator) -> Heard:
+        """Sound with nobody speaking to us: silence, noise, or babble, mostly at the level that speech has."""
+        codes = count // SPEC.chunk_samples
+        name = ""
+        samples: np.ndarray = np.zeros(count, np.float32)
+        if draw.random() >= self.config.silence:
+            name, noise = self.noise(count, draw, babble=0.33)
+            level_db = draw.uniform(-34, -16) if draw.random() < 0.7 else draw.uniform(-60, -34)
+            samples = noise * (10 ** (level_db / 20) / rms(noise))
+            if draw.random() < 0.25:  # a second one
+                _, other = self.noise(count, draw, babble=0)
+                samples = samples + other * (rms(samples) / rms(other) * 10 ** (draw.uniform(-15, 5) / 20))
+            if draw.random() < 0.15:  # it comes or goes
+                at = int(draw.integers(0, count))
+                ramp = np.clip((np.arange(count) - at) / draw.uniform(200, 16000), 0, 1).astype(np.float32)
+                samples = samples * (ramp if draw.random() < 0.5 else 1 - ramp)
+        return self._microphone(samples, 0.07, SNR_RANGE_DB[0], name, np.ones(codes, bool), draw)
+
+    def noise(self, count: int, draw: np.random.Generator, babble: float | None = None) -> tuple[str, np.ndarray]:
+        """`count` samples of some noise and its class."""
+        choice = draw.random()
+        babble = self.config.babble if babble is None else babble
+        if choice < babble and self.voices:
+            return "babble", self.babble(count, draw)
+        if choice > 1 - self.config.synthetic:
+            return ("music", music(count, draw)) if draw.random() < 0.6 else ("breath", breath(count, draw))
+        name, noise = self._recorded(count, draw)
+        if self.config.doubled and draw.random() < self.config.doubled:
+            _, other = self._recorded(count, draw)
+            noise = noise + other * (rms(noise) / rms(other) * 10 ** (draw.uniform(-14, -2) / 20))
+        return name, noise
+
+    def _recorded(self, count: int, draw: np.random.Generator) -> tuple[str, np.ndarray]:
+        """A stretch of some recording, as it is or varied."""
+        name = self.classes[int(draw.choice(len(self.classes), p=self.chance))]
+        recording = self.noises[name][int(draw.integers(len(self.noises[name])))]
+        if not self.config.varied or draw.random() >= self.config.varied:
+            return name, cut(recording, count, draw)
+        return name, varied(recording, count, draw)
+
+    def babble(self, count: int, draw: np.random.Generator) -> np.ndarray:
+        """Three to nine voices of a room full of people; the fewer, the farther off."""
+        total = np.zeros(count, np.float32)
+        for _ in range(int(draw.integers(3, 10))):
+            voice = cut(self.voices[int(draw.integers(len(self.voices)))], count, draw)
+            total += voice * (10 ** (draw.uniform(-5, 5) / 20) / active_rms(voice))
+        if draw.random() < 0.75:
+            total = self.in_room(total, draw)
+        if draw.random() < 0.3:  # behind a door
+            total = signal.sosfilt(signal.butter(2, draw.uniform(900, 3000), "low", fs=RATE, output="sos"), total)
+        return total.astype(np.float32)
+
+    def in_room(self, samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        room = self.rooms[int(draw.integers(len(self.rooms)))]
+        size = fft.next_fast_len(len(samples) + len(room), real=True)
+        wet = fft.irfft(fft.rfft(samples, size) * fft.rfft(room.astype(np.float32), size), size)[: len(samples)]
+        return wet.astype(np.float32)
+
+    def _microphone(
+        self, samples: np.ndarray, level: float, snr_db: float, name: str, muted: np.ndarray, draw: np.random.Generator
+    ) -> Heard:
+        """Everything that happens from the air to the file: bands, codec, gain, floor, clipping."""
+        config = self.config
+        if draw.random() < config.band_limit:
+            kind = draw.random()
+            if kind < 0.6:
+                corner, side = draw.uniform(3000, 7000), "low"
+            else:
+                corner, side = draw.uniform(80, 350), "high"
+            samples = signal.sosfilt(signal.butter(3, corner, side, fs=RATE, output="sos"), samples)
+        if draw.random() < config.codec:
+            samples = telephone(samples)
+        gain_db = float(draw.uniform(config.gain_low_db, config.gain_high_db))
+        samples = samples * 10 ** (gain_db / 20)
+        floor_db = float(draw.uniform(config.floor_low_db, config.floor_high_db))
+        samples = samples + draw.standard_normal(len(samples), np.float32) * np.float32(10 ** (floor_db / 20))
+        if draw.random() < config.clipping:
+            top = np.abs(samples).max() * draw.uniform(0.2, 0.8)
+            samples = np.clip(samples, -top, top)
+        if snr_db > SNR_RANGE_DB[0]:
+            against_floor = 20 * np.log10(level) + gain_db - floor_db
+            snr_db = -10 * np.log10(10 ** (-snr_db / 10) * (name != "") + 10 ** (-against_floor / 10))
+        return Heard(np.clip(samples, -1, 1).astype(np.float32), float(np.clip(snr_db, *SNR_RANGE_DB)), name, muted)
+
+
+def cut(recording: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """A random stretch of a recording, which goes round when it is too short."""
+    start = int(draw.integers(0, len(recording)))
+    if start + count <= len(recording):
+        return recording[start : start + count]
+    return np.resize(np.roll(recording, -start), count)
+
+
+def varied(recording: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """A random stretch of a recording at 0.7 to 1.4 times its speed, through a spectrum bent by some 6 dB.
+
+    Few recordings of a class thus become many: what the encoder should learn is speech, not which noises there are.
+    """
+    speed = 2 ** draw.uniform(-0.5, 0.5)
+    stretch = cut(recording, int(np.ceil(count * speed)) + 1, draw)
+    samples = np.interp(np.arange(count) * speed, np.arange(len(stretch)), stretch)
+    size = fft.next_fast_len(count, real=True)
+    spectrum = fft.rfft(samples, size)
+    octaves = np.log2(np.maximum(np.arange(len(spectrum)) * RATE / size, 60) / 60)
+    bends = np.linspace(0, octaves[-1], 6)
+    gain_db = np.interp(octaves, bends, draw.normal(0, 6, len(bends)))
+    return fft.irfft(spectrum * 10 ** (gain_db / 20), size)[:count].astype(np.float32)
+
+
+def telephone(samples: np.ndarray) -> np.ndarray:
+    """ITU-T G.711 mu-law: 300 to 3400 Hz, 8 bit."""
+    band = signal.sosfilt(signal.butter(3, (300, 3400), "band", fs=RATE, output="sos"), samples)
+    top = np.abs(band).max() + 1e-9
+    mu = np.sign(band) * np.log1p(255 * np.abs(band / top)) / np.log(256)
+    mu = np.round(mu * 127) / 127
+    return (np.sign(mu) * (256 ** np.abs(mu) - 1) / 255 * top).astype(np.float32)
+
+
+def music(count: int, draw: np.random.Generator) -> np.ndarray:
+    """Chords of harmonic tones with attack, decay and vibrato: what is tonal without being a voice."""
+    time = np.arange(count, dtype=np.float32) / RATE
+    total = np.zeros(count, np.float32)
+    for _ in range(int(draw.integers(2, 7))):
+        start = draw.uniform(-1, time[-1])
+        pitch = 55 * 2 ** (draw.integers(0, 48) / 12)
+        vibrato = 1 + draw.uniform(0, 0.01) * np.sin(2 * np.pi * draw.uniform(3, 7) * time)
+        phase = 2 * np.pi * pitch * np.cumsum(vibrato, dtype=np.float64) / RATE
+        envelope = np.clip((time - start) / draw.uniform(0.005, 0.2), 0, 1) * np.exp(
+            -np.clip(time - start, 0, None) / draw.uniform(0.2, 3)
+        )
+        slope = draw.uniform(0.5, 2)
+        for harmonic in range(1, min(9, int(7000 / pitch) + 1)):
+            total += (envelope * np.sin(harmonic * phase) / harmonic**slope * draw.uniform(0.5, 1)).astype(np.float32)
+    return total + 1e-5 * draw.standard_normal(count, np.float32)
+
+
+def breath(count: int, draw: np.random.Generator) -> np.ndarray:
+    """Breaths: bursts of band-limited noise of half a second."""
+    time = np.arange(count, dtype=np.float32) / RATE
+    envelope = np.zeros(count, np.float32)
+    for _ in range(int(draw.integers(1, 4))):
+        middle, width = draw.uniform(0, time[-1]), draw.uniform(0.1, 0.5)
+        envelope += np.exp(-0.5 * ((time - middle) / width) ** 2)
+    low = draw.uniform(200, 900)
+    band = signal.butter(2, (low, low * draw.uniform(3, 7)), "band", fs=RATE, output="sos")
+    return (signal.sosfilt(band, draw.standard_normal(count)) * envelope).astype(np.float32)
+
+
+def with_noise(sound: np.ndarray, recording: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:
+    """The sound with a recording behind it, somewhere out of it, at this SNR where somebody speaks; within -1..1."""
+    background = cut(recording, len(sound), draw)
+    mixed = sound + background * (active_rms(sound) / rms(background) * 10 ** (-snr_db / 20))
+    return (mixed / max(1.0, np.abs(mixed).max())).astype(np.float32)

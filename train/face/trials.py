@@ -1,0 +1,266 @@
+"""The trials that settled a number of the motion or the mouth (docs/decisions.md), on GRID's training talkers alone.
+
+    python -m train.face.trials labels --data-root DATA --cache CACHE --landmarks LANDMARKS
+    python -m train.face.trials lead --checkpoint RUN/last.safetensors --calibration RUN/last.safetensors ...
+    python -m train.face.trials length --landmarks LANDMARKS
+    python -m train.face.trials inside --data-root DATA --landmarks LANDMARKS
+
+labels: how much landmarks are smoothed before they teach. One net of the labeller for each deviation, four talkers left
+out, judged by their raw landmarks as in train/motion/score_motion.py.
+
+lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
+the calibration run by that short run, and the final encoder's own talkers.
+
+length: how the deviation of each channel goes with the length from nose to chin, talker by talker (not shipped).
+
+inside: how what is drawn between the lips differs from the true picture under true motion, talker by talker and in the
+smiles of the London set: the mean distance, which likes what is blurred, and the light of the darkest to the brightest
+parts, which does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.face.measure import INNER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.face.tones import LUMA
+from engines.generator import Generator, open_generator
+from engines.portrait import make_portrait
+from engines.spec import SPEECH_CHANNELS
+from train.data.augment import with_noise
+from train.data.corpora import Clip, training_speech
+from train.data.labeller import LabellerConfig, label, teach
+from train.data.motion_labels import OPEN, clip_motion, fast_landmarker, landmarks_of, talker_scales
+from train.data.prepare import CALIBRATION_TALKERS
+from train.data.shards import read_shards
+from train.data.teacher import VERSION as TEACHER_VERSION
+from train.face.face_score import bring_to_pose, drive
+from train.face.face_stills import Photos, still_codes
+from train.motion.score_motion import (
+    PICTURES,
+    Take,
+    held_out_noises,
+    jitter,
+    pictures_of,
+    r_of,
+    slope_of,
+    takes,
+    talker_offsets,
+)
+from train.speech.export import encoder_of
+from train.speech.streams import encode
+
+WIDTH = SPEECH_CHANNELS.index("mouthStretch")
+SMOOTHINGS = (1.0, 0.7, 0.5, 0.35)
+LEADS = (0.0, 0.15, 0.3, 0.45, 0.6)
+EVERY = 12  # of the own talkers' clips
+LEAST_CLIPS, MOST_CLIPS = 9, 20  # of a talker
+NOSE_TIP, CHIN = 1, 152  # landmarks
+SEEN_CLIPS, SEEN_PICTURES = 4, 20  # of a talker
+SEEN_OPEN, SMILE_OPEN = 0.07, 0.03  # eye distances between the lips at least
+PARTS = (0.04, 0.25, 0.5, 0.75, 0.97)  # of the pixels between the lips, by their light
+
+
+def judge(guesses: Sequence[np.ndarray], found: Sequence[Take]) -> str:
+    """Guesses (150, channels) at codes against the raw pictures."""
+    pictures = [pictures_of(guess) for guess in guesses]
+    opening = [each[:, OPEN] for each in pictures]
+    rough = [jitter(o, take) / jitter(take.truth[:, OPEN], take) for o, take in zip(opening, found, strict=True)]
+    figures = {
+        "in words": r_of(opening, list(found)),
+        "whole": r_of(opening, list(found), words=False),
+        "width": r_of([each[:, WIDTH] for each in pictures], list(found), WIDTH),
+        "slope": slope_of(opening, list(found)),
+        "jitter": float(np.mean(rough)),
+    }
+    return " | ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+
+def padded(codes: np.ndarray) -> np.ndarray:
+    """To 150 codes, the last one repeated."""
+    return np.pad(codes, ((0, max(0, 2 * PICTURES - len(codes))), (0, 0)), mode="edge")
+
+
+def try_labels(
+    data_root: Path, cache: Path, landmarks_root: Path, smoothings: Sequence[float], say: Callable[[str], None] = print
+) -> None:
+    """Teach the labeller on labels smoothed so much, and say how well it tells talkers left out."""
+    offsets = talker_offsets(cache)
+    clips: dict[str, Clip] = {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
+    features = {k: a["features"] for k, a in read_shards(cache / "teacher", TEACHER_VERSION) if k in clips}
+    landmarks = {k: points for k, c in clips.items() if (points := landmarks_of(c, landmarks_root)) is not None}
+    talker_of = {key: clip.speaker for key, clip in clips.items()}
+    found = takes(data_root, landmarks_root, offsets, "train", CALIBRATION_TALKERS)
+    for smoothing in smoothings:
+        truth = {
+            key: clip_motion(points, len(features[key]), offsets.get(talker_of[key], 0.0), smoothing)
+            for key, points in landmarks.items()
+        }
+        scales, _ = talker_scales(truth, talker_of)
+        targets = {
+            key: (value / scales[talker_of[key]]).astype(np.float32)
+            for key, value in truth.items()
+            if talker_of[key] not in CALIBRATION_TALKERS
+        }
+        nets, standard = teach(features, targets, talker_of, replace(LabellerConfig(), nets=1))
+        guesses = label(nets, standard, {take.clip.key: features[take.clip.key] for take in found})
+        heard = [padded(guesses[take.clip.key] * scales[take.clip.speaker]) for take in found]
+        say(f"smoothed by {smoothing} pictures | {judge(heard, found)}")
+
+
+def led(motion: np.ndarray, lead: float) -> np.ndarray:
+    """Motion (codes, channels) plus `lead` times the change over the last two codes."""
+    before = np.concatenate([np.repeat(motion[:1], 2, 0), motion[:-2]])
+    return motion + lead * (motion - before)
+
+
+def try_lead(
+    data_root: Path,
+    cache: Path,
+    landmarks_root: Path,
+    checkpoint: Path,
+    calibration: Path,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Say what each lead does to the short run's strangers and the final encoder's own talkers, clean and in noise."""
+    offsets = talker_offsets(cache)
+    noises = held_out_noises(data_root)
+    short, facts = encoder_of(calibration)
+    groups = (
+        ("short run, talkers left out", short, facts["config"]["leave_out"], 1),
+        ("final, its own talkers", encoder_of(checkpoint)[0], None, EVERY),
+    )
+    for who, encoder, speakers, every in groups:
+        found = takes(data_root, landmarks_root, offsets, "train", speakers, every)
+        draw = np.random.default_rng(0)
+        noisy = [with_noise(t.sound, noises[k % len(noises)][1], 5, draw) for k, t in enumerate(found)]
+        for condition, sounds in (("clean", [take.sound for take in found]), ("5 dB", noisy)):
+            motions = [each["motion"] for each in encode(encoder, sounds)]
+            for row, ms in enumerate((0, 40, 80)):
+                for lead in LEADS:
+                    heard = judge([led(motion[:, row], lead) for motion in motions], found)
+                    say(f"{who} | {condition} | {ms} ms | lead {lead} | {heard}")
+
+
+def try_length(landmarks_root: Path, say: Callable[[str], None] = print) -> None:
+    """Say how well the length of the lower face tells a channel's deviation, also that of a talker left out."""
+    lengths, deviations = [], []
+    for talker in sorted((landmarks_root / "grid" / "train").iterdir()):
+        clips = sorted(talker.glob("*.npy"))[:MOST_CLIPS]
+        if len(clips) < LEAST_CLIPS:
+            continue
+        rest, spread = [], []
+        for clip in clips:
+            points = np.load(clip)
+            aligned, *_ = remove_pose(points[np.isfinite(points).all((1, 2))], canonical_face())
+            measures = mouth_measures(aligned)
+            closed = aligned[measures[:, OPEN] <= np.quantile(measures[:, OPEN], 0.25)].mean(0)
+            rest.append(closed[CHIN, 1] - closed[NOSE_TIP, 1])
+            spread.append((measures - rest_measures(measures)).var(0))
+        lengths.append(np.log(np.mean(rest)))
+        deviations.append(0.5 * np.log(np.mean(spread, 0) + 1e-9))
+        say(f"{talker.name} | nose to chin {np.exp(lengths[-1]):.3f} | opening {np.exp(deviations[-1][OPEN]):.3f}")
+    length, deviation = np.array(lengths), np.array(deviations)
+    say(f"{len(length)} talkers | typical length {np.exp(length.mean()):.3f}")
+    for c, name in enumerate(SPEECH_CHANNELS):
+        by_mean, by_power, powers = [], [], []
+        for left_out in range(len(length)):
+            others = np.arange(len(length)) != left_out
+            x, y = length[others] - length[others].mean(), deviation[others, c] - deviation[others, c].mean()
+            powers.append((x * y).sum() / (x * x).sum())
+            by_mean.append(deviation[left_out, c] - deviation[others, c].mean())
+            by_power.append(by_mean[-1] - powers[-1] * (length[left_out] - length[others].mean()))
+        r = np.corrcoef(length, deviation[:, c])[0, 1]
+        off = [float(np.sqrt(np.mean(np.square(errors)))) for errors in (by_mean, by_power)]
+        say(f"{name} | r {r:.2f} | power {np.mean(powers):.1f} | off by {off[0]:.2f}, with the length {off[1]:.2f}")
+
+
+def parts_of(pixels: np.ndarray) -> np.ndarray:
+    """Colours of the darkest to the brightest parts of (n, 3) pixels, (len(PARTS), 3)."""
+    ordered = pixels[np.argsort(pixels @ LUMA)]
+    middles = [int(part * len(ordered)) for part in PARTS]
+    return np.stack([ordered[max(0, k - 2) : k + 3].mean(0) for k in middles])
+
+
+def between_lips(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Pixels of a picture (H, W, 3) within the inner lips of landmarks (478, 3) px, (n, 3) float32."""
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(landmarks[list(INNER_LIPS), :2] * 16).astype(np.int32)], 1, shift=4)
+    return picture[mask > 0].astype(np.float32)
+
+
+def try_inside(data_root: Path, landmarks_root: Path, say: Callable[[str], None] = print) -> None:
+    """Say how far the drawn inside of the mouth is from the true one, by the closed form and with the network."""
+    with fast_landmarker() as landmarker:
+        pairs = list(Photos(data_root, landmarks_root / "faces", landmarker).pairs())
+    for name, generator in (("closed form", Generator()), ("network", open_generator())):
+        distances, biases = [], []
+        for talker in sorted((data_root / "grid" / "train").iterdir()):
+            clips = sorted(talker.glob("*.mkv"))
+            clips = clips[:: max(1, len(clips) // SEEN_CLIPS)][:SEEN_CLIPS]
+            off, bias = [], []
+            for clip in clips:
+                kept = landmarks_root / "grid" / "train" / talker.name / f"{clip.stem}.npy"
+                driven = drive(clip, kept) if kept.exists() else None
+                if driven is None:
+                    continue
+                opened = np.flatnonzero(driven.codes[:, OPEN] > SEEN_OPEN)
+                for k in opened[:: max(1, len(opened) * len(clips) // SEEN_PICTURES)]:
+                    points = driven.landmarks[k]
+                    drawn = between_lips(generator.draw(driven.codes[k], driven.portrait), points)
+                    true = between_lips(driven.truth[k], points)
+                    off.append(np.abs(drawn - true).mean())
+                    bias.append(parts_of(drawn) - parts_of(true))
+            if off:
+                say(f"{name} | {talker.name} | off by {np.mean(off):.1f}")
+                distances.append(np.mean(off))
+                biases.append(np.mean(bias, 0))
+        lights = ", ".join(" ".join(f"{v:+.0f}" for v in part) for part in np.mean(biases, 0))
+        say(f"{name} | {len(distances)} talkers | off by {np.mean(distances):.2f} | darkest to brightest {lights}")
+        smiles = []
+        for pair in pairs:
+            points = np.stack([pair.at_rest, pair.moved])
+            portrait, codes = make_portrait(pair.neutral, pair.at_rest), still_codes(points)
+            if codes[1, OPEN] < SMILE_OPEN:
+                continue
+            pictures = np.stack([pair.neutral, pair.smiling])
+            truth, moved = bring_to_pose(pictures, points, codes, portrait, 0, smooth=False)
+            drawn, true = (between_lips(p, moved[1]) for p in (generator.draw(codes[1], portrait), truth[1]))
+            smiles.append(np.abs(drawn - true).mean())
+        say(f"{name} | {len(smiles)} smiles | off by {np.mean(smiles):.2f}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.face.trials", description=__doc__.split("\n\n")[0])
+    parser.add_argument("trial", choices=("labels", "lead", "length", "inside"))
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
+    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
+    parser.add_argument("--landmarks", type=Path, required=True)
+    parser.add_argument("--smoothing", type=float, nargs="+", default=SMOOTHINGS, help="deviations in pictures")
+    parser.add_argument("--checkpoint", type=Path, help="of lead: the final encoder's")
+    parser.add_argument("--calibration", type=Path, help="of lead: a run of train/configs/calibration.toml")
+    options = parser.parse_args(arguments)
+    if options.trial == "length":
+        return try_length(options.landmarks)
+    if options.data_root is None:
+        parser.error("name the data with --data-root or VOXCAM_DATA")
+    if options.trial == "inside":
+        return try_inside(Path(options.data_root), options.landmarks)
+    data = (Path(options.data_root), options.cache, options.landmarks)
+    if options.trial == "labels":
+        try_labels(*data, options.smoothing)
+    elif options.checkpoint and options.calibration:
+        try_lead(*data, options.checkpoint, options.calibration)
+    else:
+        parser.error("lead takes --checkpoint and --calibration")
+
+
+if __name__ == "__main__":
+    main()

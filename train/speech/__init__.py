@@ -1,0 +1,1 @@
+"""Stage 1: the network that hears, its losses, and probes of what its factors tell."""
