@@ -13,12 +13,12 @@ import numpy as np
 
 from engines.errors import InputError
 from engines.spec import SPEC
+from realtime.audio.sound import SoundFile
+from realtime.audio.sources import BlockSource, HopCutter
 from realtime.engines_in_use import open_engines
 from realtime.faces import load_portrait
+from realtime.pictures.sinks import NullSink
 from realtime.pipeline import Pipeline
-from realtime.sinks import NullSink
-from realtime.sound import SoundFile
-from realtime.sources import BlockSource, HopCutter
 
 CAMERA = (1280, 720)
 HOP = SPEC.hop_samples

@@ -191,7 +191,7 @@ def render_rows(rig: Rig, seconds: float = 8.0, repeats: int = 3) -> list[Row]:
     """Seconds of work for a second of talking video, file and all; below 1 is faster than time."""
     import soundfile
 
-    from realtime.render import render_file
+    from realtime.commands.render import render_file
 
     factors, times = [], []
     with tempfile.TemporaryDirectory() as folder:

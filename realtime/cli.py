@@ -17,16 +17,16 @@ from realtime.interrupts import interrupts  # its clock notes when the program s
 
 COMMANDS = {
     # name: (module, function, one line of help)
-    "demo": ("realtime.demo", "demo", "Make a talking picture from the portrait and speech that come along."),
-    "render": ("realtime.render", "render", "A photo and a sound become a talking video."),
-    "live": ("realtime.live", "live", "A photo and your microphone become a camera for calls."),
-    "enroll": ("realtime.enroll", "enroll", "Analyse a photo once and keep the portrait."),
-    "encode": ("realtime.encode", "encode", "The codes of a sound as arrays."),
-    "devices": ("realtime.devices", "devices", "List microphones, cameras and sound outputs."),
-    "doctor": ("realtime.doctor", "doctor", "Say whether live would work here, and what to type if not."),
-    "sync-test": ("realtime.sync_test", "sync_test", "Measure picture against sound through the real path."),
-    "build-engine": ("realtime.build_engine", "command", "Build and verify engines for this machine."),
-    "engines": ("realtime.engines_command", "app", "List, verify, profile and clean engines."),
+    "demo": ("realtime.commands.demo", "demo", "Make a talking picture from the portrait and speech that come along."),
+    "render": ("realtime.commands.render", "render", "A photo and a sound become a talking video."),
+    "live": ("realtime.commands.live", "live", "A photo and your microphone become a camera for calls."),
+    "enroll": ("realtime.commands.enroll", "enroll", "Analyse a photo once and keep the portrait."),
+    "encode": ("realtime.commands.encode", "encode", "The codes of a sound as arrays."),
+    "devices": ("realtime.commands.devices", "devices", "List microphones, cameras and sound outputs."),
+    "doctor": ("realtime.commands.doctor", "doctor", "Say whether live would work here, and what to type if not."),
+    "sync-test": ("realtime.commands.sync_test", "sync_test", "Measure picture against sound through the real path."),
+    "build-engine": ("realtime.commands.build_engine", "command", "Build and verify engines for this machine."),
+    "engines": ("realtime.commands.engines_command", "app", "List, verify, profile and clean engines."),
 }
 OTHERS = {
     "train": "Train the models (needs the train extra).",

@@ -81,8 +81,8 @@ def chunks_of(hops: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 def hops_of(path: Path, warn: Callable[[str], None], progress: Callable[[float, float], None]) -> Iterator[np.ndarray]:
     """A sound file as hops of 10 ms at 16 kHz, mono."""
-    from realtime.sound import SoundFile
-    from realtime.sources import HopCutter
+    from realtime.audio.sound import SoundFile
+    from realtime.audio.sources import HopCutter
 
     with SoundFile(path) as sound:
         cutter = HopCutter(sound.rate_hz)

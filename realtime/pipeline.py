@@ -22,14 +22,14 @@ import numpy as np
 from engines.encoder import Code
 from engines.errors import StreamError
 from engines.spec import MOTION_CHANNELS, SPEC
+from realtime.audio.sources import Source
 from realtime.clock import JUMP_NS, NS, Clock, SystemClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioCode, AudioHop, Picture, Stop
 from realtime.meters import Meters
 from realtime.pacer import Pacer
-from realtime.picture_pool import PicturePool
-from realtime.sinks import Sink, SinkWorker
-from realtime.sources import Source
+from realtime.pictures.picture_pool import PicturePool
+from realtime.pictures.sinks import Sink, SinkWorker
 
 AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")

@@ -18,9 +18,9 @@ MAY_IMPORT = {
 }
 OURS = set(MAY_IMPORT)
 ONLY_IN = {  # one vendor, one file (lists where it may be)
-    "sounddevice": {"realtime/microphone.py"},
-    "pyaudio": {"realtime/pyaudio_microphone.py"},
-    "pyvirtualcam": {"realtime/camera.py"},
+    "sounddevice": {"realtime/audio/microphone.py"},
+    "pyaudio": {"realtime/audio/pyaudio_microphone.py"},
+    "pyvirtualcam": {"realtime/pictures/camera.py"},
     "time": {"realtime/clock.py"},
 }
 

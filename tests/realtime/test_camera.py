@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from engines.errors import DeviceError
-from realtime.camera import CameraSink
+from realtime.audio.sources import BlockSource
 from realtime.clock import NS, FakeClock
+from realtime.commands.live import LiveSession
 from realtime.engines_in_use import Engines
-from realtime.live import LiveSession
 from realtime.messages import Picture
+from realtime.pictures.camera import CameraSink
 from realtime.pipeline import Pipeline
-from realtime.sources import BlockSource
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 
@@ -48,7 +48,7 @@ class Plug:
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
     found = Plug()
-    monkeypatch.setattr("realtime.camera.open_camera", found.open)
+    monkeypatch.setattr("realtime.pictures.camera.open_camera", found.open)
     return found
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from realtime.audio_out import AudioOut, DelayLine
+from realtime.audio.audio_out import AudioOut, DelayLine
 from realtime.clock import NS, FakeClock
 
 RATE = 48_000
@@ -174,8 +174,8 @@ def test_an_output_that_takes_too_little_is_told_once(monkeypatch: pytest.Monkey
         PortAudioError = RuntimeError
 
     device = {"name": "their sink", "default_samplerate": 48_000.0, "max_output_channels": 2}
-    monkeypatch.setattr("realtime.audio_out.import_sounddevice", lambda: Sound)
-    monkeypatch.setattr("realtime.audio_out.find_device", lambda *_: (0, device))
+    monkeypatch.setattr("realtime.audio.audio_out.import_sounddevice", lambda: Sound)
+    monkeypatch.setattr("realtime.audio.audio_out.find_device", lambda *_: (0, device))
     clock, told = FakeClock(NS), list[str]()
     output = AudioOut("their sink", RATE, 80_000_000, clock)
     output.tell = told.append

@@ -14,9 +14,9 @@ import typer
 
 from engines.errors import DeviceError
 from engines.spec import MOTION_CHANNELS
-from realtime import doctor
 from realtime.clock import NS, SystemClock
-from realtime.doctor import Finding, fix_for, judge_speed
+from realtime.commands import doctor
+from realtime.commands.doctor import Finding, fix_for, judge_speed
 from realtime.engines_in_use import Engines
 from realtime.messages import AudioHop
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper, FakeState
@@ -102,14 +102,14 @@ def cameras(kind: str) -> Callable[[], list[dict[str, str]]]:
 )
 def test_what_keeps_the_camera(kind: str, state: str, what: str, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SYSTEM", "linux")
-    monkeypatch.setattr("realtime.camera.list_cameras", cameras(kind))
+    monkeypatch.setattr("realtime.pictures.camera.list_cameras", cameras(kind))
     found = findings(doctor.check_camera)["camera"]
     assert (found.state, what in found.what, fix in found.fix) == (state, True, True)
 
 
 def test_secure_boot_is_named_where_the_module_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SYSTEM", "linux")
-    monkeypatch.setattr("realtime.camera.list_cameras", list)
+    monkeypatch.setattr("realtime.pictures.camera.list_cameras", list)
     monkeypatch.setattr(doctor, "_secure_boot", lambda: True)
     assert "Key was rejected" in findings(doctor.check_camera)["secure boot"].what
 
@@ -137,7 +137,7 @@ class Heard:
 def test_a_microphone_that_gives_nothing_is_told(
     level: float, state: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime.microphone.Microphone", lambda: Heard(level))
+    monkeypatch.setattr("realtime.audio.microphone.Microphone", lambda: Heard(level))
     found = findings(doctor.check_microphone)["microphone"]
     assert found.state == state
     assert what in found.what
@@ -147,7 +147,7 @@ def test_no_microphone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> None:
         raise DeviceError("this computer shows no microphone")
 
-    monkeypatch.setattr("realtime.microphone.Microphone", none)
+    monkeypatch.setattr("realtime.audio.microphone.Microphone", none)
     assert findings(doctor.check_microphone)["microphone"].state == "fail"
 
 

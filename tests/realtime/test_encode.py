@@ -12,8 +12,8 @@ from engines.errors import ConfigError, InputError
 from engines.shaper import Shaper
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from realtime.cli import main
+from realtime.commands.encode import log_mel, sounds_in, write_npz
 from realtime.course import SIZES, chunks_of, encode_chunks
-from realtime.encode import log_mel, sounds_in, write_npz
 from tests.engines.tiny_models import tiny_encoder, write_model
 from tests.fakes import FakeEncoder
 
@@ -104,7 +104,7 @@ def test_the_same_codes_from_any_rate_and_by_hand(tone, tmp_path, shipped):
     assert voxcam("encode", "-a", tone, "-o", out) == 0
     samples, _ = soundfile.read(tone, dtype="float32")
     plain = tmp_path / "plain.wav"
-    from realtime.resampler import Resampler
+    from realtime.audio.resampler import Resampler
 
     resampler = Resampler(48_000, 16_000)
     whole = np.concatenate([resampler.push(samples.mean(1, dtype=np.float32)), resampler.finish()])

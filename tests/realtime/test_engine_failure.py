@@ -13,12 +13,12 @@ from engines.card import card_path, read_card
 from engines.encoder import Encoder
 from engines.errors import StreamError
 from engines.spec import SPEC
+from realtime.audio.sources import BlockSource
+from realtime.commands.live import LiveSession
 from realtime.engines_in_use import Engines, open_model
-from realtime.live import LiveSession
 from realtime.messages import Picture
+from realtime.pictures.sinks import Sink
 from realtime.pipeline import Pipeline, run
-from realtime.sinks import Sink
-from realtime.sources import BlockSource
 from tests.engines.test_auto import Failing
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 

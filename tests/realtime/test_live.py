@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from engines.errors import ConfigError
 from engines.spec import SPEC
+from realtime.audio.sources import BlockSource
+from realtime.commands.live import LiveSession, open_source, parse_size
 from realtime.engines_in_use import Engines
-from realtime.live import LiveSession, open_source, parse_size
+from realtime.pictures.sinks import NullSink
 from realtime.pipeline import Pipeline
-from realtime.sinks import NullSink
-from realtime.sources import BlockSource
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, mo
 def test_the_view_draws_in_every_state(session: LiveSession) -> None:
     from rich.console import Console
 
-    from realtime.live_view import draw
+    from realtime.commands.live_view import draw
 
     console = Console(width=120, record=True, file=io.StringIO())
     with session.pipeline:
@@ -129,7 +129,7 @@ def test_the_view_draws_in_every_state(session: LiveSession) -> None:
 def test_the_view_fits_into_80_columns(session: LiveSession) -> None:
     from rich.console import Console
 
-    from realtime.live_view import draw
+    from realtime.commands.live_view import draw
 
     with session.pipeline:
         session.pipeline.wait(0.4)
@@ -384,7 +384,7 @@ def test_a_camera_that_is_not_there_is_told(long_sound: Path) -> None:
 
 def test_what_libraries_write_to_stderr_does_not_tear_the_view() -> None:
     script = (
-        "import os, sys; from realtime.live_view import nothing_between\n"
+        "import os, sys; from realtime.commands.live_view import nothing_between\n"
         "os.write(2, b'before\\n')\n"
         "with nothing_between():\n"
         "    os.write(2, b'ALSA lib: underrun occurred\\n'); print('ours', file=sys.stderr)\n"

@@ -302,7 +302,9 @@ def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
     """Colours, order and the refusal of a second writer, by our own three system calls."""
     blocked = "import sys; sys.modules['pyvirtualcam'] = None; "
     writer = blocked + (
-        "import numpy as np, time; from realtime.camera import CameraSink; from realtime.messages import Picture\n"
+        "import numpy as np, time\n"
+        "from realtime.pictures.camera import CameraSink\n"
+        "from realtime.messages import Picture\n"
         "with CameraSink() as camera:\n"
         "    camera.open(240, 320, 25); print('ready', camera.name, flush=True)\n"
         "    for i in range(400):\n"
@@ -313,7 +315,7 @@ def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
         "import cv2, json; camera = cv2.VideoCapture('/dev/video0', cv2.CAP_V4L2)\n"
         "print(json.dumps([camera.read()[1].mean((0, 1)).tolist() for _ in range(30)]))"
     )
-    second = blocked + "from realtime.camera import CameraSink; CameraSink('/dev/video0').open(240, 320, 25)"
+    second = blocked + "from realtime.pictures.camera import CameraSink; CameraSink('/dev/video0').open(240, 320, 25)"
     environment = {**os.environ, **env}
     with subprocess.Popen(
         [sys.executable, "-c", writer], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -351,7 +353,7 @@ def test_a_microphone_of_another_kind_gives_the_same_sound(
     )
     listen = (
         "import json\n"
-        "from realtime.microphone import Microphone\n"
+        "from realtime.audio.microphone import Microphone\n"
         "hops = []\n"
         "with Microphone('default') as microphone:\n"
         "    while len(hops) < 500:\n"

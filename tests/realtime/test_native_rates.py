@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from engines.spec import SPEC
+from realtime.audio.sound import SoundFile
+from realtime.audio.sources import BlockSource, DeviceSource, FileSource, PipeSource, Source
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
-from realtime.sound import SoundFile
-from realtime.sources import BlockSource, DeviceSource, FileSource, PipeSource, Source
 
 SECONDS = 2.0
 # Up to 0.75 of the smaller Nyquist frequency, where the resampler's pass band begins to fall; sines of 0.35 together.

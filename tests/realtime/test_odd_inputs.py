@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from engines.errors import InputError, WrongInput
 from engines.face.photo import MIN_SIDE_PX, read_photo
 from realtime import cli
-from realtime.sound import SoundFile
+from realtime.audio.sound import SoundFile
 
 Run = Callable[..., tuple[int, list[str]]]
 PHOTOS = (".jpg", ".png", ".webp", ".gif", ".tif", ".bmp", ".avif")

@@ -17,13 +17,13 @@ from engines.generator import Generator
 from engines.opening import open_session
 from engines.spec import MOTION_CHANNELS, SPEC
 from realtime import engines_in_use
+from realtime.audio.sources import BlockSource
 from realtime.clock import NS, FakeClock
+from realtime.commands.live import LiveSession
 from realtime.engines_in_use import Engines, LighterEngines
 from realtime.governor import CALM_WINDOWS, NONE, UNKNOWN, WANTED, Governor
-from realtime.live import LiveSession
+from realtime.pictures.sinks import NullSink
 from realtime.pipeline import Pipeline
-from realtime.sinks import NullSink
-from realtime.sources import BlockSource
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 

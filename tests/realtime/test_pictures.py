@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import OutputError
-from realtime.badge import Badge
 from realtime.governor import Governor
 from realtime.meters import Histogram
-from realtime.picture_pool import PicturePool
-from realtime.sheet import ContactSheet, write_picture
+from realtime.pictures.badge import Badge
+from realtime.pictures.picture_pool import PicturePool
+from realtime.pictures.sheet import ContactSheet, write_picture
 
 
 @pytest.mark.parametrize("size", [(256, 256), (720, 1280), (1080, 1920), (200, 300)])

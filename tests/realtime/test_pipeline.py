@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
+from realtime.audio.sources import BlockSource
 from realtime.messages import Picture
-from realtime.picture_pool import PicturePool
+from realtime.pictures.picture_pool import PicturePool
+from realtime.pictures.sinks import Sink, SinkWorker
 from realtime.pipeline import ArrivalLag, Pipeline, run
-from realtime.sinks import Sink, SinkWorker
-from realtime.sources import BlockSource
 from tests.fakes import JAW, FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 RATE = SPEC.sample_rate_hz

@@ -16,7 +16,7 @@ import soundfile
 
 from engines.errors import DeviceError, OutputError
 from realtime.messages import Picture
-from realtime.preview import PreviewSink
+from realtime.pictures.preview import PreviewSink
 from tests.rigs.display_rig import DisplayRig
 
 ROOT = Path(__file__).parents[2]

@@ -17,11 +17,11 @@ import pytest
 import soundfile
 
 from engines.errors import ConfigError, InputError
+from realtime.commands.render import render_file
 from realtime.messages import Picture
-from realtime.provenance import SOURCE_TYPE, XMP_UUID, open_signer, with_xmp
-from realtime.render import render_file
-from realtime.sheet import write_picture
-from realtime.video_file import VideoFile
+from realtime.pictures.provenance import SOURCE_TYPE, XMP_UUID, open_signer, with_xmp
+from realtime.pictures.sheet import write_picture
+from realtime.pictures.video_file import VideoFile
 from tests.fakes import FakePortrait
 from tests.realtime.test_render import engines
 from tests.realtime.test_video_file import ROOT, write

@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from engines.errors import ConfigError, OutputError, StreamError
-from realtime import render as render_module
 from realtime.clock import NS, SystemClock
+from realtime.commands import render as render_module
+from realtime.commands.render import render_file
 from realtime.engines_in_use import Engines
-from realtime.render import render_file
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 
@@ -73,7 +73,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path, speech: Path, fault: str, monk
         draw = parts.generator.draw
         parts.generator.draw = lambda *a, **k: fail() if next(calls) == 12 else draw(*a, **k)
     else:
-        monkeypatch.setattr("realtime.video_file.VideoFile.hear", fail)
+        monkeypatch.setattr("realtime.pictures.video_file.VideoFile.hear", fail)
     with pytest.raises((StreamError, RuntimeError)):
         render_file(FakePortrait(), parts, speech, tmp_path / "out.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["speech.wav"]

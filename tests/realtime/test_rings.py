@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.spec import MOTION_CHANNELS, SPEC
+from realtime.audio.sample_ring import SampleRing
 from realtime.clock import FakeClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioCode, Stop
-from realtime.sample_ring import SampleRing
 
 CHUNK = SPEC.chunk_samples
 CHANNELS = len(MOTION_CHANNELS)

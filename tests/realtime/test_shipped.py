@@ -17,11 +17,11 @@ import pytest
 import soundfile
 
 from engines.spec import SPEC
+from realtime.audio.sources import BlockSource
 from realtime.engines_in_use import open_engines
 from realtime.faces import frame_photo, load_portrait
+from realtime.pictures.sinks import Sink
 from realtime.pipeline import Pipeline, run
-from realtime.sinks import Sink
-from realtime.sources import BlockSource
 
 ROOT = Path(__file__).parents[2]
 FACE = ROOT / "tests" / "data" / "face.jpg"

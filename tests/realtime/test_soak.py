@@ -17,15 +17,15 @@ import pytest
 
 from engines.errors import DeviceError
 from engines.spec import SPEC
-from realtime.audio_out import DelayLine
+from realtime.audio.audio_out import DelayLine
+from realtime.audio.sources import DeviceSource
 from realtime.clock import NS, FakeClock, SystemClock
 from realtime.latent_ring import LatentRing
 from realtime.messages import AudioHop, Picture
 from realtime.meters import Meters
 from realtime.pacer import Pacer
+from realtime.pictures.sinks import Sink
 from realtime.pipeline import Pipeline, VoiceStage
-from realtime.sinks import Sink
-from realtime.sources import DeviceSource
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 RATE = 48_000

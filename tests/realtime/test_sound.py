@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from engines.errors import InputError
-from realtime.sound import SoundFile, to_mono
+from realtime.audio.sound import SoundFile, to_mono
 
 
 def tone(seconds: float, rate: int, channels: int = 1, level: float = 0.5) -> np.ndarray:

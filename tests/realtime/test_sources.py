@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import ConfigError, DeviceError
+from realtime.audio.sound import SoundFile
+from realtime.audio.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
-from realtime.sound import SoundFile
-from realtime.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
 
 
 class FakeDevice(DeviceSource):

@@ -105,7 +105,7 @@ def swallowing(script: str, *arguments: str, **env: str) -> subprocess.Completed
 def test_an_interrupt_swallowed_while_live_ends_it(tmp_path: Path) -> None:
     """Python prints an exception in a library's callback, or in `__del__`, and goes on."""
     script = (
-        "import realtime.live as live\n"
+        "import realtime.commands.live as live\n"
         "run = live._run\n"
         "def swallowing(*arguments):\n"
         "    Callback()\n"
@@ -127,11 +127,11 @@ def test_an_interrupt_swallowed_while_live_ends_it(tmp_path: Path) -> None:
 def test_an_interrupt_swallowed_before_comes_again() -> None:
     """Work that looks at nothing, such as a compiler, is ended by the exception itself."""
     script = (
-        "import realtime.devices\n"
+        "import realtime.commands.devices\n"
         "def work():\n"
         "    Callback()\n"
         "    time.sleep(600)\n"
-        "realtime.devices.devices = work\n"
+        "realtime.commands.devices.devices = work\n"
         "main(['devices'])\n"
     )
     done = swallowing(script)
@@ -142,7 +142,7 @@ def test_an_interrupt_swallowed_before_comes_again() -> None:
 def test_an_interrupt_while_numba_compiles(tmp_path: Path) -> None:
     """At a first start: the compiler calls back from C, where nobody can catch it."""
     script = (
-        "import realtime.devices, numba\n"
+        "import realtime.commands.devices, numba\n"
         "from numba.core.codegen import JITCodeLibrary\n"
         "def compiled(library, module, buffer, hook=JITCodeLibrary._object_compiled_hook.__func__):\n"
         "    interrupt()\n"
@@ -151,7 +151,7 @@ def test_an_interrupt_while_numba_compiles(tmp_path: Path) -> None:
         "def work():\n"
         "    numba.njit(lambda x: x + 1)(2)\n"
         "    time.sleep(600)\n"
-        "realtime.devices.devices = work\n"
+        "realtime.commands.devices.devices = work\n"
         "main(['devices'])\n"
     )
     done = swallowing(script, NUMBA_CACHE_DIR=str(tmp_path))
@@ -163,7 +163,7 @@ def test_an_interrupt_while_numba_compiles(tmp_path: Path) -> None:
 def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own(becomes: str) -> None:
     """numba and onnxruntime do, while they load and compile."""
     script = (
-        "import realtime.devices\n"
+        "import realtime.commands.devices\n"
         "from engines.errors import DeviceError\n"
         "def work():\n"
         "    Callback()\n"
@@ -172,7 +172,7 @@ def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own(becomes: str
         "    except ImportError as error:\n"
         "        kinds = {'ImportError': ImportError, 'DeviceError': DeviceError, 'RuntimeError': RuntimeError}\n"
         "        raise kinds[sys.argv[1]]('it is not there') from error\n"
-        "realtime.devices.devices = work\n"
+        "realtime.commands.devices.devices = work\n"
         "main(['devices'])\n"
     )
     done = swallowing(script, becomes)
@@ -181,7 +181,7 @@ def test_an_interrupt_that_a_library_turns_into_an_error_of_its_own(becomes: str
 
 def test_an_impatient_second_one_does_not_cut_the_end_short() -> None:
     script = (
-        "import realtime.devices\n"
+        "import realtime.commands.devices\n"
         "def work():\n"
         "    try:\n"
         "        Callback()\n"
@@ -189,7 +189,7 @@ def test_an_impatient_second_one_does_not_cut_the_end_short() -> None:
         "    finally:\n"
         "        interrupt()\n"
         "        print('put back')\n"
-        "realtime.devices.devices = work\n"
+        "realtime.commands.devices.devices = work\n"
         "main(['devices'])\n"
     )
     done = swallowing(script)

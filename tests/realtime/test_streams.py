@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from engines.errors import DeviceError
-from realtime.audio_out import AudioOut
+from realtime.audio.audio_out import AudioOut
+from realtime.audio.microphone import STREAMS, Microphone
 from realtime.clock import NS
-from realtime.live import LiveSession
+from realtime.commands.live import LiveSession
 from realtime.messages import AudioHop
-from realtime.microphone import STREAMS, Microphone
 
 MICROPHONE, OUTPUT, TONE_HZ = "headset", "cable", 1_000
 
@@ -100,7 +100,7 @@ class FakeStream:
 def host(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     host = FakePortAudio()
     for module in ("microphone", "audio_out"):
-        monkeypatch.setattr(f"realtime.{module}.import_sounddevice", lambda: host)
+        monkeypatch.setattr(f"realtime.audio.{module}.import_sounddevice", lambda: host)
     return host
 
 

@@ -19,10 +19,10 @@ from engines.motion.reach import OPEN, TYPICAL_REACH
 from engines.portrait import Portrait
 from engines.shaper import WITH_OPENING
 from engines.spec import MOTION_CHANNELS
+from realtime.commands.enroll import enroll
+from realtime.commands.render import render_file
 from realtime.engines_in_use import open_engines
-from realtime.enroll import enroll
 from realtime.faces import load_portrait
-from realtime.render import render_file
 from realtime.talking_clip import follow_face, learn_from_clip, measures_of, pictures_of, teeth_from_clip
 
 ASSETS = files("realtime") / "assets"

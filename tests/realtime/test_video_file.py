@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
-from realtime.kept_file import KeptFile, cut_to_whole
 from realtime.messages import Picture
-from realtime.provenance import SOURCE_TYPE, XMP_UUID
-from realtime.video_file import VideoFile
+from realtime.pictures.kept_file import KeptFile, cut_to_whole
+from realtime.pictures.provenance import SOURCE_TYPE, XMP_UUID
+from realtime.pictures.video_file import VideoFile
 
 ROOT = Path(__file__).parents[2]
 
@@ -182,7 +182,7 @@ def test_a_call_that_fills_the_disk_is_kept_up_to_there(tmp_path: Path, suffix: 
         "from pathlib import Path\n"
         "from engines.errors import OutputError\n"
         "from realtime.messages import Picture\n"
-        "from realtime.video_file import VideoFile\n"
+        "from realtime.pictures.video_file import VideoFile\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "file = VideoFile(Path(sys.argv[1]), 16_000, 1, keep=True)\n"
         "file.open(120, 160, 25)\n"
@@ -214,7 +214,7 @@ RECORDS = (
     "import sys, numpy as np\n"
     "from pathlib import Path\n"
     "from realtime.messages import Picture\n"
-    "from realtime.video_file import VideoFile\n"
+    "from realtime.pictures.video_file import VideoFile\n"
     "file = VideoFile(Path(sys.argv[1]), 16_000, 1, preset='ultrafast', keep=True)\n"
     "file.open(120, 160, 25)\n"
     "for i in range(130):\n"

@@ -137,7 +137,7 @@ class Beeper:
     """Plays the clicks: a PortAudio output."""
 
     def __init__(self, wanted: str) -> None:
-        from realtime.microphone import find_device, import_sounddevice
+        from realtime.audio.microphone import find_device, import_sounddevice
 
         self._sd = import_sounddevice()
         number, device = find_device(wanted, "output")
@@ -228,11 +228,11 @@ def measure(
     av_offset_ms: float = 0.0,
 ) -> dict[str, Any]:
     """Run the real path with clicks and give `summary`'s figures."""
-    from realtime.audio_out import AudioOut
-    from realtime.camera import CameraSink
-    from realtime.microphone import Microphone
+    from realtime.audio.audio_out import AudioOut
+    from realtime.audio.microphone import Microphone
+    from realtime.pictures.camera import CameraSink
+    from realtime.pictures.sinks import NullSink
     from realtime.pipeline import Pipeline
-    from realtime.sinks import NullSink
 
     events, size, halt = Events(), (480, 640), threading.Event()
     with ExitStack() as stack:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from engines.errors import DeviceError
+from realtime.audio.sources import DeviceSource, Source
 from realtime.clock import Clock
-from realtime.sources import DeviceSource, Source
 
 MICROPHONE_FIX = "voxcam devices lists what there is"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.card import write_atomically
 from engines.errors import OutputError
-from realtime.provenance import with_xmp
+from realtime.pictures.provenance import with_xmp
 
 INK = (40, 42, 48)
 PAPER = (250, 249, 247)

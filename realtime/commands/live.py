@@ -17,13 +17,13 @@ import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
 from engines.spec import ARTICULATION, SPEC
+from realtime.audio.microphone import STREAMS
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.engines_in_use import Articulation
 from realtime.interrupts import interrupts
-from realtime.microphone import STREAMS
 from realtime.pacer import checked_lookahead, checked_rate
-from realtime.provenance import C2paCertificates, C2paKey, open_signer
+from realtime.pictures.provenance import C2paCertificates, C2paKey, open_signer
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
 EMOTION_KEYS = ("auto", "off", "happiness", "sadness", "anger", "fear", "disgust")
@@ -42,7 +42,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Any:
     """The source that the options name; not yet entered."""
-    from realtime.sources import FileSource, PipeSource
+    from realtime.audio.sources import FileSource, PipeSource
 
     if source is not None and microphone is not None:
         raise ConfigError("--microphone and --source exclude each other", "leave one out")
@@ -51,14 +51,14 @@ def open_source(microphone: str | None, source: str | None, rate: int, channels:
             raise ConfigError("--source - reads a pipe, not a terminal", "ffmpeg -i SOUND -f s16le - | voxcam live ...")
         return PipeSource(None, rate, channels, sample_format)
     if source is not None:
-        from realtime.sound import SoundFile
+        from realtime.audio.sound import SoundFile
 
         return FileSource(SoundFile(source), paced=True)
     if microphone is not None and microphone.startswith("pyaudio:"):
-        from realtime.pyaudio_microphone import PyAudioMicrophone
+        from realtime.audio.pyaudio_microphone import PyAudioMicrophone
 
         return PyAudioMicrophone(microphone.partition(":")[2])
-    from realtime.microphone import Microphone
+    from realtime.audio.microphone import Microphone
 
     return Microphone(microphone)
 
@@ -183,7 +183,7 @@ class LiveSession:
         self.tell(f"{self.portrait_path.name} fades in")
 
     def _snapshot(self, pixels: Any) -> None:
-        from realtime.sheet import write_picture
+        from realtime.pictures.sheet import write_picture
 
         path = Path(f"voxcam-{today()}.png")
         try:
@@ -336,11 +336,11 @@ def live(
     nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
 ) -> None:
     """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
-    from realtime.badge import Badge
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
+    from realtime.pictures.badge import Badge
+    from realtime.pictures.sinks import NullSink, RawSink
     from realtime.pipeline import Pipeline
-    from realtime.sinks import NullSink, RawSink
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
@@ -356,7 +356,7 @@ def live(
     with ExitStack() as stack:
         cable = None
         if make_cable:
-            from realtime.cable import Cable
+            from realtime.audio.cable import Cable
 
             cable = stack.enter_context(Cable())
             say(f"choose {cable.source} as the microphone in your call")
@@ -364,11 +364,11 @@ def live(
         stack.callback(sound.close)
         sinks: list[Any] = []
         if camera != "none":
-            from realtime.camera import CameraSink
+            from realtime.pictures.camera import CameraSink
 
             sinks.append(CameraSink(camera))
         if out is not None:
-            from realtime.video_file import VideoFile
+            from realtime.pictures.video_file import VideoFile
 
             sinks.append(
                 VideoFile(
@@ -382,7 +382,7 @@ def live(
                 )
             )
         if preview:
-            from realtime.preview import PreviewSink
+            from realtime.pictures.preview import PreviewSink
 
             sinks.append(PreviewSink())
         if raw:
@@ -422,7 +422,7 @@ def live(
             pipeline.voice.on_code.append(lambda code: sender.send(code.motion))
         speaker = None
         if audio_out is not None or make_cable:
-            from realtime.audio_out import AudioOut
+            from realtime.audio.audio_out import AudioOut
 
             speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
             if cable is not None:
@@ -452,7 +452,7 @@ def live(
 
 def _run(session: LiveSession, raw: bool) -> None:
     """The main thread's part: the view and the keys where there is a terminal, else a plain wait."""
-    from realtime.keys import Keys
+    from realtime.commands.keys import Keys
 
     pipeline = session.pipeline
     interactive = sys.stdout.isatty() and not raw and os.environ.get("TERM") not in ("dumb", "unknown")
@@ -463,7 +463,7 @@ def _run(session: LiveSession, raw: bool) -> None:
         if interactive:
             from rich.live import Live
 
-            from realtime.live_view import draw, nothing_between
+            from realtime.commands.live_view import draw, nothing_between
 
             session.has_view = True
             stack.callback(setattr, session, "has_view", False)

@@ -120,8 +120,8 @@ def check_engines() -> Iterator[Finding]:
 def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
     """A default microphone is there, opens, and something is heard."""
     try:
+        from realtime.audio.microphone import Microphone
         from realtime.messages import AudioHop
-        from realtime.microphone import Microphone
 
         microphone = Microphone()
     except VoxcamError as error:
@@ -163,7 +163,7 @@ def check_camera() -> Iterator[Finding]:
     if SYSTEM == "linux":
         yield from _check_loopback()
         return
-    from realtime.camera import CameraSink
+    from realtime.pictures.camera import CameraSink
 
     try:
         with CameraSink() as camera:
@@ -174,7 +174,7 @@ def check_camera() -> Iterator[Finding]:
 
 
 def _check_loopback() -> Iterator[Finding]:
-    from realtime.camera import list_cameras
+    from realtime.pictures.camera import list_cameras
 
     cameras = list_cameras()
     loopback = [camera for camera in cameras if camera["kind"] == "loopback"]
@@ -237,7 +237,7 @@ def check_cable() -> Iterator[Finding]:
             yield Finding("cable", "warn", "no sound server answers", "systemctl --user start pipewire-pulse")
         return
     try:
-        from realtime.microphone import find_device
+        from realtime.audio.microphone import find_device
 
         device = find_device("BlackHole" if SYSTEM == "macos" else "CABLE Input", "output")[1]
         yield Finding("cable", "ok", f"{device['name']} is there")

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from engines.errors import OutputError
-from realtime.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync
 from realtime.messages import Picture
-from realtime.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
-from realtime.sinks import Sink
-from realtime.targets import checked_target
+from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync
+from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
+from realtime.pictures.sinks import Sink
+from realtime.pictures.targets import checked_target
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from realtime.clock import NS, Clock, SystemClock
-from realtime.provenance import append_xmp_box
+from realtime.pictures.provenance import append_xmp_box
 
 FRAGMENT_US = 1_000_000
 MP4_OPTIONS = {"movflags": "hybrid_fragmented+use_metadata_tags", "frag_duration": str(FRAGMENT_US)}

@@ -14,7 +14,7 @@ def list_devices() -> dict[str, Any]:
     """Microphones, sound outputs and cameras; where a system does not answer, why in `problems`."""
     found: dict[str, Any] = {"microphones": [], "sound_outputs": [], "cameras": [], "problems": []}
     try:
-        from realtime.microphone import import_sounddevice
+        from realtime.audio.microphone import import_sounddevice
 
         sd = import_sounddevice()
         default_in, default_out = (sd.default.device[i] for i in (0, 1))
@@ -35,7 +35,7 @@ def list_devices() -> dict[str, Any]:
         found["problems"].append(str(error))
     except Exception as error:  # PortAudioError exists only where PortAudio does
         found["problems"].append(f"the sound system does not answer ({error})")
-    from realtime.camera import list_cameras
+    from realtime.pictures.camera import list_cameras
 
     found["cameras"] = list_cameras()
     return found

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from engines.errors import DeviceError
+from realtime.audio.sources import DeviceSource
 from realtime.clock import Clock
-from realtime.sources import DeviceSource
 
 
 def _kind(device: dict[str, Any]) -> tuple[int, int]:

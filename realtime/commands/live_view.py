@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from realtime.microphone import STREAMS
+from realtime.audio.microphone import STREAMS
 from realtime.pipeline import EMOTIONS, Pipeline
 
 STAGES = {  # of a picture, and how they are called here

@@ -14,8 +14,8 @@ from realtime.cli import say
 from realtime.course import SIZES, chunks_of, encode_chunks, hops_of
 from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead
+from realtime.pictures.targets import checked_folder, checked_target
 from realtime.talking_clip import CLIP_ENDINGS
-from realtime.targets import checked_folder, checked_target
 
 SOUND_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma"),
@@ -69,7 +69,7 @@ def encode(
     """The codes of a sound as arrays (codes, size), 50 a second: content, emotion, noise, speaker, motion, phones."""
     from engines.encoder import open_encoder
     from engines.shaper import Shaper
-    from realtime.render import progress_bar
+    from realtime.commands.render import progress_bar
 
     checked_lookahead(lookahead_ms)
     if not audio.exists():

@@ -17,7 +17,7 @@ import numpy as np
 from engines.errors import DeviceError
 from realtime.clock import NS, Clock, SystemClock
 from realtime.messages import Picture
-from realtime.sinks import Sink
+from realtime.pictures.sinks import Sink
 
 RETRY_NS = NS
 FIXES = {

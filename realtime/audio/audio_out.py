@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from engines.errors import DeviceError
+from realtime.audio.microphone import STREAMS, find_device, import_sounddevice
+from realtime.audio.resampler import VariableResampler
+from realtime.audio.sample_ring import SampleRing
+from realtime.audio.sound import to_mono
 from realtime.clock import NS, Clock, SystemClock
-from realtime.microphone import STREAMS, find_device, import_sounddevice
-from realtime.resampler import VariableResampler
-from realtime.sample_ring import SampleRing
-from realtime.sound import to_mono
 
 MOST_CORRECTION = 2e-3  # of the rate
 GAIN = 0.15  # of the error in s, a second

@@ -26,10 +26,10 @@ def enroll(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
 ) -> None:
     """Analyse a photo once and keep the portrait."""
+    from realtime.commands.live import parse_size
+    from realtime.commands.render import progress_bar
     from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
-    from realtime.live import parse_size
-    from realtime.render import progress_bar
-    from realtime.targets import checked_folder, checked_target
+    from realtime.pictures.targets import checked_folder, checked_target
 
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")

@@ -3,7 +3,7 @@
 Windows want the main thread of their process on some systems and a thread of their own on others, and a window that
 hangs must not hold the stream up. Tk comes with Python, so nothing more needs to be installed on most computers.
 
-    python -m realtime.preview WIDTH HEIGHT        raw RGB pictures on standard input; the newest one is shown
+    python -m realtime.pictures.preview WIDTH HEIGHT        raw RGB pictures on standard input; the newest one is shown
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from engines.errors import DeviceError, OutputError
 from realtime.messages import Picture
-from realtime.sinks import Sink
+from realtime.pictures.sinks import Sink
 
 MOST_WIDTH, MOST_HEIGHT = 960, 720
 READY = b"ready"
@@ -38,7 +38,8 @@ class PreviewSink(Sink):
     def open(self, height: int, width: int, picture_rate: int) -> None:
         scale = min(1.0, MOST_WIDTH / width, MOST_HEIGHT / height)
         self._small = np.empty((round(height * scale), round(width * scale), 3), np.uint8)
-        command = [sys.executable, "-m", "realtime.preview", str(self._small.shape[1]), str(self._small.shape[0])]
+        size = [str(side) for side in self._small.shape[1::-1]]
+        command = [sys.executable, "-m", "realtime.pictures.preview", *size]
         self._window = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._window.stdout is not None
         said = self._window.stdout.readline().strip()

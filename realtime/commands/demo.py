@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import Stopped
 from realtime.cli import say
-from realtime.render import closing_line, progress_bar, render_file
+from realtime.commands.render import closing_line, progress_bar, render_file
 
 
 def demo(
@@ -22,7 +22,7 @@ def demo(
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
     from realtime.pacer import checked_lookahead
-    from realtime.targets import checked_folder
+    from realtime.pictures.targets import checked_folder
 
     checked_lookahead(lookahead_ms)
     checked_folder(out)

@@ -16,7 +16,7 @@ from realtime.cli import say
 from realtime.clock import NS, SystemClock
 from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead, checked_rate
-from realtime.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
+from realtime.pictures.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
 
 COMPILED_NS = 2 * NS  # a warm-up that took longer has compiled, not loaded
 
@@ -58,12 +58,12 @@ def render_file(
 
     Interrupted (KeyboardInterrupt), it finishes the file with what there is and returns with complete=False.
     """
-    from realtime.badge import Badge
+    from realtime.audio.sound import SoundFile
+    from realtime.audio.sources import FileSource
+    from realtime.pictures.badge import Badge
+    from realtime.pictures.sheet import ContactSheet, face_view
+    from realtime.pictures.video_file import VideoFile
     from realtime.pipeline import Pipeline
-    from realtime.sheet import ContactSheet, face_view
-    from realtime.sound import SoundFile
-    from realtime.sources import FileSource
-    from realtime.video_file import VideoFile
 
     clock = SystemClock()
     height, width = portrait.size
@@ -150,11 +150,11 @@ def render(
     c2pa_key: C2paKey = None,
 ) -> None:
     """A photo and a sound become a talking video."""
+    from realtime.audio.sound import SoundFile
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
-    from realtime.sound import SoundFile
-    from realtime.targets import checked_target
-    from realtime.video_file import CODECS
+    from realtime.pictures.targets import checked_target
+    from realtime.pictures.video_file import CODECS
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)

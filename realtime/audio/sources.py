@@ -12,11 +12,11 @@ import numpy as np
 
 from engines.errors import ConfigError, DeviceError, InputError, StreamError
 from engines.spec import SPEC
+from realtime.audio.resampler import Resampler
+from realtime.audio.sample_ring import SampleRing
+from realtime.audio.sound import SoundFile, to_mono
 from realtime.clock import JUMP_NS, NS, CaptureClock, Clock, SystemClock
 from realtime.messages import AudioHop, Stop
-from realtime.resampler import Resampler
-from realtime.sample_ring import SampleRing
-from realtime.sound import SoundFile, to_mono
 
 HOP = SPEC.hop_samples
 HOP_NS = HOP * NS // SPEC.sample_rate_hz

@@ -15,7 +15,7 @@ import numpy as np
 from engines.errors import OutputError, VoxcamError
 from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import Picture
-from realtime.picture_pool import PicturePool
+from realtime.pictures.picture_pool import PicturePool
 
 MOST_SOUND_BYTES = 64_000_000  # minutes of sound that wait for a stuck sink
 

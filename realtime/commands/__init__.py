@@ -1,0 +1,1 @@
+"""What is typed behind `voxcam`, a module each; the list is in realtime/cli.py."""

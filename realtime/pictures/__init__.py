@@ -1,0 +1,1 @@
+"""Where pictures go: virtual camera, files, window; and what they carry: badge, provenance."""
