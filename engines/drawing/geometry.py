@@ -86,13 +86,20 @@ NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, e
 
 
 @numba.njit(cache=True)
-def push_chin(rest: np.ndarray, own: np.ndarray) -> None:
-    """Keep the flesh between lower lip and chin from folding over: `own` (n, 3), the displacement, is changed."""
+def push_chin(source: np.ndarray, moved: np.ndarray, down_x: float, down_y: float) -> None:
+    """Keep the flesh between lower lip and chin from folding over, as it looks in the picture: `moved` is changed.
+
+    Where the photo itself shows a point above the one that is over it, under the lip of a lowered head, it gets no
+    worse.
+    """
     for column in range(CHIN_COLUMNS.shape[0]):
         for row in range(1, CHIN_COLUMNS.shape[1]):
             above, below = CHIN_COLUMNS[column, row - 1], CHIN_COLUMNS[column, row]
-            height = rest[below, 1] - rest[above, 1]
-            own[below, 1] += max(0.0, LEAST_FLESH * height - (height + own[below, 1] - own[above, 1]))
+            height = (source[below, 0] - source[above, 0]) * down_x + (source[below, 1] - source[above, 1]) * down_y
+            left = (moved[below, 0] - moved[above, 0]) * down_x + (moved[below, 1] - moved[above, 1]) * down_y
+            short = max(0.0, min(height, LEAST_FLESH * height) - left)
+            moved[below, 0] += short * down_x
+            moved[below, 1] += short * down_y
 
 
 @numba.njit(cache=True)
@@ -133,7 +140,6 @@ def move_mesh(
             for p in range(len(rest)):
                 for d in range(3):
                     own[p, d] += code[c] * basis[c, p, d]
-    push_chin(rest, own)
     for p in range(len(rest)):
         x, y, z = rest[p, 0] + own[p, 0], rest[p, 1] + own[p, 1], rest[p, 2] + own[p, 2]
         # The head's change only, so that no motion is exactly none.
@@ -148,9 +154,11 @@ def move_mesh(
     down_x = to_px[0, 0] * turn[0, 1] + to_px[0, 1] * turn[1, 1]
     down_y = to_px[1, 0] * turn[0, 1] + to_px[1, 1] * turn[1, 1]
     length = max(np.sqrt(down_x * down_x + down_y * down_y), 1e-9)
-    uncross(moved, LIP_SEAM, down_x / length, down_y / length)
-    uncross(moved, LEFT_SEAM, down_x / length, down_y / length)
-    uncross(moved, RIGHT_SEAM, down_x / length, down_y / length)
+    down_x, down_y = down_x / length, down_y / length
+    push_chin(source, moved, down_x, down_y)
+    uncross(moved, LIP_SEAM, down_x, down_y)
+    uncross(moved, LEFT_SEAM, down_x, down_y)
+    uncross(moved, RIGHT_SEAM, down_x, down_y)
 
 
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a la
 LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
 LID_OF_LOWER, BROW_HAIR = (0.55, 0.62), 0.05  # the least a lid's light is of that; and within so much of a brow
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
+# What a lens mirrors, as lightness and warmth over those of the skin under the eye: from where on, and wholly.
+GLARE_LIGHT, GLARE_COLD = (1.06, 1.22), (0.75, 0.50)
 FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
 SPANNED_PX = 96.0  # px for one eye distance, at most, while skin is spanned over them
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
@@ -116,6 +118,8 @@ def fill_lid(
 ) -> np.ndarray:
     """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
 
+    And over what is lighter and colder than skin is: a lens mirrors there, and no lid takes that along.
+
     region (h, w) bool: the lid's skin in the picture; eye, brow: what is under and above it, whose colours are not to
     run into it; lower: skin under the eye, than which no lid is much darker, though a low brow leaves little of it to
     be seen; scale: px for one eye distance.
@@ -126,14 +130,26 @@ def fill_lid(
     below = float(np.median(light[lower])) if lower.any() else 0.0
     skin_light = np.maximum(np.quantile(light[region], LID_SKIN), least * below)
     lashes = np.clip((LID_LASHES - light / skin_light) / 0.10, 0, 1).astype(np.float32)
+    glare = glare_over(lid, light, np.median(lid[lower], 0)) if lower.any() else np.zeros_like(lashes)
+    lashes = np.maximum(lashes, glare)
     hair = (light < LID_OF_LOWER[1] * below) & ((least == LID_OF_LOWER[1]) | ~region)
     wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
     lashes = cv2.dilate(lashes, np.ones((3, 3), np.uint8)) * cv2.dilate(region.astype(np.uint8), wider)
     size = [max(2, round(side * min(1.0, SPANNED_PX / scale))) for side in lid.shape[1::-1]]
-    no_skin = (eye | hair).astype(np.float32)
+    no_skin = (eye | hair | (glare > 0.2)).astype(np.float32)
     small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, no_skin)]
     skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return lid + lashes[..., None] * (skin - lid)
+
+
+def glare_over(lid: np.ndarray, light: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """How far each place of a lid (h, w, 3) is what a lens mirrors, 0..1; light (h, w): its; skin (3,): below the eye's."""
+    skin_light = max(float(skin @ LUMA), 1.0)
+    warmth = float(skin[0] - skin[2]) / skin_light
+    lighter = (light / skin_light - GLARE_LIGHT[0]) / (GLARE_LIGHT[1] - GLARE_LIGHT[0])
+    share = (lid[..., 0] - lid[..., 2]) / np.maximum(light, 1.0) / max(warmth, 0.05)
+    colder = (GLARE_COLD[0] - share) / (GLARE_COLD[0] - GLARE_COLD[1])
+    return (np.clip(lighter, 0, 1) * np.clip(colder, 0, 1)).astype(np.float32)
 
 
 def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:

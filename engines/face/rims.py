@@ -28,7 +28,7 @@ NEAR_PX = 2 * GRID_PX
 # Dark glasses: around both eyes hardly anything is as light and of the hue as cheeks and forehead are, for another
 # reason than shade: little is warm as skin is, or next to nothing lit.
 AROUND_EYES = (0.02, 0.14)  # beyond the lids, eye distances
-AS_LIGHT, LIKE_SKIN, LEAST_SKIN = 0.45, 0.25, 0.30
+AS_LIGHT, LIKE_SKIN, LEAST_SKIN = 0.45, 0.25, 0.40
 WARM, LEAST_WARM, PITCH_DARK = 0.35, 0.75, 0.20
 FOREHEAD = (151, 9, 10)
 COLOURLESS = 0.05  # red less blue, as a share of the light, below which skin tells no warmth
@@ -126,7 +126,7 @@ def take_off(
     solid = cv2.dilate(hidden, disc(3 * soft))
     lashes = cv2.dilate(polygon(opening - low, where.shape), disc(LASHES_END * scale))
     solid[(lashes > 0) & (cv2.dilate(rims, disc(soft)) == 0)] = 0  # they turn with their lid
-    cover = cv2.GaussianBlur(solid * np.float32(255), (0, 0), 0.7 * soft) * around + 0.5
+    cover = cv2.GaussianBlur(solid * np.float32(255), (0, 0), max(0.8, 0.7 * soft)) * around + 0.5
     skin = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
     crop = clear[low[1] : high[1], low[0] : high[0]]  # the other eye's reaches into it
     crop[:] = crop + inside[..., None] * (skin.astype(np.float32) - crop) + 0.5

@@ -28,6 +28,7 @@ TURN, JUMP = 0.06, 9.0  # what a step aside by a row costs, squared, in columns 
 # Where a line is a rim's: least shares of clear line over the bridge, along the eye and beside the temple (of faces
 # without glasses nine in ten have less than 0.6 over the bridge), and where it may lie above the corners' line.
 OVER_BRIDGE, OVER_EYE, AT_TEMPLE = 0.78, 0.65, 0.40
+OTHER_BRIDGE = 0.45  # glasses cross the bridge on both sides: the least there of an eye before which no line is told
 BRIDGE_LIES, EYE_LIES = (-0.08, 0.26), (0.02, 0.34)
 
 
@@ -37,17 +38,21 @@ def upper_rims(photo: np.ndarray, points: np.ndarray, rotation: np.ndarray, scal
     photo (H, W, 3) uint8 RGB; points (478, 2) px; rotation (3, 3), scale: px for one eye distance, of the head.
     """
     soft = cv2.GaussianBlur(photo, (0, 0), max(0.5, 0.005 * scale))
-    return tuple(upper_rim(soft, points, eye, rotation, scale) for eye in EYES)
+    (left, at_left), (right, at_right) = (upper_rim(soft, points, eye, rotation, scale) for eye in EYES)
+    none = min(at_left, at_right) < OTHER_BRIDGE
+    return (np.zeros((0, 2)), np.zeros((0, 2))) if none else (left, right)
 
 
-def upper_rim(photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndarray, scale: float) -> np.ndarray:
-    """The same for one eye."""
+def upper_rim(
+    photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndarray, scale: float
+) -> tuple[np.ndarray, float]:
+    """The same for one eye, and how much of a line there is over the bridge, 0..1."""
     outer, inner = points[eye.upper[0]], points[eye.upper[-1]]
     along, up = (axis / np.linalg.norm(axis) for axis in (rotation[:2, 0], -rotation[:2, 1]))
     outward = along * np.sign((outer - inner) @ along)
     width = float((outer - inner) @ outward) / scale
     if width < 4 * ALONG:
-        return np.zeros((0, 2))
+        return np.zeros((0, 2)), 0.0
     u, v = np.arange(-BEFORE, width + AFTER, ALONG), np.arange(ABOVE, -BELOW, -ACROSS)
     rise = float((outer - inner) @ up) / scale * np.clip(u / width, 0, 1)  # of the corners' line
     places = inner + scale * (u[None, :, None] * outward + (v[:, None] + rise)[..., None] * up)
@@ -61,7 +66,7 @@ def upper_rim(photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndar
     light = cv2.remap(photo, *strip, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
     bare = light[within([*eye.upper[1:-1], *eye.fold[::-1]])]
     if not bare.size:
-        return np.zeros((0, 2))
+        return np.zeros((0, 2)), 0.0
     size = [2 * round(WIDEST / step) + 1 for step in (ALONG, ACROSS)]
     around = cv2.morphologyEx(light, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size))
     dark = np.clip((around - light) / (CLEAR * np.quantile(bare, LID_SKIN)), 0, 1)
@@ -75,16 +80,17 @@ def upper_rim(photo: np.ndarray, points: np.ndarray, eye: Eye, rotation: np.ndar
     turns = np.minimum(TURN * (rows[:, None] - rows) ** 2, JUMP)
     path = cheapest_path(1 - line, lambda _: turns)
     clear, height = dark[path, columns], v[path]
+    over_bridge = float(clear[bridge].mean())
     if (
-        clear[bridge].mean() < OVER_BRIDGE
+        over_bridge < OVER_BRIDGE
         or clear[over].mean() < OVER_EYE
         or clear[temple].mean() < AT_TEMPLE
         or not BRIDGE_LIES[0] < height[bridge].mean() < BRIDGE_LIES[1]
         or not EYE_LIES[0] < height[over].mean() < EYE_LIES[1]
     ):
-        return np.zeros((0, 2))
+        return np.zeros((0, 2)), over_bridge
     first, last = (np.clip(path + step * reach_of(light, path, step), 0, len(v) - 1) for step in (-1, 1))
-    return np.concatenate([places[first, columns], places[last, columns][::-1]])
+    return np.concatenate([places[first, columns], places[last, columns][::-1]]), over_bridge
 
 
 def reach_of(light: np.ndarray, path: np.ndarray, step: int) -> np.ndarray:
