@@ -58,7 +58,9 @@ def build(content: bytes, card: EngineCard, precision: str, device: str, options
         typed = convert_precision(content, card, "int8", options.calibration)
         content, note = typed.content, typed.note
     compiled = _compile(content, card, precision, device, threads=1)
-    return Built(compiled.export_model().getvalue(), {"inference_precision": _HINT[precision]}, note)
+    stream = io.BytesIO()  # without one, releases differ in what they give back
+    compiled.export_model(stream)
+    return Built(stream.getvalue(), {"inference_precision": _HINT[precision]}, note)
 
 
 def load(content: bytes, card: EngineCard, precision: str, device: str, threads: int) -> Session:
