@@ -143,7 +143,7 @@ def fill_lid(
 
 
 def glare_over(lid: np.ndarray, light: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """How far each place of a lid (h, w, 3) is what a lens mirrors, 0..1; light (h, w): its; skin (3,): below the eye's."""
+    """How far each place of a lid (h, w, 3) is what a lens mirrors, 0..1; light (h, w); skin (3,): under the eye."""
     skin_light = max(float(skin @ LUMA), 1.0)
     warmth = float(skin[0] - skin[2]) / skin_light
     lighter = (light / skin_light - GLARE_LIGHT[0]) / (GLARE_LIGHT[1] - GLARE_LIGHT[0])

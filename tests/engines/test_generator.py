@@ -243,6 +243,18 @@ def test_flesh_under_the_lip_never_folds(generator: Generator, portrait: Portrai
         assert (np.diff(mesh[column, 1]) > 0.5).all()
 
 
+def test_flesh_under_the_lip_of_a_lowered_head_keeps_its_height(generator: Generator) -> None:
+    """From above a lip hangs over the chin: what is behind it gets no further behind, the rest no flatter."""
+    photo, landmarks = paint_face()
+    lowered = (landmarks - landmarks[168]) @ head_rotation(-0.75, 0, 0).T.astype(np.float32) + landmarks[168]
+    portrait = make_portrait(photo, lowered)
+    heights = np.diff(portrait.source[CHIN_COLUMNS][..., 1])
+    assert heights.min() < 0
+    for shape in (code(jawOpen=0.3, mouthLowerDown=0.4), code(jawOpen=0.2, mouthLowerDown=0.15)):
+        moved = np.diff(moved_mesh(generator, portrait, shape)[CHIN_COLUMNS][..., 1])
+        assert (moved >= np.minimum(heights, 0.44 * heights) - 0.05).all()
+
+
 @pytest.mark.parametrize("turn", [(0, 0, 0.25), (0.15, 0.2, 0)])
 def test_tilted_portraits(turn: tuple[float, float, float], generator: Generator) -> None:
     photo, landmarks = paint_face()

@@ -38,6 +38,24 @@ def test_a_low_brow_does_not_run_down_a_lid(hair: tuple[int, int, int]) -> None:
         assert np.median(lid @ LUMA) > 0.75 * np.median(below @ LUMA)
 
 
+def test_what_a_lens_mirrors_does_not_go_with_the_lid() -> None:
+    """White lights before both lids: the photo keeps them, a shut lid is skin."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        lid, fold = landmarks[list(eye.upper[1:-1]), :2], landmarks[list(eye.fold), :2]
+        light = np.concatenate([lid[2:-2], fold[::-1][2:-2]])
+        cv2.fillPoly(photo, [np.round((light - 0.5) * 16).astype(np.int32)], (238, 242, 250), cv2.LINE_AA, 4)
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
+    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    skin = np.array((196, 150, 128), np.float32)
+    for eye in EYES:
+        x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
+        lid = np.median(drawn[y - 5 : y + 1, x - 6 : x + 7].reshape(-1, 3), 0)
+        assert lid @ LUMA < 1.15 * (skin @ LUMA)
+        assert lid[0] - lid[2] > 30  # as warm as skin
+
+
 def test_a_membrane_takes_nothing_from_what_is_free() -> None:
     skin = np.full((40, 60, 3), (200, 150, 130), np.float32)
     hidden, free = np.zeros((40, 60), bool), np.zeros((40, 60), bool)

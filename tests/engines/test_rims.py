@@ -97,6 +97,16 @@ def test_a_line_that_ends_with_the_brow_is_no_rim() -> None:
     assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], np.eye(3), EYES_PX))
 
 
+def test_a_line_on_one_side_of_the_nose_alone_is_no_rim() -> None:
+    photo, landmarks = paint_face()
+    worn = photo.copy()
+    put_on(worn, landmarks, 0.05, (25, 20, 20))
+    assert all(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX))
+    middle = int(landmarks[168, 0] + 0.12 * EYES_PX)
+    worn[:, middle:] = photo[:, middle:]
+    assert not any(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX))
+
+
 def shade(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[float, float, float], reach: float) -> np.ndarray:
     """The photo with everything around both eyes multiplied by a colour: lenses, or a brow's shadow."""
     shaded = photo.astype(np.float32)
