@@ -117,7 +117,7 @@ def _held_bytes() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-class _ArrayTrace:
+class ArrayTrace:
     """A trace function that looks at memory between any two bytecode instructions: what one of them allocates shows
     as a peak, even where it is let go at once."""
 
@@ -125,7 +125,7 @@ class _ArrayTrace:
         self._found: dict[tuple[Any, int], list[int]] = {}  # bytes made, by the instruction that follows
         self._before = 0
 
-    def __call__(self, frame: Any, event: str, argument: Any) -> _ArrayTrace:
+    def __call__(self, frame: Any, event: str, argument: Any) -> ArrayTrace:
         if event == "call":
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
         else:  # what grows up to a call is the frame that the tracing itself asks for
@@ -144,7 +144,7 @@ class _ArrayTrace:
 
 def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = lambda engines: None) -> list[int]:
     """Bytes of each array made over some pictures. `change` may alter the engines first."""
-    trace = _ArrayTrace()
+    trace = ArrayTrace()
     with rig.engines() as engines:
         change(engines)
         stream = _Stream(rig, engines)

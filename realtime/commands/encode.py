@@ -29,7 +29,7 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
         beside.replace(path)
     except OSError as error:
         raise OutputError(

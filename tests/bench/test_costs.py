@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import tracemalloc
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.counting import Counts, breaches, count, count_allocations, count_arrays, read_budgets
+from bench.counting import ArrayTrace, Counts, breaches, count, count_allocations, count_arrays, read_budgets
 from bench.graph_cost import graph_cost
 from bench.yardstick import make_yardstick, yardstick_card
 from engines.opening import open_session
@@ -74,7 +75,7 @@ def test_one_more_allocation_a_picture_is_over_budget(rig):
         engines.generator.draw = wasteful
 
     plain, wasteful = (len(count_arrays(rig, 20, change)) / 20 for change in (lambda engines: None, allocate))
-    assert wasteful == plain + 1
+    assert wasteful == pytest.approx(plain + 1, abs=0.2)  # the interpreter enlarges its tables when it likes
     within = dict.fromkeys(("engine_calls", "engine_bytes_copied", "kept_bytes", "largest_passing_bytes"), 0)
     counts = Counts(**within, arrays_made=plain, array_bytes=0, graph_mflop={}, parameter_bytes={}, weight_file_bytes=0)
     assert breaches(counts, read_budgets()) == []
@@ -84,22 +85,24 @@ def test_one_more_allocation_a_picture_is_over_budget(rig):
     assert found.startswith("kept_bytes")
 
 
-def test_an_array_made_once_is_not_counted(rig):
+def test_what_an_instruction_makes_once_is_not_counted():
     """A table of the interpreter's that happens to be enlarged while we look."""
+    trace, large = ArrayTrace(), 1_000_000
 
-    def allocate(engines):
-        draw, drawn = engines.generator.draw, []
+    def work():
+        np.empty(large, np.uint8)
+        for _ in range(3):
+            np.empty(large, np.uint8)
 
-        def once(*arguments, **named):
-            drawn.append(0)
-            if len(drawn) == 40:
-                np.empty(2048, np.uint8)
-            return draw(*arguments, **named)
-
-        engines.generator.draw = once
-
-    plain, once = (count_arrays(rig, 20, change) for change in (lambda engines: None, allocate))
-    assert len(once) == len(plain)
+    tracemalloc.start()
+    found = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        work()
+    finally:
+        sys.settrace(found)
+        tracemalloc.stop()
+    assert sum(made >= large for made in trace.arrays()) == 3
 
 
 def test_what_is_kept_once_is_no_growth(rig, monkeypatch):

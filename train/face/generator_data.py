@@ -118,7 +118,7 @@ def write_portrait(path: Path, portrait: Portrait, samples: list[dict], sound: d
     arrays = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]} | (sound or {})
     partial = path.with_suffix(".partial.npz")
     arrays |= {name: getattr(portrait, name) for name in ("crop", "tones", "shape")}
-    np.savez(partial, allow_pickle=False, mask=portrait.skin_mask, **arrays)
+    np.savez(partial, mask=portrait.skin_mask, **arrays)
     partial.replace(path)
 
 
