@@ -45,7 +45,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
 
     A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
     """
-    photo, rims = take_off_rims(photo, landmarks, rotation, scale)
+    photo, rims, lenses = take_off_rims(photo, landmarks, rotation, scale)
     bare = photo.copy()
     boxes = np.zeros((3, 4), np.int64)
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
@@ -75,7 +75,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
         if beside and mask.any():
             eye, brow, lower = (polygon(part - low, mask.shape) > 0 for part in beside)
-            clean = fill_lid(clean, mask > 0, eye, brow, lower, scale)
+            clean = fill_lid(clean, mask > 0, eye, brow, lower, scale, lenses)
         bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
 
     for k, eye in enumerate(EYES):
@@ -114,11 +114,17 @@ def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:
 
 
 def fill_lid(
-    lid: np.ndarray, region: np.ndarray, eye: np.ndarray, brow: np.ndarray, lower: np.ndarray, scale: float
+    lid: np.ndarray,
+    region: np.ndarray,
+    eye: np.ndarray,
+    brow: np.ndarray,
+    lower: np.ndarray,
+    scale: float,
+    lenses: bool,
 ) -> np.ndarray:
     """Span skin over what is darker than most of a lid: dense lashes leave none between them; (h, w, 3) float32.
 
-    And over what is lighter and colder than skin is: a lens mirrors there, and no lid takes that along.
+    Behind lenses also over what is lighter and colder than skin: they mirror it, and no lid takes that along.
 
     region (h, w) bool: the lid's skin in the picture; eye, brow: what is under and above it, whose colours are not to
     run into it; lower: skin under the eye, than which no lid is much darker, though a low brow leaves little of it to
@@ -130,7 +136,7 @@ def fill_lid(
     below = float(np.median(light[lower])) if lower.any() else 0.0
     skin_light = np.maximum(np.quantile(light[region], LID_SKIN), least * below)
     lashes = np.clip((LID_LASHES - light / skin_light) / 0.10, 0, 1).astype(np.float32)
-    glare = glare_over(lid, light, np.median(lid[lower], 0)) if lower.any() else np.zeros_like(lashes)
+    glare = glare_over(lid, light, np.median(lid[lower], 0)) if lenses and lower.any() else np.zeros_like(lashes)
     lashes = np.maximum(lashes, glare)
     hair = (light < LID_OF_LOWER[1] * below) & ((least == LID_OF_LOWER[1]) | ~region)
     wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness

@@ -24,6 +24,7 @@ BESIDE, BELOW, FADES = 0.26, 0.16, 0.05
 LASHES_END, CORNERS_END, BROWS_END = 0.045, 0.12, 0.05  # around an open eye, its corners, a brow all is theirs
 LEAST_RIMS = 0.004  # square eye distances of such lines
 NEAR_PX = 2 * GRID_PX
+LENSES = 0.5  # line over the bridge from which there may be glasses, though no rim is told
 
 # Dark glasses: around both eyes hardly anything is as light and of the hue as cheeks and forehead are, for another
 # reason than shade: little is warm as skin is, or next to nothing lit.
@@ -75,17 +76,18 @@ def behind_dark_glasses(photo: np.ndarray, landmarks: np.ndarray) -> bool:
 
 def take_off_rims(
     photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float
-) -> tuple[np.ndarray, tuple[Rims, Rims]]:
-    """The photo (H, W, 3) uint8 without what stands before the eyes, and that, left and right.
+) -> tuple[np.ndarray, tuple[Rims, Rims], bool]:
+    """The photo (H, W, 3) uint8 without what stands before the eyes; that, left and right; whether it may be glasses.
 
     landmarks (478, 3) px; rotation (3, 3), scale: px for one eye distance, of the head.
     """
     clear, points = photo.copy(), landmarks[:, :2]
     upper = upper_rims(photo, points, rotation, scale)
     left, right = (
-        take_off(clear, photo, points, eye, outline, rotation, scale) for eye, outline in zip(EYES, upper, strict=True)
+        take_off(clear, photo, points, eye, outline, rotation, scale)
+        for eye, outline in zip(EYES, upper.outlines, strict=True)
     )
-    return clear, (left, right)
+    return clear, (left, right), upper.over_bridge > LENSES
 
 
 def take_off(

@@ -6,6 +6,8 @@ of the nose and past the outer corner, where no face has such a line.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -32,15 +34,25 @@ OTHER_BRIDGE = 0.45  # glasses cross the bridge on both sides: the least there o
 BRIDGE_LIES, EYE_LIES = (-0.08, 0.26), (0.02, 0.34)
 
 
-def upper_rims(photo: np.ndarray, points: np.ndarray, rotation: np.ndarray, scale: float) -> tuple[np.ndarray, ...]:
-    """Outlines (n, 2) px of the upper rims before the left and the right eye; empty (0, 2) where there is none.
+@dataclass(frozen=True, slots=True)
+class UpperRims:
+    """What is seen of a pair of glasses."""
+
+    outlines: tuple[np.ndarray, np.ndarray]  # (n, 2) px, before the left and the right eye; (0, 2) where there is none
+    over_bridge: float  # how much of a line crosses the bridge of the nose, the less of both sides, 0..1
+
+
+def upper_rims(photo: np.ndarray, points: np.ndarray, rotation: np.ndarray, scale: float) -> UpperRims:
+    """Follow the upper rims before both eyes.
 
     photo (H, W, 3) uint8 RGB; points (478, 2) px; rotation (3, 3), scale: px for one eye distance, of the head.
     """
     soft = cv2.GaussianBlur(photo, (0, 0), max(0.5, 0.005 * scale))
     (left, at_left), (right, at_right) = (upper_rim(soft, points, eye, rotation, scale) for eye in EYES)
-    none = min(at_left, at_right) < OTHER_BRIDGE
-    return (np.zeros((0, 2)), np.zeros((0, 2))) if none else (left, right)
+    over_bridge = min(at_left, at_right)
+    if over_bridge < OTHER_BRIDGE:
+        left = right = np.zeros((0, 2))
+    return UpperRims((left, right), over_bridge)
 
 
 def upper_rim(

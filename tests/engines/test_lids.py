@@ -12,6 +12,7 @@ from engines.face.tones import LUMA
 from engines.generator import Generator
 from engines.portrait import make_portrait
 from tests.engines.test_generator import EYES_PX, code, paint_face
+from tests.engines.test_rims import put_on
 
 
 def low_browed(hair: tuple[int, int, int], above: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,13 +39,16 @@ def test_a_low_brow_does_not_run_down_a_lid(hair: tuple[int, int, int]) -> None:
         assert np.median(lid @ LUMA) > 0.75 * np.median(below @ LUMA)
 
 
-def test_what_a_lens_mirrors_does_not_go_with_the_lid() -> None:
-    """White lights before both lids: the photo keeps them, a shut lid is skin."""
+@pytest.mark.parametrize("glasses", [True, False])
+def test_what_a_lens_mirrors_does_not_go_with_the_lid(glasses: bool) -> None:
+    """White lights before both lids: the photo keeps them, a shut lid is skin. Paint on lids goes with them."""
     photo, landmarks = paint_face()
     for eye in EYES:
         lid, fold = landmarks[list(eye.upper[1:-1]), :2], landmarks[list(eye.fold), :2]
         light = np.concatenate([lid[2:-2], fold[::-1][2:-2]])
         cv2.fillPoly(photo, [np.round((light - 0.5) * 16).astype(np.int32)], (238, 242, 250), cv2.LINE_AA, 4)
+    if glasses:
+        put_on(photo, landmarks, 0.05, (25, 20, 20), 0.2)
     portrait, generator = make_portrait(photo, landmarks), Generator()
     np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
     drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
@@ -52,8 +56,8 @@ def test_what_a_lens_mirrors_does_not_go_with_the_lid() -> None:
     for eye in EYES:
         x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
         lid = np.median(drawn[y - 5 : y + 1, x - 6 : x + 7].reshape(-1, 3), 0)
-        assert lid @ LUMA < 1.15 * (skin @ LUMA)
-        assert lid[0] - lid[2] > 30  # as warm as skin
+        assert bool(lid @ LUMA < 1.15 * (skin @ LUMA)) is glasses
+        assert bool(lid[0] - lid[2] > 30) is glasses  # as warm as skin
 
 
 def test_a_membrane_takes_nothing_from_what_is_free() -> None:

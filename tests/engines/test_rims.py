@@ -67,7 +67,7 @@ def test_a_bare_face_and_lashes_have_no_rims() -> None:
     for photo, landmarks in (paint_face(), paint_face(seed=3), lashed_face()):
         portrait = make_portrait(photo, landmarks)
         assert not any(found.cover.size for found in portrait.bare.rims)
-        assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], portrait.rotation, EYES_PX))
+        assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], portrait.rotation, EYES_PX).outlines)
 
 
 @pytest.mark.parametrize(("thick", "colour"), [(0.06, (25, 20, 20)), (0.03, (90, 75, 70))])
@@ -76,7 +76,7 @@ def test_an_upper_rim_is_followed_across_lashes(above: float, thick: float, colo
     photo, landmarks = lashed_face()
     rims = put_on(photo, landmarks, thick, colour, above)
     portrait = make_portrait(photo, landmarks)
-    outlines = upper_rims(photo, landmarks[:, :2], portrait.rotation, float(portrait.scale[0]))
+    outlines = upper_rims(photo, landmarks[:, :2], portrait.rotation, float(portrait.scale[0])).outlines
     drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
     for eye, outline in zip(EYES, outlines, strict=True):
         top, bottom = (outline[half, 1] for half in (slice(len(outline) // 2), slice(len(outline) // 2, None)))
@@ -94,17 +94,17 @@ def test_a_line_that_ends_with_the_brow_is_no_rim() -> None:
     for eye in EYES:
         brow = np.round((landmarks[list(eye.brow), :2] - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(photo, [cv2.convexHull(brow)], (40, 30, 28), cv2.LINE_AA, 4)
-    assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], np.eye(3), EYES_PX))
+    assert not any(len(line) for line in upper_rims(photo, landmarks[:, :2], np.eye(3), EYES_PX).outlines)
 
 
 def test_a_line_on_one_side_of_the_nose_alone_is_no_rim() -> None:
     photo, landmarks = paint_face()
     worn = photo.copy()
     put_on(worn, landmarks, 0.05, (25, 20, 20))
-    assert all(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX))
+    assert all(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX).outlines)
     middle = int(landmarks[168, 0] + 0.12 * EYES_PX)
     worn[:, middle:] = photo[:, middle:]
-    assert not any(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX))
+    assert not any(len(line) for line in upper_rims(worn, landmarks[:, :2], np.eye(3), EYES_PX).outlines)
 
 
 def shade(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[float, float, float], reach: float) -> np.ndarray:

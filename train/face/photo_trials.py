@@ -51,7 +51,7 @@ def teeth_over_skin(portrait: Portrait) -> float | None:
 def rims_before(photo: np.ndarray, landmarks: np.ndarray) -> int:
     """How many eyes an upper rim is found before."""
     _, rotation, scale, _ = (part[0] for part in remove_pose(landmarks[None], canonical_face()))
-    return sum(len(line) > 0 for line in upper_rims(photo, landmarks[:, :2], rotation, float(scale)))
+    return sum(len(line) > 0 for line in upper_rims(photo, landmarks[:, :2], rotation, float(scale)).outlines)
 
 
 def main(arguments: list[str] | None = None) -> None:
