@@ -24,8 +24,8 @@ SOUND_ENDINGS = (
 PLOT_S = 30.0  # a plot shows this much; more would be a smear
 
 
-def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write beside and rename: a full disk or an interruption leaves no half file."""
+def write_npz(path: Path, arrays: dict[str, Any]) -> None:
+    """Write arrays by name beside and rename: a full disk or an interruption leaves no half file."""
     beside = path.with_name(f".{path.name}.part")
     try:
         with beside.open("wb") as file:
