@@ -10,7 +10,8 @@ import pytest
 from engines.face.measure import INNER_LIPS, canonical_face
 from tests.train.test_score_motion import take
 from train.data.motion_labels import OPEN
-from train.face.trials import PARTS, between_lips, judge, led, main, padded, parts_of, try_length
+from train.face.mouth_trials import PARTS, between_lips, parts_of
+from train.motion.trials import judge, led, main, padded, try_length
 
 
 def test_a_lead_gives_back_what_smoothing_took() -> None:
