@@ -34,6 +34,7 @@ else:
 BUDGETS = Path(__file__).parent / "budgets.toml"
 PICTURE_RATE = 25
 LEAST_STRETCHES, MOST_STRETCHES, QUIET_BYTES = 3, 10, 4  # bytes a picture, below which no further stretch is looked at
+SELDOM = 10  # what is made in fewer than one of so many pictures is no cost of a picture
 ARRAY_BYTES = 1024  # smaller arrays come from NumPy's own store, and numbers and tuples from Python's
 
 
@@ -136,10 +137,10 @@ class ArrayTrace:
         self._before = tracemalloc.get_traced_memory()[0]
         return self
 
-    def arrays(self) -> list[int]:
-        """Bytes of each array made. An instruction that made one only once is left out: a table of the interpreter's
-        was enlarged there, which happens in some runs and not in others."""
-        return [grown for made in self._found.values() if len(made) > 1 for grown in made]
+    def arrays(self, least: int) -> list[int]:
+        """Bytes of each array made by instructions that made `least` and more. Where fewer were made, a table of the
+        interpreter's was enlarged, which happens in some runs and not in others."""
+        return [grown for made in self._found.values() if len(made) >= least for grown in made]
 
 
 def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = lambda engines: None) -> list[int]:
@@ -161,7 +162,7 @@ def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = l
         finally:
             sys.settrace(found)
             tracemalloc.stop()
-    return trace.arrays()
+    return trace.arrays(max(2, pictures // SELDOM))
 
 
 def count(rig: Rig, pictures: int = 50) -> Counts:

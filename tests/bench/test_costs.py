@@ -75,7 +75,7 @@ def test_one_more_allocation_a_picture_is_over_budget(rig):
         engines.generator.draw = wasteful
 
     plain, wasteful = (len(count_arrays(rig, 20, change)) / 20 for change in (lambda engines: None, allocate))
-    assert wasteful == pytest.approx(plain + 1, abs=0.2)  # the interpreter enlarges its tables when it likes
+    assert wasteful == plain + 1
     within = dict.fromkeys(("engine_calls", "engine_bytes_copied", "kept_bytes", "largest_passing_bytes"), 0)
     counts = Counts(**within, arrays_made=plain, array_bytes=0, graph_mflop={}, parameter_bytes={}, weight_file_bytes=0)
     assert breaches(counts, read_budgets()) == []
@@ -85,7 +85,7 @@ def test_one_more_allocation_a_picture_is_over_budget(rig):
     assert found.startswith("kept_bytes")
 
 
-def test_what_an_instruction_makes_once_is_not_counted():
+def test_what_an_instruction_makes_seldom_is_not_counted():
     """A table of the interpreter's that happens to be enlarged while we look."""
     trace, large = ArrayTrace(), 1_000_000
 
@@ -102,7 +102,7 @@ def test_what_an_instruction_makes_once_is_not_counted():
     finally:
         sys.settrace(found)
         tracemalloc.stop()
-    assert sum(made >= large for made in trace.arrays()) == 3
+    assert sum(made >= large for made in trace.arrays(2)) == 3
 
 
 def test_what_is_kept_once_is_no_growth(rig, monkeypatch):
