@@ -137,6 +137,10 @@ class ArrayTrace:
         self._before = tracemalloc.get_traced_memory()[0]
         return self
 
+    def forget(self) -> None:
+        """Begin again."""
+        self._found.clear()
+
     def arrays(self, least: int) -> list[int]:
         """Bytes of each array made by instructions that made `least` and more. Where fewer were made, a table of the
         interpreter's was enlarged, which happens in some runs and not in others."""
@@ -157,6 +161,8 @@ def count_arrays(rig: Rig, pictures: int = 50, change: Callable[[Any], None] = l
             for _ in range(5):
                 stream.picture()
             sys.settrace(trace)
+            stream.picture()  # Python 3.13 looks between a function's instructions from its second call on
+            trace.forget()
             for _ in range(pictures):
                 stream.picture()
         finally:

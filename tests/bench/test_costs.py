@@ -89,20 +89,24 @@ def test_what_an_instruction_makes_seldom_is_not_counted():
     """A table of the interpreter's that happens to be enlarged while we look."""
     trace, large = ArrayTrace(), 1_000_000
 
-    def work():
-        np.empty(large, np.uint8)
-        for _ in range(3):
+    def work(pictures):
+        for k in range(pictures):
+            if k == 2:
+                np.empty(2 * large, np.uint8)
             np.empty(large, np.uint8)
 
     tracemalloc.start()
     found = sys.gettrace()
     try:
         sys.settrace(trace)
-        work()
+        work(1)
+        trace.forget()
+        work(5)
     finally:
         sys.settrace(found)
         tracemalloc.stop()
-    assert sum(made >= large for made in trace.arrays(2)) == 3
+    assert [made // large for made in trace.arrays(2) if made >= large] == [1] * 5
+    assert [made // large for made in trace.arrays(1) if made >= 2 * large] == [2]
 
 
 def test_what_is_kept_once_is_no_growth(rig, monkeypatch):
