@@ -1,1 +1,1 @@
-"""How a picture is drawn: the mesh, the warp, the layers painted over it. Every picture, so nothing here allocates."""
+"""How a picture is drawn, every one of them: the mesh, the warp, the layers painted over it."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,13 +78,38 @@ def padded(codes: np.ndarray) -> np.ndarray:
     return np.pad(codes, ((0, max(0, 2 * PICTURES - len(codes))), (0, 0)), mode="edge")
 
 
+def training_clips(data_root: Path) -> dict[str, Clip]:
+    """GRID's training clips by key."""
+    return {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
+
+
+def features_of(cache: Path, keys: Container[str]) -> dict[str, np.ndarray]:
+    """What the teacher hears in these clips, by key."""
+    return {key: arrays["features"] for key, arrays in read_shards(cache / "teacher", TEACHER_VERSION) if key in keys}
+
+
+def told_by_labeller(
+    features: dict[str, np.ndarray],
+    taught: dict[str, np.ndarray],
+    talker_of: dict[str, str],
+    scales: dict[str, np.ndarray],
+    config: LabellerConfig,
+    found: Sequence[Take],
+) -> list[np.ndarray]:
+    """Motion (150, channels) of takes, by a labeller that is taught these labels, eye distances, by key."""
+    targets = {key: (value / scales[talker_of[key]]).astype(np.float32) for key, value in taught.items()}
+    nets, standard = teach(features, targets, talker_of, config)
+    guesses = label(nets, standard, {take.clip.key: features[take.clip.key] for take in found})
+    return [padded(guesses[take.clip.key] * scales[take.clip.speaker]) for take in found]
+
+
 def try_labels(
     data_root: Path, cache: Path, landmarks_root: Path, smoothings: Sequence[float], say: Callable[[str], None] = print
 ) -> None:
     """Teach the labeller on labels smoothed so much, and say how well it tells talkers left out."""
     offsets = talker_offsets(cache)
-    clips: dict[str, Clip] = {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
-    features = {k: a["features"] for k, a in read_shards(cache / "teacher", TEACHER_VERSION) if k in clips}
+    clips = training_clips(data_root)
+    features = features_of(cache, clips)
     landmarks = {k: points for k, c in clips.items() if (points := landmarks_of(c, landmarks_root)) is not None}
     talker_of = {key: clip.speaker for key, clip in clips.items()}
     found = takes(data_root, landmarks_root, offsets, "train", CALIBRATION_TALKERS)
@@ -94,14 +119,8 @@ def try_labels(
             for key, points in landmarks.items()
         }
         scales, _ = talker_scales(truth, talker_of)
-        targets = {
-            key: (value / scales[talker_of[key]]).astype(np.float32)
-            for key, value in truth.items()
-            if talker_of[key] not in CALIBRATION_TALKERS
-        }
-        nets, standard = teach(features, targets, talker_of, replace(LabellerConfig(), nets=1))
-        guesses = label(nets, standard, {take.clip.key: features[take.clip.key] for take in found})
-        heard = [padded(guesses[take.clip.key] * scales[take.clip.speaker]) for take in found]
+        taught = {key: value for key, value in truth.items() if talker_of[key] not in CALIBRATION_TALKERS}
+        heard = told_by_labeller(features, taught, talker_of, scales, replace(LabellerConfig(), nets=1), found)
         say(f"smoothed by {smoothing} pictures | {judge(heard, found)}")
 
 
@@ -109,9 +128,8 @@ def try_known(data_root: Path, cache: Path, landmarks_root: Path, say: Callable[
     """Say how well the labeller tells one half of a val talker's clips when it has been taught the other half, too."""
     offsets = talker_offsets(cache)
     people = takes(data_root, landmarks_root, offsets, "val")
-    clips = {c.key: c for c in training_speech(data_root) if c.corpus == "grid" and c.split == "train"}
-    clips |= {take.clip.key: take.clip for take in people}
-    features = {k: a["features"] for k, a in read_shards(cache / "teacher", TEACHER_VERSION) if k in clips}
+    clips = training_clips(data_root) | {take.clip.key: take.clip for take in people}
+    features = features_of(cache, clips)
     talker_of = {key: clip.speaker for key, clip in clips.items()}
     truth = {
         key: clip_motion(points, len(features[key]), offsets.get(talker_of[key], 0.0))
@@ -125,10 +143,7 @@ def try_known(data_root: Path, cache: Path, landmarks_root: Path, say: Callable[
             of_known = {take.clip.key for take in known}
             taught = {key: truth[key] for key in truth if clips[key].split == "train" or key in of_known}
             scales, _ = talker_scales(taught, talker_of)
-            targets = {key: (value / scales[talker_of[key]]).astype(np.float32) for key, value in taught.items()}
-            nets, standard = teach(features, targets, talker_of, LabellerConfig())
-            guesses = label(nets, standard, {take.clip.key: features[take.clip.key] for take in told})
-            heard += [padded(guesses[take.clip.key] * scales[talker]) for take in told]
+            heard += told_by_labeller(features, taught, talker_of, scales, LabellerConfig(), told)
             found += told
         say(f"{talker} | {len(found)} clips, each told by who knows half of the others | {judge(heard, found)}")
 
