@@ -6,11 +6,15 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+KERNELS_KEPT_S = 30 * 86_400.0  # compiled kernels of other versions, since they were last used
 
 
 @cache
@@ -69,21 +73,38 @@ def default_engines_dir() -> Path:
 
 
 def place_numba_cache() -> None:
-    """Let numba keep its compiled kernels where it may write; call before it is imported.
+    """Let numba keep its compiled kernels where it may write, one folder for each state of their sources.
 
-    By itself it writes beside the source, which an installed package may forbid, else below the home folder, and where
-    there is none either it refuses to work at all.
+    Call it before numba is imported. By itself numba writes beside the source, which an installed package may forbid,
+    and knows a kernel by its own file alone: after a change of another file's kernel that it calls, it would go on with
+    the old one compiled into it.
     """
-    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+    if "NUMBA_CACHE_DIR" in os.environ:
         return
-    folder = cache_folder() / "numba"
+    package = Path(__file__).parent
+    base = package / "__pycache__" / "kernels" if os.access(package, os.W_OK) else cache_folder() / "numba"
+    folder = base / kernels_hash(package)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
         writable = os.access(folder, os.W_OK)
+        for other in base.iterdir():  # of versions that are gone
+            if other.is_dir() and time.time() - other.stat().st_mtime > KERNELS_KEPT_S:
+                shutil.rmtree(other, ignore_errors=True)
     except OSError:
         writable = False
     # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
     os.environ["NUMBA_CACHE_DIR"] = str(folder) if writable else tempfile.mkdtemp(prefix="voxcam-")
+
+
+def kernels_hash(package: Path) -> str:
+    """A short hash of the sources below `package` that hold compiled kernels."""
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        source = path.read_bytes()
+        if b"@numba.njit" in source:
+            total.update(str(path.relative_to(package)).encode() + source)
+    return total.hexdigest()[:16]
 
 
 def fingerprint(versions: dict[str, str]) -> str:

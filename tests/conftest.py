@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from engines.machine import place_numba_cache
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.display_rig import DisplayRig
 from tests.rigs.sound_rig import SoundRig
 
 # Before torch is imported: threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+place_numba_cache()
 
 # No deadlines: a busy machine is no bug. `make fuzz` looks ten times as long.
 settings.register_profile("default", deadline=None)

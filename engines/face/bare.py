@@ -17,6 +17,7 @@ from engines.face.tones import LID_SKIN, LUMA
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
 LID_OF_LOWER, BROW_HAIR = (0.55, 0.62), 0.05  # the least a lid's light is of that; and within so much of a brow
+LID_SHADED = 0.15  # so much darker than skin under the eye it has that skin's colour
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
 # What a lens mirrors, as lightness and warmth over those of the skin under the eye: from where on, and wholly.
 GLARE_LIGHT, GLARE_COLD = (1.06, 1.22), (0.75, 0.50)
@@ -145,7 +146,21 @@ def fill_lid(
     no_skin = (eye | hair | (glare > 0.2)).astype(np.float32)
     small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, no_skin)]
     skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    if lower.any():
+        skin = warmed(skin, np.median(lid[lower], 0))
     return lid + lashes[..., None] * (skin - lid)
+
+
+def warmed(lid: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """A lid's spanned skin (h, w, 3) no greyer than the skin (3,) under the eye where it is darker than that.
+
+    Under a low brow what it is spanned from is in the shade of hairs and has their grey; paint is lighter, and stays.
+    """
+    light = lid @ LUMA
+    own = skin / max(float(skin @ LUMA), 1.0) * light[..., None]
+    darker = np.clip((1 - light / max(float(skin @ LUMA), 1.0)) / LID_SHADED, 0, 1)
+    greyer = (own[..., 0] - own[..., 2]) > (lid[..., 0] - lid[..., 2])
+    return lid + (darker * greyer)[..., None] * (own - lid)
 
 
 def glare_over(lid: np.ndarray, light: np.ndarray, skin: np.ndarray) -> np.ndarray:

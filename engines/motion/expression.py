@@ -142,11 +142,16 @@ ALIASES = {
     "none": "off",
 }
 DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, still a face one would make
-AUTO_STRENGTH = 0.5  # most that `auto` shows
+AUTO_STRENGTH = 0.5  # most that `auto` shows, but for laughter
 AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is missing
 ATTACK_S, RELEASE_S = 0.7, 1.6
+SMILE_S = 0.35  # a smile's attack by `auto`
 CHOICE_S = 0.25  # a choice of the user's shows at once, without a jump
 EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
+LAUGHTER_S = 0.6  # and before it is taken for happy: a laugh is short, and a smile by mistake costs little
+# Belief in happiness from which `auto` shows more of it than of other moods, and at which it shows all: laughter comes
+# to .9, acted happiness to .8, and who laughs with an unmoved face is no sight that anybody knows.
+LAUGHING = (0.65, 0.90)
 # Mean probability at which `auto` takes a mood up, in the order of EMOTIONS, and at which it lets any go. By sound a
 # happy voice is an angry one's neighbour: of the two the smile is shown sooner, the scowl only when there is no doubt.
 ENTER = np.array([1.0, 0.75, 0.70, 0.70, 0.70, 0.55, 0.65])
@@ -169,6 +174,7 @@ _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS
 # [3:10] believed probabilities, [10:] strength now of each look.
 CHOSEN, SPEAKING, MEANT, BELIEF = 0, 1, 2, 3
 STRENGTH = BELIEF + len(EMOTIONS)
+HAPPINESS = EMOTIONS.index("happiness")
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
 WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
 
@@ -257,7 +263,7 @@ def step_expression(
     """One code: move the strengths towards what is wanted and add the looks to `out` (26,); all in place, float64.
 
     `auto` believes the voice only while it speaks and only what it has said for a second; it shows one mood at a time,
-    half strength at most, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
+    half strength at most but for laughter, and lets go of it in silence. logits (7,) in the order of EMOTIONS.
     """
     scale = targets[0]
     state[SPEAKING] += (presence - state[SPEAKING]) * CODE_S / 0.15
@@ -269,7 +275,9 @@ def step_expression(
         total += np.exp(scale * logits[i] + targets[1 + i] - most)
     rate = CODE_S / EVIDENCE_S * presence
     for i in range(7):
-        state[BELIEF + i] += (np.exp(scale * logits[i] + targets[1 + i] - most) / total - state[BELIEF + i]) * rate
+        sooner = EVIDENCE_S / LAUGHTER_S if i == HAPPINESS else 1.0
+        likely = np.exp(scale * logits[i] + targets[1 + i] - most) / total
+        state[BELIEF + i] += (likely - state[BELIEF + i]) * rate * sooner
         state[BELIEF + i] *= 1 - CODE_S / 4.0 * (1 - presence)  # a mood fades when nobody speaks
     chosen = int(state[CHOSEN])
     if chosen > 0 and state[BELIEF + chosen] < LEAVE:
@@ -285,8 +293,11 @@ def step_expression(
         wanted = targets[WANTED + look]
         if targets[0] > 0:
             wanted = _MOST[look] * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
+            if look == HAPPINESS and look == chosen:
+                sure = min(1.0, max(0.0, (state[BELIEF + look] - LAUGHING[0]) / (LAUGHING[1] - LAUGHING[0])))
+                wanted += sure * (1.0 - wanted)
         strength = state[STRENGTH + look]
-        tau = ATTACK_S if wanted > strength else RELEASE_S
+        tau = (SMILE_S if look == HAPPINESS else ATTACK_S) if wanted > strength else RELEASE_S
         if targets[0] == 0:
             tau = CHOICE_S
         strength += (wanted - strength) * CODE_S / tau

@@ -172,6 +172,19 @@ def test_auto_takes_up_a_smile_sooner_than_a_scowl():
     assert sure.max() <= AUTO_ANGER + 1e-9
 
 
+def test_laughter_smiles_wholly_and_soon_and_happy_talk_by_half():
+    smile = prototype("happiness")[AT["eyeSquint"]]
+    laughs = hear("auto", voice("happiness", 4), np.ones(200))[:, AT["eyeSquint"]] / smile
+    assert laughs[15:].any()
+    assert not laughs[:10].any()  # not from the first call
+    assert laughs[75] > 0.6  # a second and a half in
+    assert laughs[-1] > 0.95
+    assert np.abs(np.diff(laughs)).max() < 0.06
+    fairly = np.log(6 * 0.62 / 0.38) / mood_scale()
+    talks = hear("auto", voice("happiness", 12, fairly), np.ones(600))[:, AT["eyeSquint"]] / smile
+    assert 0 < talks[-1] <= AUTO_STRENGTH
+
+
 def test_auto_knows_that_most_talk_is_neutral():
     """A voice that may be sad and may be calm shows nothing, and a smile comes easier than a scowl."""
     shift = mood_prior()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engines.drawing.geometry import EYES
+from engines.face.bare import warmed
 from engines.face.masks import span
 from engines.face.tones import LUMA
 from engines.generator import Generator
@@ -67,3 +68,16 @@ def test_a_membrane_takes_nothing_from_what_is_free() -> None:
     free[:20], free[25:] = True, True  # what is above, over half of what is hidden, and what is below
     skin[free | hidden] = 10
     assert np.abs(span(skin, hidden, free)[15:25, 10:50] - (200, 150, 130)).max() < 1
+
+
+def test_a_lid_in_the_shade_of_a_brow_is_no_greyer_than_skin() -> None:
+    skin = np.array([170.0, 120.0, 95.0], np.float32)
+    grey = np.full((4, 4, 3), 85.0, np.float32)
+    made = warmed(grey, skin)
+    np.testing.assert_allclose(made @ LUMA, grey @ LUMA, rtol=1e-5)
+    np.testing.assert_allclose(
+        made / (made @ LUMA)[..., None], np.broadcast_to(skin / (skin @ LUMA), made.shape), rtol=1e-4
+    )
+    for kept in ((120, 150, 170), (105, 40, 20)):  # light blue paint; a lid redder than the skin
+        painted = np.full((4, 4, 3), kept, np.float32)
+        np.testing.assert_array_equal(warmed(painted, skin), painted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,15 +22,20 @@ def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytes
     assert machine.cache_folder() == tmp_path / "xdg" / "voxcam"
 
 
-@pytest.mark.parametrize("writable", [True, False])
-def test_numba_gets_a_place_where_the_package_is_read_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
-) -> None:
+@pytest.fixture
+def no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", "x")  # so that it is put back at the end
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    machine.place_numba_cache()
-    assert "NUMBA_CACHE_DIR" not in os.environ  # beside the source, as numba likes it
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_numba_gets_a_place_where_the_package_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_place: None, writable: bool
+) -> None:
     package = Path(machine.__file__).parent
+    machine.place_numba_cache()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).is_relative_to(package / "__pycache__")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != package and access(path, mode))
     cache = tmp_path / "cache"
@@ -38,9 +45,59 @@ def test_numba_gets_a_place_where_the_package_is_read_only(
     machine.place_numba_cache()
     place = Path(os.environ["NUMBA_CACHE_DIR"])
     assert place.is_dir()
-    assert (place == cache / "numba") == writable
+    assert (place.parent == cache / "numba") == writable
     if not writable:
         place.rmdir()
     before = os.environ["NUMBA_CACHE_DIR"]
     machine.place_numba_cache()
     assert os.environ["NUMBA_CACHE_DIR"] == before
+
+
+def test_old_kernels_go_and_young_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_place: None) -> None:
+    package = Path(machine.__file__).parent
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != package and access(path, mode))
+    monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path))
+    old, young = tmp_path / "numba" / "old", tmp_path / "numba" / "young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "kernel.nbc").write_bytes(b"")
+    os.utime(old, (0, 0))
+    machine.place_numba_cache()
+    assert not old.exists()
+    assert (young / "kernel.nbc").exists()
+
+
+CALLED = """import numba
+@numba.njit(cache=True)
+def called():
+    return {}
+"""
+CALLS = """import numba
+from kernels.called import called
+@numba.njit(cache=True)
+def calls():
+    return called()
+"""
+
+
+def test_a_kernel_that_another_file_calls_is_never_an_old_one(tmp_path: Path) -> None:
+    """numba alone answers with the callee that was compiled into the caller."""
+    package = tmp_path / "kernels"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "calls.py").write_text(CALLS)
+    said, hashes = [], []
+    for answer in (1, 2):
+        (package / "called.py").write_text(CALLED.format(answer))
+        (package / "other.py").write_text(f"# no kernel: {answer}")
+        hashes.append(machine.kernels_hash(package))
+        place = {"NUMBA_CACHE_DIR": str(tmp_path / hashes[-1]), "PYTHONPATH": str(tmp_path)}
+        program = "from kernels.calls import calls; print(calls())"
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | place, capture_output=True, text=True, check=True
+        )
+        said.append(done.stdout.strip())
+    assert said == ["1", "2"]
+    (package / "other.py").write_text("# no kernel: 3")
+    assert machine.kernels_hash(package) == hashes[-1]

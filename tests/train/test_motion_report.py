@@ -149,6 +149,7 @@ def results() -> dict[str, dict]:
         "rest": {"sounds": {"silence": kinds, "unseen babble, speech level": kinds}, "classes": {"wind": kinds}},
         "whole-clip": {"unseen, s5": {"clips": 2} | {k: lost for k in KINDS}},
         "emotions": {"anger": {"clips": 3} | kinds},
+        "lively": {"laughing": {"clips": 4} | {k: {"not shut": THREE, "r": THREE} for k in KINDS}},
         "cost": {name: {"mean": 0.1, "p50": 0.1, "p99": 0.2} for name in ("encoder", "shaper")},
     }
 

@@ -33,6 +33,7 @@ class AugmentConfig:
     codec: float = 0.08
     clipping: float = 0.08
     mute: float = 0.12  # a stretch of silence cut in
+    lively: float = 0.0  # chance of another voice: raised, sung, laughing and so on (train/data/lively.py)
     pitch: float = 0.3  # pitch and formants shifted together
     pitch_range: float = 0.14
     vocal_tract: float = 0.0  # chance that formants alone are shifted, in the encoder (train/speech/vae.py, `warped`)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,15 @@ import torch
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.augment import Augment, AugmentConfig, active_rms
 from train.data.corpora import EMOTIONS, Clip, noise, sound_of, training_speech
+from train.data.lively import BREATH, retell
+from train.data.motion_labels import smooth
 from train.data.prepare import COMPONENTS, STYLE
 from train.data.shards import read_shards
 
 Batch = dict[str, torch.Tensor]
+# Cries: nobody knows their mood, but that it is not laughter's; otherwise they are heard as that.
+NOT_HAPPY = np.array([0.3 if name == "neutral" else 0.14 * (name != "happiness") for name in EMOTIONS], np.float32)
+EASING_CODES = 2.0  # lips come to laughter and back within this deviation
 MOTION_WEIGHT = {"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}  # pictures, or the labeller's word
 
 
@@ -145,7 +150,9 @@ class Batches(torch.utils.data.IterableDataset):
             choice = draw.choice(len(items), p=alike / alike.sum())
         item = items[int(choice)]
         speed = 1.0
-        if draw.random() < self.config.augment.pitch:
+        if self.config.augment.lively and draw.random() < self.config.augment.lively:
+            item = livelier(item, codes, draw)
+        elif draw.random() < self.config.augment.pitch:
             speed = float(draw.uniform(1 - self.config.augment.pitch_range, 1 + self.config.augment.pitch_range))
         stretch = 1.0
         if self.config.augment.vocal_tract and draw.random() < self.config.augment.vocal_tract:
@@ -229,6 +236,44 @@ class Batches(torch.utils.data.IterableDataset):
             "stretch": np.float32(1),
             "speech": np.float32(0),
         }
+
+
+def livelier(item: Item, most_codes: int, draw: np.random.Generator, kind: str | None = None) -> Item:
+    """A stretch of the clip in a voice that no corpus has, or followed by laughter (train/data/lively.py).
+
+    Motion and phones are the clip's own, stretched along; in laughter the mouth stays about as open as in its vowel.
+    Whose voice it is and how it is said nobody knows, but that laughter is happy.
+    """
+    first = int(draw.integers(0, max(0, len(item.phones) - most_codes) + 1))
+    part = slice(first, first + most_codes)
+    sound = item.sound[first * SPEC.chunk_samples : (first + most_codes) * SPEC.chunk_samples]
+    told = retell(sound.astype(np.float32) / 32767, item.phones[part], most_codes, draw, kind)
+    spoken = (told.source >= 0)[:, None]
+    at = np.maximum(told.source, 0).astype(int)
+    middles = np.arange(len(item.phones[part])) + 0.5
+    courses = [np.interp(told.source, middles, course) for course in item.motion[part].astype(np.float32).T]
+    motion = np.where(spoken, np.stack(courses, 1), 0)
+    known = np.isfinite(motion).all()
+    if told.wordless.any() and known:
+        breath = (told.phones == BREATH)[told.wordless]
+        wide = draw.uniform(0.9, 1.3) * np.where(breath, draw.uniform(0.7, 1.0), 1.0)
+        motion[told.wordless] *= np.convolve(np.pad(wide, 1, mode="edge"), np.ones(3) / 3, "valid")[:, None]
+        made = np.convolve(told.wordless | ~spoken[:, 0], np.ones(7), "same") > 0
+        motion = np.where(made[:, None], smooth(motion, EASING_CODES), motion)
+    presence = np.where(spoken[:, 0], item.presence[part][at] | told.wordless, 0)
+    components = item.components[part].astype(np.float32)[at]
+    happy = told.laughs and 2 * told.wordless.sum() > spoken.sum()  # the label holds for the whole row
+    return replace(
+        item,
+        clip=replace(item.clip, speaker="", gender=None, emotion="happiness" if happy else None),
+        sound=(told.samples * 32767).astype(np.int16),
+        phones=told.phones,
+        presence=presence,
+        motion=motion,
+        components=np.full_like(components, np.nan) if told.wordless.any() else components,
+        mood=NOT_HAPPY if told.wordless.any() and not told.laughs else np.zeros_like(item.mood),
+        style=np.full((len(at), STYLE), np.nan, np.float32),
+    )
 
 
 __all__ = ["SPEC", "BatchConfig", "Batches", "Corpus", "Item", "active_rms", "load"]

@@ -255,6 +255,24 @@ def emotions(parts: dict) -> list[str]:
     ]
 
 
+def lively(parts: dict) -> list[str]:
+    found = parts["lively"]
+    rows = []
+    for figure in ("not shut", "r"):
+        for name, row in found.items():
+            rows.append([f"{name}: {figure}", *pair({kind: row[kind][figure] for kind in KINDS})])
+    clips = next(iter(found.values()))["clips"]
+    return [
+        "## Voices that are not calm\n",
+        f"{clips} clips of val speakers of four corpora, retold by a vocoder (train/data/lively.py): raised, drawn "
+        "out, sung, growled, whispered, with laughter or cries behind the words. Not shut: share of the codes at which "
+        "the label's mouth is open (above .035) with a drawn opening above .005; r of the opening with the label "
+        "(GRID's pictures, otherwise the labeller's word), whole stretch. `python -m train.motion.lively FOLDER` "
+        "judges recordings.\n",
+        markdown_table(("", *BOTH), rows),
+    ]
+
+
 def cost(parts: dict) -> list[str]:
     rows = ([name, row["mean"], row["p50"], row["p99"]] for name, row in parts["cost"].items())
     return ["## Cost, ms of one core a code of 20 ms\n", markdown_table(("", "mean", "p50", "p99"), rows)]
@@ -273,6 +291,7 @@ SECTIONS: dict[str, Callable[[dict], list[str]]] = {
     "whole-clip": whole_clip,
     "reach": reach,
     "emotions": emotions,
+    "lively": lively,
     "cost": cost,
 }
 

@@ -27,14 +27,17 @@ from train.data.motion_labels import OPEN, at_codes
 from train.data.shards import read_shards
 from train.motion import motion_markdown
 from train.motion.heard import Rows, encoder_motion, hear, open_checkpoint, shaped_motion
+from train.motion.lively import judge_all
 from train.motion.reach import judge, judge_own, listen
 from train.motion.score_motion import (
     OPEN_AT,
     PICTURES,
     SNRS_DB,
     Take,
+    Three,
     baselines,
     closed_at,
+    correlation,
     held_out_noises,
     jitter,
     labeller_courses,
@@ -43,6 +46,7 @@ from train.motion.score_motion import (
     slope_of,
     steady_vowels,
     takes,
+    three,
 )
 from train.stages import Say, hash_of, run_stages
 
@@ -54,7 +58,6 @@ SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
 LAWS = ("shaper.py", "motion/expression.py", "motion/reach.py")
 OWN_CLIPS = 4  # three-second clips that a person films of themselves
-Three = list[float]
 
 
 @dataclass
@@ -133,11 +136,6 @@ def courses(rows: list[Rows], kind: str, lookahead_ms: int) -> list[np.ndarray]:
 def drawn(rows: list[Rows], kind: str, lookahead_ms: int) -> list[np.ndarray]:
     """The same as pictures, (75, 14)."""
     return [pictures_of(course) for course in courses(rows, kind, lookahead_ms)]
-
-
-def three(of: Callable[[int], float]) -> Three:
-    """A figure for each lookahead."""
-    return [round(float(of(ms)), 4) for ms in LOOKAHEADS_MS]
 
 
 # ---- stages: Work -> what report.json keeps ----
@@ -313,8 +311,9 @@ def emotions(work: Work) -> dict:
     }
 
 
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
+def lively(work: Work) -> dict:
+    """Voices that are not calm, made of val speakers' clips: see train/motion/lively.py."""
+    return judge_all(work.encoder, work.data, work.cache, work.seed)
 
 
 def beside(work: Work) -> dict:
@@ -525,6 +524,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "whole-clip": whole_clip,
     "reach": own_reach,
     "emotions": emotions,
+    "lively": lively,
     "cost": cost,
 }
 WITHOUT_ENCODER = ("beside", "labeller")

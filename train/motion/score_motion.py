@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from engines.errors import ConfigError
-from engines.spec import SPEECH_CHANNELS
+from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.corpora import Clip, grid, noise, sound_of, speech
 from train.data.labeller import LabellerConfig, finish, label, teach
 from train.data.motion_labels import OPEN, landmarks_of, picture_measures
@@ -35,6 +35,9 @@ VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW"
 STEADY_S = 0.1  # least length of a vowel that counts as steady
 
 
+Three = list[float]  # a figure for each lookahead
+
+
 @dataclass(frozen=True, slots=True)
 class Take:
     """One val clip: sound, true motion (75, 14), the pictures inside words, times of p, b, m."""
@@ -45,6 +48,16 @@ class Take:
     words: np.ndarray
     closures: list[tuple[float, float]]
     silence: np.ndarray
+
+
+def three(of: Callable[[int], float]) -> Three:
+    """A figure for each lookahead."""
+    return [round(float(of(ms)), 4) for ms in SPEC.lookaheads_ms]
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's r of two courses; 0 where one stands still."""
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0
 
 
 def takes(

@@ -1,0 +1,140 @@
+"""Whether the mouth goes along when a voice is not calm: raised, drawn out, sung, growled, whispered, laughing.
+
+    python -m train.motion.lively --data-root DATA --cache CACHE [--engine encoder.card.json]
+    python -m train.motion.lively FOLDER                     # recordings of voices, whatever they do
+
+Without folders: clips of val speakers, retold (train/data/lively.py), whose labels say when the mouth is open. With
+folders there are no labels: the share of sounding time in which the mouth stays shut, and the mood that is heard, by
+recording's name (folders of several voices that say the same things have the same names in them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from engines.encoder import Encoder, open_encoder
+from engines.motion.expression import EMOTIONS, mood_prior, mood_scale
+from engines.spec import SPEC
+from train.data.batches import Item, livelier, load
+from train.data.corpora import sound_of
+from train.data.lively import KINDS
+from train.data.motion_labels import OPEN
+from train.motion.heard import Rows, encoder_motion, hear, shaped_motion
+from train.motion.score_motion import OPEN_AT, correlation, three
+
+WAYS = {"encoder": encoder_motion, "shaped": shaped_motion}
+AS_RECORDED = "as recorded"  # the same clips
+CLIPS = 12  # of each corpus
+CODES = 150
+SOUNDING_DB = 20.0  # below the loudest a recording still sounds
+SHUT_AT = 0.005
+LEAD_IN_S = 0.5
+
+
+def val_clips(data_root: Path, cache: Path) -> tuple[list[Item], float]:
+    """Clips of val speakers with motion, CLIPS of each corpus, and the deviation of their opening, eye distances."""
+    found: list[Item] = []
+    for _, items in sorted(load(data_root, cache, "val").items.items()):
+        known = [item for item in items if np.isfinite(item.motion).all()]
+        found += known[:: max(1, len(known) // CLIPS)][:CLIPS]
+    return found, float(json.loads((cache / "speech.json").read_text())["typical"][OPEN])
+
+
+def retold(items: Sequence[Item], kind: str, seed: int) -> list[Item]:
+    """Each clip's stretch in this voice, drawn by the seed."""
+    return [livelier(item, CODES, np.random.default_rng((seed, k)), kind) for k, item in enumerate(items)]
+
+
+def judge(encoder: Encoder, clips: Sequence[Item], opening: float) -> dict:
+    """How often the mouth is open where the label's is, and r of the opening; opening: typical deviation of labels."""
+    heard: list[Rows] = []
+    labels: list[np.ndarray] = []
+    for clip in clips:
+        rows = hear(encoder, clip.sound.astype(np.float32) / 32767)
+        heard.append(rows)
+        labels.append(clip.motion[: rows.codes, OPEN].astype(np.float32) * opening)
+
+    def courses(way: str, ms: int) -> list[np.ndarray]:
+        return [WAYS[way](rows, ms)[: len(label), OPEN] for rows, label in zip(heard, labels, strict=True)]
+
+    def goes_along(way: str, ms: int) -> float:
+        pairs = zip(courses(way, ms), labels, strict=True)
+        return float(np.concatenate([course[label > OPEN_AT] > SHUT_AT for course, label in pairs]).mean())
+
+    def r(way: str, ms: int) -> float:
+        return float(np.mean([correlation(c, label) for c, label in zip(courses(way, ms), labels, strict=True)]))
+
+    figures = {way: {"not shut": three(partial(goes_along, way)), "r": three(partial(r, way))} for way in WAYS}
+    return {"clips": len(clips), **figures}
+
+
+def judge_all(encoder: Encoder, data_root: Path, cache: Path, seed: int = 7) -> dict[str, dict]:
+    """Figures of every voice, and of the clips as they were recorded."""
+    items, opening = val_clips(data_root, cache)
+    voices = {AS_RECORDED: items} | {kind: retold(items, kind, seed) for kind in KINDS}
+    return {kind: judge(encoder, clips, opening) for kind, clips in voices.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a recording is heard, at the full lookahead, over the codes that sound."""
+
+    codes: int
+    shut: float  # share of them in which the mouth is shut
+    opening: float  # their mean opening
+    mood: str  # the likeliest over them all, as `auto` hears it
+
+
+def listen(encoder: Encoder, sound: np.ndarray) -> Recording:
+    """Half a second of near silence, as where a stream begins, then the recording (n,)."""
+    lead_in = np.random.default_rng(0).normal(0, 10 ** (-70 / 20), int(LEAD_IN_S * SPEC.sample_rate_hz))
+    rows = hear(encoder, np.concatenate([lead_in.astype(np.float32), sound]))
+    loud = 20 * np.log10(rows.rms[: rows.codes] + 1e-9)
+    sounding = loud > loud.max() - SOUNDING_DB
+    course = shaped_motion(rows, SPEC.lookaheads_ms[-1])[:, OPEN][sounding]
+    logits = mood_scale() * rows.emotion_logits[: rows.codes][sounding] + mood_prior()
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    mood = EMOTIONS[int((likely / likely.sum(1, keepdims=True)).mean(0).argmax())]
+    return Recording(len(course), float((course < SHUT_AT).mean()), float(course.mean()), mood)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m train.motion.lively", description=__doc__.split("\n\n")[0])
+    parser.add_argument("folders", type=Path, nargs="*", help="recordings of voices, one folder each")
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
+    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
+    parser.add_argument("--engine", type=Path, help="card of another encoder than the shipped one")
+    options = parser.parse_args(arguments)
+    if not options.folders and options.data_root is None:
+        parser.error("name folders of recordings, or the data with --data-root or VOXCAM_DATA")
+    with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
+        if options.folders:
+            print("recording | voices | codes that sound | mouth shut | opening | heard as")
+            found: dict[str, list[Recording]] = {}
+            for path in sorted(path for folder in options.folders for path in folder.iterdir() if path.is_file()):
+                found.setdefault(path.stem, []).append(listen(encoder, sound_of(path)))
+            for name, heard in [*found.items(), ("all", [each for rows in found.values() for each in rows])]:
+                codes = [each.codes for each in heard]
+                shut = np.average([each.shut for each in heard], weights=codes)
+                opening = np.average([each.opening for each in heard], weights=codes)
+                moods = ", ".join(
+                    f"{mood} {count}" for mood, count in Counter(each.mood for each in heard).most_common()
+                )
+                print(f"{name} | {len(heard)} | {sum(codes)} | {shut:.3f} | {opening:.3f} | {moods}")
+            return
+        for kind, row in judge_all(encoder, Path(options.data_root), options.cache).items():
+            figures = " | ".join(f"{way} {name} {row[way][name]}" for way in WAYS for name in ("not shut", "r"))
+            print(f"{kind} | {row['clips']} clips | {figures}")
+
+
+if __name__ == "__main__":
+    main()
