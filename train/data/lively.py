@@ -166,7 +166,7 @@ def spoken(
     elif how == "sung":
         note = np.zeros(rows)
         higher = draw.uniform(-0.2, 1.2)
-        for start, end in spans:  # a note a vowel, in semitones, from the last one
+        for start, end in spans:  # a note a vowel, whole semitones from the voice's middle
             inside = (at >= start) & (at < end)
             note[inside] = np.rint(draw.normal(0, 3)) / 12
         note = np.convolve(np.pad(note, 4, mode="edge"), np.ones(9) / 9, "valid")
