@@ -239,10 +239,10 @@ class Batches(torch.utils.data.IterableDataset):
 
 
 def livelier(item: Item, most_codes: int, draw: np.random.Generator, kind: str | None = None) -> Item:
-    """A stretch of the clip in a voice that no corpus has, or followed by laughter (train/data/lively.py).
+    """A stretch of the clip in a voice that no corpus has, or followed by laughter or cries (train/data/lively.py).
 
     Motion and phones are the clip's own, stretched along; in laughter the mouth stays about as open as in its vowel.
-    Whose voice it is and how it is said nobody knows, but that laughter is happy.
+    Whose voice it is and how it is said nobody knows, but that laughter is happy and cries are not.
     """
     first = int(draw.integers(0, max(0, len(item.phones) - most_codes) + 1))
     part = slice(first, first + most_codes)

@@ -28,6 +28,7 @@ HELD_OUT_EMODB = ("15", "16")  # one man, one woman: for the report, never train
 HELD_OUT_NOISE_CLASSES = ("dishes", "exercise_bike", "wind")
 SOUND_FILES = (".wav", ".flac", ".ogg", ".opus")  # others are videos
 COPY_AGAIN = "copy it again from the corpus"
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 Interval = tuple[float, float, str]  # start_s, end_s, label
 
 

@@ -18,13 +18,14 @@ import pyworld
 
 from engines.spec import PHONES, SPEC
 from train.data.augment import active_rms
+from train.data.corpora import VOWELS
 
 RATE = SPEC.sample_rate_hz
 PERIOD_MS = 10.0
 PER_CODE = 2  # rows of WORLD's a code
 HIGHEST_HZ = 750.0
-VOWELS = np.isin(PHONES, ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"))
-HELD = VOWELS | np.isin(PHONES, ("M", "N", "L", "R"))  # what can be drawn out
+VOWEL = np.isin(PHONES, VOWELS)
+HELD = VOWEL | np.isin(PHONES, ("M", "N", "L", "R"))  # what can be drawn out
 KINDS = {"laughing": 0.24, "crying out": 0.20, "raised": 0.24, "sung": 0.16, "growled": 0.09, "whispered": 0.07}
 SILENCE, BREATH = PHONES.index("SIL"), PHONES.index("HH")
 SILENT_DB = -24.0  # against a voice at its loudest: below it the mouth between two cries comes to rest
@@ -252,7 +253,7 @@ def beside_words(
 ) -> Retold:
     """Some of the speech or none of it, a pause, then laughter or cries in the same voice with vowels of its own."""
     codes = len(phones)
-    vowel = VOWELS[phones] if (phones >= 0).all() else held_codes(phones, voice)
+    vowel = VOWEL[phones] if (phones >= 0).all() else held_codes(phones, voice)
     loud = voice.envelope[: codes * PER_CODE : PER_CODE].sum(1)
     vowel = vowel & (voice.pitch_hz[: codes * PER_CODE : PER_CODE] > 0) & (loud > np.quantile(loud, 0.6))
     if not vowel.any():

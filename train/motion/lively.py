@@ -28,6 +28,7 @@ from train.data.batches import Item, livelier, load
 from train.data.corpora import sound_of
 from train.data.lively import KINDS
 from train.data.motion_labels import OPEN
+from train.data.prepare import softmax
 from train.motion.heard import Rows, encoder_motion, hear, shaped_motion
 from train.motion.score_motion import OPEN_AT, correlation, three
 
@@ -102,8 +103,7 @@ def listen(encoder: Encoder, sound: np.ndarray) -> Recording:
     sounding = loud > loud.max() - SOUNDING_DB
     course = shaped_motion(rows, SPEC.lookaheads_ms[-1])[:, OPEN][sounding]
     logits = mood_scale() * rows.emotion_logits[: rows.codes][sounding] + mood_prior()
-    likely = np.exp(logits - logits.max(1, keepdims=True))
-    mood = EMOTIONS[int((likely / likely.sum(1, keepdims=True)).mean(0).argmax())]
+    mood = EMOTIONS[int(softmax(logits).mean(0).argmax())]
     return Recording(len(course), float((course < SHUT_AT).mean()), float(course.mean()), mood)
 
 
@@ -116,6 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not options.folders and options.data_root is None:
         parser.error("name folders of recordings, or the data with --data-root or VOXCAM_DATA")
+    if missing := [str(folder) for folder in options.folders if not folder.is_dir()]:
+        parser.error(f"there is no folder {', '.join(missing)}")
     with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
         if options.folders:
             print("recording | voices | codes that sound | mouth shut | opening | heard as")

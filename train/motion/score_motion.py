@@ -19,7 +19,7 @@ import torch
 
 from engines.errors import ConfigError
 from engines.spec import SPEC, SPEECH_CHANNELS
-from train.data.corpora import Clip, grid, noise, sound_of, speech
+from train.data.corpora import VOWELS, Clip, grid, noise, sound_of, speech
 from train.data.labeller import LabellerConfig, finish, label, teach
 from train.data.motion_labels import OPEN, landmarks_of, picture_measures
 from train.data.shards import read_shards, write_whole
@@ -31,7 +31,6 @@ OPEN_AT = 0.035  # eye distances: above it GRID's real mouths are open in .67 of
 CLOSED_AT = 0.025
 COURSES = "labeller.npz"  # in the cache: the labeller's motion of val
 SNRS_DB = (20, 10, 5, 0, -5)
-VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 STEADY_S = 0.1  # least length of a vowel that counts as steady
 
 
