@@ -135,9 +135,10 @@ def fill_lid(
     light = lid @ LUMA
     least = np.where(cv2.dilate(brow.astype(np.uint8), disc(BROW_HAIR * scale)), LID_OF_LOWER[1], LID_OF_LOWER[0])
     below = float(np.median(light[lower])) if lower.any() else 0.0
+    skin_below = np.median(lid[lower], 0) if lower.any() else None
     skin_light = np.maximum(np.quantile(light[region], LID_SKIN), least * below)
     lashes = np.clip((LID_LASHES - light / skin_light) / 0.10, 0, 1).astype(np.float32)
-    glare = glare_over(lid, light, np.median(lid[lower], 0)) if lenses and lower.any() else np.zeros_like(lashes)
+    glare = glare_over(lid, light, skin_below) if lenses and skin_below is not None else np.zeros_like(lashes)
     lashes = np.maximum(lashes, glare)
     hair = (light < LID_OF_LOWER[1] * below) & ((least == LID_OF_LOWER[1]) | ~region)
     wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
@@ -146,8 +147,8 @@ def fill_lid(
     no_skin = (eye | hair | (glare > 0.2)).astype(np.float32)
     small = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (lid, lashes, no_skin)]
     skin = cv2.resize(span(small[0], small[1] > 0.02, small[2] > 0.5), lid.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    if lower.any():
-        skin = warmed(skin, np.median(lid[lower], 0))
+    if skin_below is not None:
+        skin = warmed(skin, skin_below)
     return lid + lashes[..., None] * (skin - lid)
 
 

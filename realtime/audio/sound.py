@@ -13,6 +13,7 @@ from engines.errors import InputError, WrongInput
 
 BLOCK_S = 0.1
 SILENT_PEAK = 1e-4  # -80 dB
+QUIET_PEAK = 0.004  # -48 dB: below it the encoder misses words (docs/decisions.md)
 CLIPPED_LEVEL = 0.999
 CLIPPED_SHARE = 0.002
 MP3_BEGINS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
@@ -181,6 +182,11 @@ class SoundFile:
             ]
         if self._ended and self.peak < SILENT_PEAK:  # many begin with silence
             return [f"{self.path.name} is silent: the mouth stays shut"]
+        if self._ended and self.peak < QUIET_PEAK:
+            peak_db = 20 * np.log10(self.peak)
+            return [
+                f"{self.path.name} is very quiet (peak {peak_db:.0f} dB): lips may follow it less well, make it louder"
+            ]
         if self._clipped > CLIPPED_SHARE * self._samples * max(self.channels, 1):
             return [f"{self.path.name} is clipped (too loud when recorded): lips may follow it less well"]
         return []

@@ -121,6 +121,7 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
     """A default microphone is there, opens, and something is heard."""
     try:
         from realtime.audio.microphone import Microphone
+        from realtime.audio.sound import QUIET_PEAK, SILENT_PEAK
         from realtime.messages import AudioHop
 
         microphone = Microphone()
@@ -144,11 +145,12 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
     name = f"{microphone.name!r} at {microphone.rate_hz} Hz"
     if hops == 0:
         yield Finding("microphone", "fail", f"{name} opens but gives no sound", fix_for("microphone"))
-    elif loudest < 1e-4:
+    elif loudest < SILENT_PEAK:
         what = f"{name} gives silence (peak {loudest:.5f}): muted, or not permitted"
         yield Finding("microphone", "warn", what, fix_for("microphone"))
     else:
-        yield Finding("microphone", "ok", f"{name}, peak level {loudest:.3f}")
+        hint = "; if you spoke just now, turn its gain up" if loudest < QUIET_PEAK else ""
+        yield Finding("microphone", "ok", f"{name}, peak level {loudest:.4f}{hint}")
 
 
 def check_camera() -> Iterator[Finding]:

@@ -133,8 +133,11 @@ class Heard:
         return AudioHop(self.hops, np.full(160, self.level, np.float32), 0, self.gap)
 
 
-@pytest.mark.parametrize(("level", "state", "what"), [(0.2, "ok", "0.200"), (0.0, "warn", "muted, or not permitted")])
-def test_a_microphone_that_gives_nothing_is_told(
+@pytest.mark.parametrize(
+    ("level", "state", "what"),
+    [(0.2, "ok", "0.2000"), (0.002, "ok", "turn its gain up"), (0.0, "warn", "muted, or not permitted")],
+)
+def test_a_microphone_that_gives_nothing_or_little_is_told(
     level: float, state: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("realtime.audio.microphone.Microphone", lambda: Heard(level))

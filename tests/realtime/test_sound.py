@@ -105,11 +105,13 @@ def test_a_sound_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert 0 < sum(map(len, got)) < 2 * 16_000
 
 
-def test_silent_and_clipped_are_told(tmp_path: Path) -> None:
-    silent, clipped, fine = (tmp_path / f"{name}.wav" for name in ("silent", "clipped", "fine"))
+def test_silent_quiet_and_clipped_are_told(tmp_path: Path) -> None:
+    silent, quiet, clipped, fine = (tmp_path / f"{name}.wav" for name in ("silent", "quiet", "clipped", "fine"))
     soundfile.write(silent, np.zeros((8_000, 1), np.float32), 16_000)
     soundfile.write(clipped, np.clip(tone(0.5, 16_000, level=3.0), -1, 1), 16_000, subtype="FLOAT")
+    soundfile.write(quiet, tone(0.5, 16_000, level=0.002), 16_000, subtype="FLOAT")
     soundfile.write(fine, tone(0.5, 16_000), 16_000)
+    assert "very quiet (peak -54 dB)" in read_all(quiet)[1].warnings()[0]
     assert "silent" in read_all(silent)[1].warnings()[0]
     assert "clipped" in read_all(clipped)[1].warnings()[0]
     assert read_all(fine)[1].warnings() == []

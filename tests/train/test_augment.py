@@ -1,9 +1,22 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from train.data.augment import SNR_RANGE_DB, Augment, AugmentConfig, active_rms, rms, telephone, varied
+from train.data.augment import (
+    SNR_RANGE_DB,
+    Augment,
+    AugmentConfig,
+    active_rms,
+    coloured,
+    made_room,
+    rms,
+    suppressed,
+    telephone,
+    varied,
+)
 
 CODES = 100
 NOTHING = AugmentConfig(
@@ -117,3 +130,61 @@ def test_telephone_takes_what_a_telephone_takes() -> None:
         sine = np.sin(2 * np.pi * hz * time).astype(np.float32)
         ratio = rms(telephone(sine)) / rms(sine)
         assert ratio > kept if kept > 0.5 else ratio < kept
+
+
+def spectrum_db(sound: np.ndarray) -> np.ndarray:
+    """Mean level of seven octaves from 62 Hz on."""
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    hz = np.fft.rfftfreq(len(sound), 1 / 16_000)
+    edges = 62.5 * 2.0 ** np.arange(8)
+    return np.array([10 * np.log10(power[(hz >= a) & (hz < b)].mean()) for a, b in pairwise(edges)])
+
+
+def test_another_microphone_colours_and_is_as_loud() -> None:
+    hiss = np.random.default_rng(1).normal(0, 0.1, 48_000).astype(np.float32)
+    heard = [coloured(hiss, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(rms(each) == pytest.approx(rms(hiss), rel=1e-3) for each in heard)
+    slopes = [np.polyfit(np.arange(7), spectrum_db(each), 1)[0] for each in heard]
+    assert min(slopes) < -3 < 2 < max(slopes)  # dB an octave: dark ones and thin ones
+    muffled = [spectrum_db(each)[5] - spectrum_db(each)[6] > 10 for each in heard]
+    assert 2 <= sum(muffled) < 15
+    np.testing.assert_array_equal(heard[3], coloured(hiss, np.random.default_rng(3)))
+    assert np.abs(coloured(np.zeros(1600, np.float32), np.random.default_rng(0))).max() < 1e-6
+
+
+def test_a_suppressor_takes_noise_and_leaves_speech() -> None:
+    voice = tone(250) * np.repeat(np.array([1, 0, 1, 0], np.float32), CODES * 80)
+    silent = np.abs(voice) < 1e-9  # in and between the words
+    noise = np.random.default_rng(2).normal(0, 0.01, len(voice)).astype(np.float32)
+    for seed in range(6):
+        left = suppressed(voice + noise, np.random.default_rng(seed))
+        assert len(left) == len(voice)
+        inner = np.convolve(silent, np.ones(1024), "same") > 1023.5  # a window away from the words
+        assert rms(left[inner]) < 0.8 * rms(noise)
+        assert rms(left[~silent]) > 0.8 * rms(voice[~silent])
+    assert np.isfinite(suppressed(np.zeros(len(voice), np.float32), np.random.default_rng(0))).all()
+
+
+def test_a_made_room_keeps_loudness_and_place() -> None:
+    clap = np.zeros(32_000)
+    clap[100] = 1
+    lengths = []
+    for seed in range(30):
+        room = made_room(np.random.default_rng(seed))
+        lengths.append(len(room) / 16_000)
+        assert (room**2).sum() == pytest.approx(1, rel=1e-4)
+        assert np.argmax(np.abs(np.convolve(clap, room)[: len(clap)])) == 100  # the direct sound comes first
+        half = len(room) // 2
+        assert (room[half:] ** 2).sum() < 0.1 * (room[16:half] ** 2).sum()
+    assert min(lengths) < 0.3 < 1.2 < max(lengths) <= 1.6
+
+
+def test_what_is_not_asked_for_changes_no_draw() -> None:
+    """Runs of before, whose configs do not name microphones, hear what they heard."""
+    plain = make().speech(tone(200), np.random.default_rng(4))
+    other = make(AugmentConfig(made_room=0.0, microphone=0.0, suppressor=0.0)).speech(
+        tone(200), np.random.default_rng(4)
+    )
+    np.testing.assert_array_equal(plain.samples, other.samples)
+    through = make(AugmentConfig(microphone=1.0)).speech(tone(200), np.random.default_rng(4))
+    assert not np.array_equal(plain.samples, through.samples)

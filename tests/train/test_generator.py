@@ -41,9 +41,11 @@ from train.face.train_generator import (
     Learner,
     Plan,
     Samples,
+    another_place,
     exported_networks,
     loss_of,
     mirrored,
+    placed,
     sound_windows,
     textures,
     train,
@@ -166,6 +168,32 @@ def test_mirrors() -> None:
     twice = mirrored(once)
     for name, value in row.items():
         assert twice[name] == pytest.approx(value), name
+
+
+def test_another_place_is_the_same_picture_elsewhere() -> None:
+    """What the moved crop fetches from its moved portrait is what was fetched before, moved."""
+    random = np.random.default_rng(1)
+
+    def smooth() -> np.ndarray:
+        return cv2.GaussianBlur(random.random((96, 120, 3)), (0, 0), 6).astype(np.float32) * 255
+
+    def moved(picture: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(picture, place, (120, 96), flags=cv2.INTER_CUBIC)[14:-14, 14:-14]
+
+    def fetched(sample: dict[str, np.ndarray]) -> np.ndarray:
+        return cv2.remap(sample["crop"], sample["source"].astype(np.float32), None, cv2.INTER_LINEAR)
+
+    x, y = np.meshgrid(np.arange(120.0), np.arange(96.0))
+    row = {"crop": smooth(), "drawn": smooth(), "truth": smooth(), "source": np.stack([x + 1.5, y - 2.0], -1)}
+    row |= {"mouth": np.zeros((96, 120, 3)), "mask": np.ones((96, 120))}
+    place = another_place(np.random.default_rng(3))
+    assert np.linalg.det(place[:, :2]) == pytest.approx(1, abs=0.2)
+    made = placed(row, place)
+    assert np.abs(made["drawn"] - row["drawn"]).mean() > 0.5
+    assert made["drawn"][14:-14, 14:-14] == pytest.approx(moved(row["drawn"]), abs=1e-3)
+    assert fetched(made)[14:-14, 14:-14] == pytest.approx(moved(fetched(row)), abs=0.5)
+    for name, value in placed(row, np.eye(2, 3)).items():
+        assert value == pytest.approx(row[name], abs=1e-3), name
 
 
 def spoken(path: Path, portrait: Portrait, seed: int) -> None:

@@ -12,7 +12,7 @@ from engines.spec import PHONES, SPEC
 from train.data.batches import Batches, Corpus, Item, livelier
 from train.data.corpora import EMOTIONS, Clip
 from train.data.lively import KINDS, analyse, laughter, retell
-from train.motion import lively
+from train.motion import goes_along, lively
 from train.motion.heard import AHEAD, Rows
 
 CODES = 120
@@ -211,12 +211,12 @@ def heard(opening: np.ndarray, loud: np.ndarray) -> Rows:
 def test_a_shut_mouth_is_counted_where_the_label_is_open(monkeypatch) -> None:
     clip = item()
     label = clip.motion[:, 0].astype(float) * 0.04
-    monkeypatch.setattr(lively, "hear", lambda encoder, sound: heard(label, np.full(CODES, 0.1)))
-    found = lively.judge(None, [clip], 0.04)  # type: ignore[arg-type]
+    monkeypatch.setattr(goes_along, "hear", lambda encoder, sound: heard(label, np.full(CODES, 0.1)))
+    found = goes_along.judge(None, [clip], 0.04)  # type: ignore[arg-type]
     assert found["encoder"] == {"not shut": [1, 1, 1], "r": pytest.approx([1, 1, 1], abs=1e-3)}
     half = np.where(np.arange(CODES) < 35, label, 0)  # deaf to all but the first vowel, 25 of 85 open codes
-    monkeypatch.setattr(lively, "hear", lambda encoder, sound: heard(half, np.full(CODES, 0.1)))
-    found = lively.judge(None, [clip], 0.04)  # type: ignore[arg-type]
+    monkeypatch.setattr(goes_along, "hear", lambda encoder, sound: heard(half, np.full(CODES, 0.1)))
+    found = goes_along.judge(None, [clip], 0.04)  # type: ignore[arg-type]
     assert found["encoder"]["not shut"] == pytest.approx([25 / 85] * 3, abs=1e-3)
     assert max(found["encoder"]["r"]) < 0.8
 

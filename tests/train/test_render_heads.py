@@ -67,6 +67,7 @@ def test_it_goes_on_and_leaves_out_what_fails(tmp_path: Path) -> None:
         assert np.isfinite(stored["landmarks"]).all()
     assert [path.name for path in out.iterdir()] == [f"{FIRST_SEED}.npz"]
     assert not list(render(renderer, out, 1))
+    assert list(render(renderer, out, 1, 3000)) == ["3000 written"]
 
 
 def test_mouths_hang_on_the_seed_and_stay_in_bounds() -> None:

@@ -86,12 +86,12 @@ def render_person(
     return np.stack(pictures), np.stack([landmarker.landmarks(picture, face).points for picture in pictures])
 
 
-def render(folder: Path, out: Path, people: int) -> Iterator[str]:
+def render(folder: Path, out: Path, people: int, first_seed: int = FIRST_SEED) -> Iterator[str]:
     """Write people whose file is not there yet; yields what was done with each."""
     module, renderer = open_renderer(folder)
     out.mkdir(parents=True, exist_ok=True)
     with fast_landmarker() as landmarker:
-        for seed in range(FIRST_SEED, FIRST_SEED + people):
+        for seed in range(first_seed, first_seed + people):
             path = out / f"{seed}.npz"
             if path.exists():
                 continue
@@ -108,10 +108,13 @@ def main(
     renderer: Annotated[Path, typer.Argument(help="Folder of the head renderer.")],
     out: Annotated[Path, typer.Argument(help="Folder for one npz a person.")],
     people: Annotated[int, typer.Option(min=1)] = 160,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="Whom the first one is; others than training's: 3000.")
+    ] = FIRST_SEED,
 ) -> None:
     """Render people at rest and with eleven mouths."""
     try:
-        for line in render(renderer, out, people):
+        for line in render(renderer, out, people, first_seed):
             typer.echo(line)
     except VoxcamError as error:
         typer.echo(f"voxcam: {error}", err=True)

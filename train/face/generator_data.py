@@ -28,7 +28,7 @@ from train.face.adversaries import RUN
 from train.face.face_score import bring_to_pose, drive
 from train.speech.vae import LogMel
 
-GRID_CLIPS = 24  # of a talker at most
+GRID_CLIPS = 44  # of a talker at most
 GRID_RUNS = 4  # of a clip, each of adversaries.RUN pictures
 HELD_CLIPS = 4  # of a talker who is left out
 PICTURE_HOPS = 4  # hops of log-mel in the 40 ms of a GRID picture

@@ -30,7 +30,7 @@ DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portr
 SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
 CROP_TOP_ROWS = 20  # rows above the nostrils count little
 SHARES = {"picture": 1.0, "sequence": 0.4, "synchrony": 0.4}  # of the adversaries' weight, by skill
-UNKNOWN = 0.3  # share of what is known of a person that a batch does without: nobody is to be learned by heart
+UNKNOWN = 0.45  # share of what is known of a person that a batch does without: nobody is to be learned by heart
 AVERAGE = 0.998
 
 
@@ -107,7 +107,7 @@ class Samples:
             raise InputError(f"{folder} holds no samples", "give the data root, or the folder of an earlier run")
 
     def batch(self, step: int, draws: dict[str, tuple[int, int]] = DRAWS) -> dict[str, torch.Tensor]:
-        """The batch of a step; mirrored half of the time, in changed light.
+        """The batch of a step; mirrored half of the time, in changed light, a little elsewhere.
 
         By portrait (p): crop (3, 96, 120) 0..1, shape, tones. By target (n): owner (its portrait), code, drawn and
         truth (3, 96, 120) 0..255, source, mouth, mask. Kinds with sound come first, each portrait's targets being one
@@ -122,7 +122,7 @@ class Samples:
                 continue
             for index in random.choice(len(self.portraits[kind]), portraits, p=self.chance[kind]):
                 portrait = self.portraits[kind][index]
-                light, mirror = changed_light(random), random.random() < 0.5
+                light, mirror, place = changed_light(random), random.random() < 0.5, another_place(random)
                 if "mel" in portrait:
                     run = int(random.integers(len(portrait["begins"])))
                     chosen = np.arange(RUN * run, RUN * run + targets)
@@ -145,6 +145,7 @@ class Samples:
                         "source": portrait["source"][k].astype(np.float32),
                         "mouth": portrait["mouth"][k].astype(np.float32),
                     }
+                    row = placed(row, place)
                     if mirror:
                         row = mirrored(row)
                     for name in MOVING:
@@ -175,6 +176,26 @@ def changed_light(random: np.random.Generator) -> np.ndarray:
     slope = np.exp(random.normal(0, 0.25) * x + random.normal(0, 0.12) * y)
     colour = np.exp(random.normal(-0.05, 0.15) + random.normal(0, 0.03, 3))
     return (slope[..., None] * colour).astype(np.float32)
+
+
+def another_place(random: np.random.Generator) -> np.ndarray:
+    """A similarity of crop px, (2, 3): as if the face stood a little elsewhere in the crop, nearer or tilted."""
+    angle, scale = random.normal(0, 0.03), np.exp(random.normal(0, 0.04))
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.array([59.5, 47.5])
+    return np.column_stack([turn, middle + random.normal(0, 1.5, 2) - turn @ middle])
+
+
+def placed(row: dict[str, np.ndarray], place: np.ndarray) -> dict[str, np.ndarray]:
+    """The same sample with its crop moved by a similarity (2, 3), so that few people stand in many places."""
+    made = dict(row)
+    for name in ("crop", "drawn", "truth", "source", "mouth", "mask"):
+        border = cv2.BORDER_CONSTANT if name == "mouth" else cv2.BORDER_REPLICATE
+        flags = cv2.INTER_CUBIC if name in ("crop", "drawn", "truth") else cv2.INTER_LINEAR
+        value = row[name].astype(np.float32)
+        made[name] = cv2.warpAffine(value, place, value.shape[1::-1], flags=flags, borderMode=border)
+    made["source"] = (made["source"] @ place[:, :2].T + place[:, 2]).astype(np.float32)
+    return made
 
 
 def sound_windows(mel: np.ndarray, begin: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

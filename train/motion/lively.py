@@ -11,71 +11,34 @@ recording's name (folders of several voices that say the same things have the sa
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from engines.encoder import Encoder, open_encoder
+from engines.errors import VoxcamError
 from engines.motion.expression import EMOTIONS, mood_prior, mood_scale
 from engines.spec import SPEC
-from train.data.batches import Item, livelier, load
+from train.data.batches import Item, livelier
 from train.data.corpora import sound_of
 from train.data.lively import KINDS
 from train.data.motion_labels import OPEN
 from train.data.prepare import softmax
-from train.motion.heard import Rows, encoder_motion, hear, shaped_motion
-from train.motion.score_motion import OPEN_AT, correlation, three
+from train.motion.goes_along import AS_RECORDED, SHUT_AT, judge, line_of, val_clips
+from train.motion.heard import hear, shaped_motion
 
-WAYS = {"encoder": encoder_motion, "shaped": shaped_motion}
-AS_RECORDED = "as recorded"  # the same clips
-CLIPS = 12  # of each corpus
 CODES = 150
 SOUNDING_DB = 20.0  # below the loudest a recording still sounds
-SHUT_AT = 0.005
 LEAD_IN_S = 0.5
-
-
-def val_clips(data_root: Path, cache: Path) -> tuple[list[Item], float]:
-    """Clips of val speakers with motion, CLIPS of each corpus, and the deviation of their opening, eye distances."""
-    found: list[Item] = []
-    for _, items in sorted(load(data_root, cache, "val").items.items()):
-        known = [item for item in items if np.isfinite(item.motion).all()]
-        found += known[:: max(1, len(known) // CLIPS)][:CLIPS]
-    return found, float(json.loads((cache / "speech.json").read_text())["typical"][OPEN])
 
 
 def retold(items: Sequence[Item], kind: str, seed: int) -> list[Item]:
     """Each clip's stretch in this voice, drawn by the seed."""
     return [livelier(item, CODES, np.random.default_rng((seed, k)), kind) for k, item in enumerate(items)]
-
-
-def judge(encoder: Encoder, clips: Sequence[Item], opening: float) -> dict:
-    """How often the mouth is open where the label's is, and r of the opening; opening: typical deviation of labels."""
-    heard: list[Rows] = []
-    labels: list[np.ndarray] = []
-    for clip in clips:
-        rows = hear(encoder, clip.sound.astype(np.float32) / 32767)
-        heard.append(rows)
-        labels.append(clip.motion[: rows.codes, OPEN].astype(np.float32) * opening)
-
-    def courses(way: str, ms: int) -> list[np.ndarray]:
-        return [WAYS[way](rows, ms)[: len(label), OPEN] for rows, label in zip(heard, labels, strict=True)]
-
-    def goes_along(way: str, ms: int) -> float:
-        pairs = zip(courses(way, ms), labels, strict=True)
-        return float(np.concatenate([course[label > OPEN_AT] > SHUT_AT for course, label in pairs]).mean())
-
-    def r(way: str, ms: int) -> float:
-        return float(np.mean([correlation(c, label) for c, label in zip(courses(way, ms), labels, strict=True)]))
-
-    figures = {way: {"not shut": three(partial(goes_along, way)), "r": three(partial(r, way))} for way in WAYS}
-    return {"clips": len(clips), **figures}
 
 
 def judge_all(encoder: Encoder, data_root: Path, cache: Path, seed: int = 7) -> dict[str, dict]:
@@ -107,6 +70,20 @@ def listen(encoder: Encoder, sound: np.ndarray) -> Recording:
     return Recording(len(course), float((course < SHUT_AT).mean()), float(course.mean()), mood)
 
 
+def say_recordings(encoder: Encoder, folders: Sequence[Path]) -> None:
+    """A line for each recording's name, all voices that have it together, and one for all."""
+    print("recording | voices | codes that sound | mouth shut | opening | heard as")
+    found: dict[str, list[Recording]] = {}
+    for path in sorted(path for folder in folders for path in folder.iterdir() if path.is_file()):
+        found.setdefault(path.stem, []).append(listen(encoder, sound_of(path)))
+    for name, heard in [*found.items(), ("all", [each for rows in found.values() for each in rows])]:
+        codes = [each.codes for each in heard]
+        shut = np.average([each.shut for each in heard], weights=codes)
+        opening = np.average([each.opening for each in heard], weights=codes)
+        moods = ", ".join(f"{mood} {count}" for mood, count in Counter(each.mood for each in heard).most_common())
+        print(f"{name} | {len(heard)} | {sum(codes)} | {shut:.3f} | {opening:.3f} | {moods}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.motion.lively", description=__doc__.split("\n\n")[0])
     parser.add_argument("folders", type=Path, nargs="*", help="recordings of voices, one folder each")
@@ -118,24 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("name folders of recordings, or the data with --data-root or VOXCAM_DATA")
     if missing := [str(folder) for folder in options.folders if not folder.is_dir()]:
         parser.error(f"there is no folder {', '.join(missing)}")
-    with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
-        if options.folders:
-            print("recording | voices | codes that sound | mouth shut | opening | heard as")
-            found: dict[str, list[Recording]] = {}
-            for path in sorted(path for folder in options.folders for path in folder.iterdir() if path.is_file()):
-                found.setdefault(path.stem, []).append(listen(encoder, sound_of(path)))
-            for name, heard in [*found.items(), ("all", [each for rows in found.values() for each in rows])]:
-                codes = [each.codes for each in heard]
-                shut = np.average([each.shut for each in heard], weights=codes)
-                opening = np.average([each.opening for each in heard], weights=codes)
-                moods = ", ".join(
-                    f"{mood} {count}" for mood, count in Counter(each.mood for each in heard).most_common()
-                )
-                print(f"{name} | {len(heard)} | {sum(codes)} | {shut:.3f} | {opening:.3f} | {moods}")
-            return
-        for kind, row in judge_all(encoder, Path(options.data_root), options.cache).items():
-            figures = " | ".join(f"{way} {name} {row[way][name]}" for way in WAYS for name in ("not shut", "r"))
-            print(f"{kind} | {row['clips']} clips | {figures}")
+    try:
+        with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
+            if options.folders:
+                say_recordings(encoder, options.folders)
+                return
+            for kind, row in judge_all(encoder, Path(options.data_root), options.cache).items():
+                print(line_of(kind, row))
+    except VoxcamError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -255,13 +255,17 @@ def emotions(parts: dict) -> list[str]:
     ]
 
 
-def lively(parts: dict) -> list[str]:
-    found = parts["lively"]
+def goes_along(found: dict) -> str:
+    """A table of what train/motion/goes_along.py judges."""
     rows = []
     for figure in ("not shut", "r"):
         for name, row in found.items():
             rows.append([f"{name}: {figure}", *pair({kind: row[kind][figure] for kind in KINDS})])
-    clips = next(iter(found.values()))["clips"]
+    return markdown_table(("", *BOTH), rows)
+
+
+def lively(parts: dict) -> list[str]:
+    clips = next(iter(parts["lively"].values()))["clips"]
     return [
         "## Voices that are not calm\n",
         f"{clips} clips of val speakers of four corpora, retold by a vocoder (train/data/lively.py): raised, drawn "
@@ -269,7 +273,16 @@ def lively(parts: dict) -> list[str]:
         "the label's mouth is open (above .035) with a drawn opening above .005; r of the opening with the label "
         "(GRID's pictures, otherwise the labeller's word), whole stretch. `python -m train.motion.lively FOLDER` "
         "judges recordings.\n",
-        markdown_table(("", *BOTH), rows),
+        goes_along(parts["lively"]),
+    ]
+
+
+def microphones(parts: dict) -> list[str]:
+    return [
+        "## Microphones, lines and rooms\n",
+        "The same clips and figures, behind faults that are written down in train/motion/microphones.py, each as "
+        "loud as the clip was.\n",
+        goes_along(parts["microphones"]),
     ]
 
 
@@ -292,6 +305,7 @@ SECTIONS: dict[str, Callable[[dict], list[str]]] = {
     "reach": reach,
     "emotions": emotions,
     "lively": lively,
+    "microphones": microphones,
     "cost": cost,
 }
 

@@ -25,9 +25,10 @@ from train.data.augment import cut, rms, with_noise
 from train.data.corpora import sound_of, speech
 from train.data.motion_labels import OPEN, at_codes
 from train.data.shards import read_shards
+from train.motion import lively as voices
+from train.motion import microphones as faults
 from train.motion import motion_markdown
 from train.motion.heard import Rows, encoder_motion, hear, open_checkpoint, shaped_motion
-from train.motion.lively import judge_all
 from train.motion.reach import judge, judge_own, listen
 from train.motion.score_motion import (
     OPEN_AT,
@@ -56,6 +57,7 @@ PEOPLE = ("unseen", "seen")
 STRETCH = SPEECH_CHANNELS.index("mouthStretch")
 SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
+QUIET_BEHIND = ("dark and far", "muffled in a hall", "suppressor")  # faults behind which noise might pass for speech
 LAWS = ("shaper.py", "motion/expression.py", "motion/reach.py")
 OWN_CLIPS = 4  # three-second clips that a person films of themselves
 
@@ -264,8 +266,10 @@ def rest(work: Work) -> dict:
     draw = np.random.default_rng(work.seed)
     count = REST_S * SPEC.sample_rate_hz
 
-    def at(recording: np.ndarray, level: float) -> np.ndarray:
+    def at(recording: np.ndarray, level: float, fault: str | None = None) -> np.ndarray:
         piece = cut(recording, count, draw)
+        if fault is not None:
+            piece = faults.FAULTS[fault](piece, draw)
         return np.clip(piece * (level / rms(piece)), -1, 1).astype(np.float32)
 
     quiet = [np.zeros(count, np.float32)]
@@ -275,6 +279,9 @@ def rest(work: Work) -> dict:
     sounds["unseen noises, 20 dB lower"] = [at(r, SPEECH_LEVEL / 10) for _, r in work.noises]
     sounds["unseen babble, speech level"] = [at(r, SPEECH_LEVEL) for _, r in work.babbles for _ in range(6)]
     sounds["unseen babble, 20 dB lower"] = [at(r, SPEECH_LEVEL / 10) for _, r in work.babbles for _ in range(6)]
+    for fault in QUIET_BEHIND:
+        sounds[f"unseen noises, {fault}"] = [at(r, SPEECH_LEVEL, fault) for _, r in work.noises]
+        sounds[f"unseen babble, {fault}"] = [at(r, SPEECH_LEVEL, fault) for _, r in work.babbles for _ in range(6)]
     classes = [name for name, _ in work.noises for _ in range(2)]
 
     def share(rows: list[Rows]) -> dict[str, Three]:
@@ -313,7 +320,12 @@ def emotions(work: Work) -> dict:
 
 def lively(work: Work) -> dict:
     """Voices that are not calm, made of val speakers' clips: see train/motion/lively.py."""
-    return judge_all(work.encoder, work.data, work.cache, work.seed)
+    return voices.judge_all(work.encoder, work.data, work.cache, work.seed)
+
+
+def microphones(work: Work) -> dict:
+    """Val speakers' clips behind other microphones, lines and rooms: see train/motion/microphones.py."""
+    return faults.judge_all(work.encoder, work.data, work.cache, work.seed)
 
 
 def beside(work: Work) -> dict:
@@ -525,6 +537,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "reach": own_reach,
     "emotions": emotions,
     "lively": lively,
+    "microphones": microphones,
     "cost": cost,
 }
 WITHOUT_ENCODER = ("beside", "labeller")
