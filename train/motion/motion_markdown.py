@@ -280,8 +280,9 @@ def lively(parts: dict) -> list[str]:
 def microphones(parts: dict) -> list[str]:
     return [
         "## Microphones, lines and rooms\n",
-        "The same clips and figures, behind faults that are written down in train/motion/microphones.py, each as "
-        "loud as the clip was.\n",
+        "The same clips and figures, behind faults that are written down in train/motion/microphones.py. Each is as "
+        "loud as the clip was (-23 dB where it is loud), but for the quieter ones, which are 16-bit microphones not "
+        "turned up.\n",
         goes_along(parts["microphones"]),
     ]
 
