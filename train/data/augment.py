@@ -6,6 +6,7 @@ speaking to us. Pitch and formants are shifted in `train/data/batches.py`, where
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,12 +216,21 @@ def varied(recording: np.ndarray, count: int, draw: np.random.Generator) -> np.n
     speed = 2 ** draw.uniform(-0.5, 0.5)
     stretch = cut(recording, int(np.ceil(count * speed)) + 1, draw)
     samples = np.interp(np.arange(count) * speed, np.arange(len(stretch)), stretch)
-    size = fft.next_fast_len(count, real=True)
+
+    def bends_db(hz: np.ndarray) -> np.ndarray:
+        octaves = np.log2(np.maximum(hz, 60) / 60)
+        bends = np.linspace(0, octaves[-1], 6)
+        return np.interp(octaves, bends, draw.normal(0, 6, len(bends)))
+
+    return equalised(samples, bends_db).astype(np.float32)
+
+
+def equalised(samples: np.ndarray, gain_db: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The samples (n,) with their spectrum turned up by `gain_db` of frequencies in Hz, phases kept; float64."""
+    size = fft.next_fast_len(len(samples), real=True)
     spectrum = fft.rfft(samples, size)
-    octaves = np.log2(np.maximum(np.arange(len(spectrum)) * RATE / size, 60) / 60)
-    bends = np.linspace(0, octaves[-1], 6)
-    gain_db = np.interp(octaves, bends, draw.normal(0, 6, len(bends)))
-    return fft.irfft(spectrum * 10 ** (gain_db / 20), size)[:count].astype(np.float32)
+    hz = np.arange(len(spectrum)) * RATE / size
+    return fft.irfft(spectrum * 10 ** (gain_db(hz) / 20), size)[: len(samples)]
 
 
 def coloured(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
@@ -228,16 +238,17 @@ def coloured(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
     Under cloth, behind a hand or too near a chest it is dark, in a thin lid it is bright, in a pipe it rings.
     """
-    size = fft.next_fast_len(len(samples), real=True)
-    spectrum = fft.rfft(samples, size)
-    hz = np.arange(len(spectrum)) * RATE / size
-    octaves = np.log2(np.clip(hz, 100, None) / 100)
-    bends = np.linspace(0, octaves[-1], 9)
-    gain_db = np.interp(octaves, bends, draw.normal(0, 3, len(bends))) + draw.normal(-0.5, 3) * octaves
-    if draw.random() < 0.25:
-        corner = 1000 * 4 ** draw.random()
-        gain_db -= 10 * np.log10(1 + (hz / corner) ** (2 * draw.integers(2, 5)))
-    made = fft.irfft(spectrum * 10 ** (gain_db / 20), size)[: len(samples)]
+
+    def colour_db(hz: np.ndarray) -> np.ndarray:
+        octaves = np.log2(np.maximum(hz, 100) / 100)
+        bends = np.linspace(0, octaves[-1], 9)
+        gain_db = np.interp(octaves, bends, draw.normal(0, 3, len(bends))) + draw.normal(-0.5, 3) * octaves
+        if draw.random() < 0.25:
+            corner = 1000 * 4 ** draw.random()
+            gain_db -= 10 * np.log10(1 + (hz / corner) ** (2 * draw.integers(2, 5)))
+        return gain_db
+
+    made = equalised(samples, colour_db)
     return (made * (rms(samples) / rms(made))).astype(np.float32)
 
 

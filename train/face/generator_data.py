@@ -195,6 +195,12 @@ def still_samples(
     return portrait, [pair_sample(generator, portrait, codes[k], truth[k]) for k in range(1, len(pictures))], {}
 
 
+def head_samples(head: Path, generator: Generator) -> tuple[Portrait, list[dict], dict] | None:
+    """Stills of one rendered person, an npz of train/data/render_heads.py."""
+    with np.load(head, allow_pickle=False) as stored:
+        return still_samples(stored["pictures"], stored["landmarks"], generator)
+
+
 def spread(talker: Path, most: int) -> list[Path]:
     """At most `most` clips of a talker, evenly spread."""
     clips = sorted(talker.glob("*.mkv"))
@@ -229,8 +235,7 @@ def prepare(
     for head in sorted(heads.glob("[0-9]*.npz")) if heads else []:
 
         def rendered(head: Path = head) -> tuple[Portrait, list[dict], dict] | None:
-            with np.load(head) as stored:
-                return still_samples(stored["pictures"], stored["landmarks"], generator)
+            return head_samples(head, generator)
 
         if ".tmp" not in head.name:
             jobs.append((f"head_{head.stem}", rendered))

@@ -21,7 +21,7 @@ import torch
 
 from engines.errors import InputError, VoxcamError
 from engines.generator import Generator
-from train.face.generator_data import still_samples, write_portrait
+from train.face.generator_data import head_samples, write_portrait
 from train.face.train_generator import Learner, Plan, Samples, compose, loss_of, scales_of, textures
 
 DRAWN = {"held": (4, 8)}  # of a batch: people, pictures of each
@@ -32,8 +32,7 @@ def samples_of(heads: Path, folder: Path) -> Samples:
     """Samples of all people in a folder of rendered heads, written into `folder`; InputError where there are none."""
     generator = Generator()
     for head in sorted(heads.glob("[0-9]*.npz")):
-        with np.load(head, allow_pickle=False) as stored:
-            made = still_samples(stored["pictures"], stored["landmarks"], generator)
+        made = head_samples(head, generator)
         if made is not None:
             write_portrait(folder / f"held_{head.stem}.npz", *made)
     if not any(folder.glob("held_*.npz")):

@@ -6,7 +6,9 @@ is the callers' business: other voices (train/motion/lively.py), other microphon
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -61,3 +63,10 @@ def line_of(name: str, row: dict) -> str:
     """What `judge` found, in one line."""
     figures = " | ".join(f"{way} {figure} {row[way][figure]}" for way in WAYS for figure in ("not shut", "r"))
     return f"{name} | {row['clips']} clips | {figures}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where the clips are, and which encoder is judged."""
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
+    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
+    parser.add_argument("--engine", default="encoder", help="card of another encoder than the shipped one")

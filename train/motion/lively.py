@@ -11,7 +11,6 @@ recording's name (folders of several voices that say the same things have the sa
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from train.data.corpora import sound_of
 from train.data.lively import KINDS
 from train.data.motion_labels import OPEN
 from train.data.prepare import softmax
-from train.motion.goes_along import AS_RECORDED, SHUT_AT, judge, line_of, val_clips
+from train.motion.goes_along import AS_RECORDED, SHUT_AT, add_options, judge, line_of, val_clips
 from train.motion.heard import hear, shaped_motion
 
 CODES = 150
@@ -87,16 +86,14 @@ def say_recordings(encoder: Encoder, folders: Sequence[Path]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.motion.lively", description=__doc__.split("\n\n")[0])
     parser.add_argument("folders", type=Path, nargs="*", help="recordings of voices, one folder each")
-    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
-    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
-    parser.add_argument("--engine", type=Path, help="card of another encoder than the shipped one")
+    add_options(parser)
     options = parser.parse_args(arguments)
     if not options.folders and options.data_root is None:
         parser.error("name folders of recordings, or the data with --data-root or VOXCAM_DATA")
     if missing := [str(folder) for folder in options.folders if not folder.is_dir()]:
         parser.error(f"there is no folder {', '.join(missing)}")
     try:
-        with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
+        with open_encoder(options.engine) as encoder:
             if options.folders:
                 say_recordings(encoder, options.folders)
                 return

@@ -9,7 +9,6 @@ Clips of val speakers through filters, rooms and suppressors that are written do
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,9 @@ from scipy import signal
 from engines.encoder import Encoder, open_encoder
 from engines.errors import VoxcamError
 from engines.spec import SPEC
-from train.data.augment import active_rms, telephone
+from train.data.augment import active_rms, equalised, telephone
 from train.data.batches import Item
-from train.motion.goes_along import AS_RECORDED, judge, line_of, val_clips
+from train.motion.goes_along import AS_RECORDED, add_options, judge, line_of, val_clips
 
 RATE = SPEC.sample_rate_hz
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -32,9 +31,7 @@ def tilted(db_an_octave: float) -> Fault:
     """More or less of what lies above 200 Hz."""
 
     def fault(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        hz = np.fft.rfftfreq(len(sound), 1 / RATE)
-        octaves = np.log2(np.maximum(hz, 200) / 200)
-        return np.fft.irfft(np.fft.rfft(sound) * 10 ** (db_an_octave * octaves / 20), len(sound))
+        return equalised(sound, lambda hz: db_an_octave * np.log2(np.maximum(hz, 200) / 200))
 
     return fault
 
@@ -153,14 +150,12 @@ def judge_all(encoder: Encoder, data_root: Path, cache: Path, seed: int = 7) -> 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.motion.microphones", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data-root", type=Path, default=os.environ.get("VOXCAM_DATA"))
-    parser.add_argument("--cache", type=Path, default=Path(os.environ.get("VOXCAM_CACHE", "cache")))
-    parser.add_argument("--engine", type=Path, help="card of another encoder than the shipped one")
+    add_options(parser)
     options = parser.parse_args(arguments)
     if options.data_root is None:
         parser.error("name the data with --data-root or VOXCAM_DATA")
     try:
-        with open_encoder(options.engine) if options.engine else open_encoder() as encoder:
+        with open_encoder(options.engine) as encoder:
             for name, row in judge_all(encoder, Path(options.data_root), options.cache).items():
                 print(line_of(name, row))
     except VoxcamError as error:
