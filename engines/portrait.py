@@ -50,7 +50,7 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 8
+VERSION = 9
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -165,16 +165,40 @@ class Portrait:
         return cls(**arrays)
 
 
+# Shapes of a stored portrait's arrays, None for any length; the compiled kernels index by them and do not look.
+STORED_SHAPES: dict[str, tuple[int | None, ...]] = {
+    **{"photo": (None, None, 3), "landmarks": (478, 3), "rotation": (3, 3), "scale": (1,), "translation": (3,)},
+    **{"source": (POINTS, 2), "rest": (POINTS, 3), "rest_shift": (POINTS, 3), "head_share": (POINTS,)},
+    **{"basis": (len(MODEL_CHANNELS), POINTS, 3), "triangles": (None, 3), "box": (4,)},
+    **{"upper_teeth": (None, None, 4), "lower_teeth": (None, None, 4), "teeth_px": (1,), "teeth_place": (2, 3)},
+    **{"teeth_by_smile": (1,), "teeth_slant": (2, 2), "cavity": (3,), "tongue": (3,), "colour": (1,)},
+    **{"eyes_hidden": (1,), "blur_px": (1,), "eyeballs": (2, None, None, 3), "eyeball_corner": (2, 2)},
+    **{"irises": (2, 3), "crop": (*CROP_SIZE_PX, 3), "skin_mask": CROP_SIZE_PX, "tones": (12,), "shape": (478, 3)},
+    "reach": TYPICAL_REACH.shape,
+}
+PIXELS, WHOLE = ("photo", "eyeballs", "crop", "skin_mask"), ("triangles", "box")
+
+
 def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether a stored portrait's measures are numbers that a face can have, and as many as the mesh needs."""
-    shapes = {
-        **{"source": (POINTS, 2), "rest": (POINTS, 3), "basis": (len(MODEL_CHANNELS), POINTS, 3)},
-        "reach": TYPICAL_REACH.shape,
-    }
+    """Whether a stored portrait's arrays are such as the mesh needs, their measures numbers that a face can have."""
+
+    def fits(name: str, shape: tuple[int | None, ...]) -> bool:
+        array = arrays[name]
+        kinds = "u" if name in PIXELS else "i" if name in WHOLE else "fb"
+        same = array.ndim == len(shape) and all(
+            n == m if m is not None else n > 0 for n, m in zip(array.shape, shape, strict=True)
+        )
+        return same and array.dtype.kind in kinds and (array.dtype.kind != "u" or array.dtype == np.uint8)
+
+    if not all(fits(name, shape) for name, shape in STORED_SHAPES.items()):
+        return False
+    height, width = arrays["photo"].shape[:2]
+    x0, y0, x1, y1 = arrays["box"]
     numbers = [array for array in arrays.values() if array.dtype.kind == "f"]
     return (
         all(np.isfinite(array).all() for array in numbers)
-        and all(arrays[name].shape == shape for name, shape in shapes.items())
+        and bool(((arrays["triangles"] >= 0) & (arrays["triangles"] < POINTS)).all())
+        and bool(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height)
         and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
         and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
         and bool((arrays["reach"] > 0).all())

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from engines.drawing.geometry import EYES, LOWER_SEAM, UPPER_SEAM
-from engines.face.lip_lines import OPEN_MOUTH
+from engines.face.lip_lines import MAYBE_OPEN
 from engines.face.masks import disc, polygon, span, stroke
 from engines.face.measure import OUTER_LIPS
 from engines.face.rims import Rims, take_off_rims
@@ -93,7 +93,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         brow = cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0]
         lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under))
     seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
-    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < OPEN_MOUTH * scale:
+    if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < MAYBE_OPEN * scale:
         middle = np.array(seam)
         lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
     lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])

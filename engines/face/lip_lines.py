@@ -12,12 +12,15 @@ from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.face.measure import LIP_ROWS, mouth_measures
 from engines.face.paths import cheapest_path
 
-# Inner lips farther apart than this (eye distances), as FaceMesh sees them, are open; closer than that they may be
-# where teeth show between them, in so many columns and so high.
-OPEN_MOUTH, MAYBE_OPEN = 0.020, 0.012
-TEETH_SHARE, TEETH_HEIGHT = 0.15, 0.010
+# Inner lips farther apart than this (eye distances), as FaceMesh sees them, are open: nearer ones it may take for it
+# because the upper lip is shaded. Closer than that they are where teeth or the dark show between them, so high and in
+# such a share of the columns.
+OPEN_MOUTH, MAYBE_OPEN = 0.036, 0.012
+TEETH_HEIGHT, TEETH_SHARE = 0.010, 0.15
+DARK_HEIGHT, DARK_SHARE, DARK = 0.026, 0.50, 0.50  # the last: of the darker lip's light; shade leaves more
 SEAM_REACH, EDGE_REACH = 0.045, 0.040  # how far from the landmarks a line is looked for, eye distances
 SLIT, OPEN = 0.030, 0.060  # between these gaps an edge may more and more lie inside FaceMesh's, not outside only
+WIDE = 0.120  # up to here, from OPEN, what stands between the lips is less and less of one colour
 COLUMNS, ROWS = 61, 41
 EDGE_WIDTH = 0.016  # what is compared on both sides of an edge, eye distances
 # An open mouth's lips begin so far beyond the found edges, where one colour has turned into the other; twice in smiles.
@@ -41,10 +44,12 @@ def refine_lips(
     gap = float(mouth_measures(aligned[None])[0, 0])
     lab = cv2.cvtColor(cv2.GaussianBlur(photo, (0, 0), max(0.5, 0.004 * scale)), cv2.COLOR_RGB2LAB)
     outer_lines = outer_lips(landmarks)
-    if gap > OPEN_MOUTH or (gap > MAYBE_OPEN and teeth_show(lab, (upper, lower), outer_lines, across, scale)):
+    if gap > OPEN_MOUTH or (gap > MAYBE_OPEN and inside_shows(lab, (upper, lower), outer_lines, across, scale)):
         inwards = min(1.0, max(0.0, (gap - SLIT) / (OPEN - SLIT)))
+        plain = min(1.0, max(0.0, (WIDE - gap) / (WIDE - OPEN)))
+        between = colour_of_slit(lab, (upper + lower) / 2)
         lines = [
-            follow_edge(lab, line, outer, across * sign, scale, inwards)
+            follow_edge(lab, line, outer, across * sign, scale, inwards, between, plain)
             for line, outer, sign in zip((upper, lower), outer_lines, (1.0, -1.0), strict=True)
         ]
         crossed = np.minimum(0.0, (lines[1] - lines[0]) @ across)[:, None] / 2
@@ -89,17 +94,28 @@ def follow_seam(photo: np.ndarray, line: np.ndarray, across: np.ndarray, scale: 
 
 
 def follow_edge(
-    lab: np.ndarray, line: np.ndarray, outer: np.ndarray, inward: np.ndarray, scale: float, inwards: float
+    lab: np.ndarray,
+    line: np.ndarray,
+    outer: np.ndarray,
+    inward: np.ndarray,
+    scale: float,
+    inwards: float,
+    between: np.ndarray,
+    plain: float,
 ) -> np.ndarray:
     """Where a lip ends at an open mouth near `line` (11, 2) px: what lies inward has another colour; (11, 2) px.
 
     outer (11, 2) px: the lip's other edge, by which its colour is known; inward (2,): unit vector into the mouth;
-    inwards: share of a way in that is gone.
+    inwards: share of a way in that is gone; between (COLUMNS, 3): colour halfway to the other lip, by column; plain:
+    how far all that lies inward has that colour, 0..1, so that a lip in its own shade is not taken for it.
     """
     offsets, at = strip(line, inward, EDGE_REACH * scale)
     values = cv2.remap(lab, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     own = flesh_of(lab, line, outer)
-    strange = np.minimum(np.linalg.norm((values - own) / LIP_VARIES, axis=2), STRANGE)
+    from_lip = np.linalg.norm((values - own) / LIP_VARIES, axis=2)
+    strange = np.minimum(from_lip, STRANGE)
+    from_slit = np.linalg.norm((values - between) / LIP_VARIES, axis=2)
+    strange += plain * (STRANGE * from_lip / (from_lip + from_slit + 0.5) - strange)
     width = max(1, round(EDGE_WIDTH * scale / (offsets[1] - offsets[0])))
     total = np.concatenate([np.zeros((1, COLUMNS)), np.cumsum(np.pad(strange, ((width, width), (0, 0)), "edge"), 0)])
     rows = np.arange(ROWS) + width
@@ -111,20 +127,28 @@ def follow_edge(
     return line + shift[:, None] * inward
 
 
-def teeth_show(
+def inside_shows(
     lab: np.ndarray,
     lines: tuple[np.ndarray, np.ndarray],
     outer: tuple[np.ndarray, np.ndarray],
     across: np.ndarray,
     scale: float,
 ) -> bool:
-    """Whether something paler than either lip, and not dark, lies between the upper and the lower line."""
+    """Whether teeth (paler than either lip, and not dark) or the dark lie between the upper and the lower line."""
     offsets, at = strip((lines[0] + lines[1]) / 2, across, SEAM_REACH * scale)
     seen = cv2.remap(lab, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     light, red = np.min([flesh_of(lab, line, other)[..., :2] for line, other in zip(lines, outer, strict=True)], 0).T
     pale = (seen[..., 1] < red - LIP_VARIES[1]) & (seen[..., 0] > 0.62 * light)
-    height = pale.sum(0) * (offsets[1] - offsets[0]) / scale
-    return bool((height[10:-10] > TEETH_HEIGHT).mean() > TEETH_SHARE)
+    dark = seen[..., 0] < DARK * light
+    teeth, hole = np.stack([pale.sum(0), dark.sum(0)])[:, 10:-10] * (offsets[1] - offsets[0]) / scale
+    return bool((teeth > TEETH_HEIGHT).mean() > TEETH_SHARE or (hole > DARK_HEIGHT).mean() > DARK_SHARE)
+
+
+def colour_of_slit(lab: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Colour along a line (11, 2) px, (COLUMNS, 3) float32."""
+    at = along_columns(line).astype(np.float32)
+    found = cv2.remap(lab, at[None, :, 0], at[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(found.astype(np.float32), (0, 0), 4.0)[0]
 
 
 def flesh_of(lab: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:

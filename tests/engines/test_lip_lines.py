@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
-from engines.face.lip_lines import LIP_RIM, outer_lips, refine_lips, teeth_show
+from engines.face.lip_lines import LIP_RIM, inside_shows, outer_lips, refine_lips
 from engines.face.measure import OUTER_LIPS, canonical_face
 
 EYES_PX = 120.0
@@ -89,8 +89,39 @@ def test_a_shut_mouths_lines_meet_on_the_dark_line_and_flesh_follows() -> None:
     assert np.abs(found[[10, 152]] - read[[10, 152]]).max() == 0
 
 
-def test_teeth_between_lips_are_told_from_their_dark_line() -> None:
-    for opened, inside, shown in ((0.03, TEETH, True), (0.03, DARK, False), (0.0, DARK, False)):
+def shade_upper_lip(photo: np.ndarray, truth: np.ndarray) -> None:
+    """Its lower half darkens to 0.6 of its light and reddens, as under light from above."""
+    upper, _ = lines(truth)
+    top, _ = outer_lips(truth)
+    rows, columns = np.indices(photo.shape[:2])
+    above, below = (np.interp(columns, line[:, 0], line[:, 1]) for line in (top, upper))
+    depth = (rows + 0.5 - above) / np.maximum(below - above, 1)
+    part = np.where((depth > 0) & (depth < 1), np.clip(2 * depth - 1, 0, 1), 0)[..., None]
+    photo[:] = photo * (1 - part * np.array([0.35, 0.45, 0.45]))
+
+
+def test_a_shaded_lip_is_no_slit() -> None:
+    photo, truth = paint_lips(0.0)
+    shade_upper_lip(photo, truth)
+    read = truth.copy()
+    read[list(UPPER_SEAM), 1] -= 3.6 * np.sin(np.linspace(0, np.pi, len(UPPER_SEAM)))  # FaceMesh sees .03
+    upper, lower = lines(refine(photo, read))
+    np.testing.assert_array_equal(upper, lower)
+    assert np.abs(upper - lines(truth)[0])[INNER, 1].mean() < 1.0
+
+
+@pytest.mark.parametrize("inside", [TEETH, DARK])
+def test_a_slit_takes_nothing_of_a_shaded_lip(inside: tuple[int, int, int]) -> None:
+    photo, truth = paint_lips(0.05, inside)
+    shade_upper_lip(photo, truth)
+    upper, _ = lines(refine(photo, truth))
+    beyond = (lines(truth)[0] - upper)[INNER, 1]
+    assert beyond.min() > -0.4
+    assert beyond.max() < 2 * LIP_RIM * EYES_PX + 0.8
+
+
+def test_what_shows_between_lips_is_told_from_their_dark_line() -> None:
+    for opened, inside, shown in ((0.03, TEETH, True), (0.03, DARK, True), (0.0, DARK, False)):
         photo, truth = paint_lips(opened, inside)
         lab = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)
-        assert teeth_show(lab, lines(truth), outer_lips(truth), ACROSS, EYES_PX) == shown
+        assert inside_shows(lab, lines(truth), outer_lips(truth), ACROSS, EYES_PX) == shown
