@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from train.data.augment import (
     AugmentConfig,
     active_rms,
     coloured,
+    echoed,
     made_room,
     rms,
     suppressed,
@@ -179,10 +181,38 @@ def test_a_made_room_keeps_loudness_and_place() -> None:
     assert min(lengths) < 0.3 < 1.2 < max(lengths) <= 1.6
 
 
+def test_an_echo_comes_later_and_weaker() -> None:
+    clap = np.zeros(32_000, np.float32)
+    clap[1000] = 1
+    lates = []
+    for seed in range(30):
+        heard = echoed(clap, np.random.default_rng(seed))
+        np.testing.assert_array_equal(heard[:1960], clap[:1960])
+        late = int(np.argmax(np.abs(heard[1001:]))) + 1
+        lates.append(late / 16_000)
+        assert 10 ** (-15 / 20) * 0.2 < abs(heard[1000 + late]) < 10 ** (-3 / 20)  # what is lost is its brightness
+        assert not heard[1000 + late + 1600 :].any() or abs(heard[1000 + late + 1600 :]).max() < 1e-3  # once
+    assert 0.06 <= min(lates) < 0.12 < 0.33 < max(lates) <= 0.4
+
+
+def test_quiet_microphones_and_sound_beside_zero() -> None:
+    levels = []
+    for seed in range(20):
+        heard = make(replace(NOTHING, quiet=1.0)).speech(tone(200), np.random.default_rng(seed))
+        levels.append(20 * np.log10(rms(heard.samples) / rms(tone(200))))
+    assert -30.1 < min(levels) < -25
+    assert -10 < max(levels) < -4.9
+    means = [
+        float(make(replace(NOTHING, offset=1.0)).speech(tone(200), np.random.default_rng(seed)).samples.mean())
+        for seed in range(20)
+    ]
+    assert 0.01 < np.std(means) < 0.04
+
+
 def test_what_is_not_asked_for_changes_no_draw() -> None:
     """Runs of before, whose configs do not name microphones, hear what they heard."""
     plain = make().speech(tone(200), np.random.default_rng(4))
-    other = make(AugmentConfig(made_room=0.0, microphone=0.0, suppressor=0.0)).speech(
+    other = make(AugmentConfig(made_room=0.0, microphone=0.0, suppressor=0.0, echo=0.0, quiet=0.0, offset=0.0)).speech(
         tone(200), np.random.default_rng(4)
     )
     np.testing.assert_array_equal(plain.samples, other.samples)

@@ -35,6 +35,9 @@ class AugmentConfig:
     band_limit: float = 0.15
     microphone: float = 0.0  # chance of one that colours what it hears: dark, thin, muffled, resonant
     suppressor: float = 0.0  # chance of a noise suppressor behind it
+    echo: float = 0.0  # chance that speech comes back, as out of the other side's loudspeakers
+    quiet: float = 0.0  # chance of a microphone turned down by another 5 to 30 dB
+    offset: float = 0.0  # chance of a constant beside the sound, as cheap sound cards have
     codec: float = 0.08
     clipping: float = 0.08
     mute: float = 0.12  # a stretch of silence cut in
@@ -101,6 +104,8 @@ class Augment:
         level = active_rms(samples)
         if draw.random() < config.room:
             samples = self.in_room(samples, draw)
+        if config.echo and draw.random() < config.echo:
+            samples = echoed(samples, draw)
         snr_db, name = SNR_RANGE_DB[1], ""
         if draw.random() < config.noise:
             name, noise = self.noise(len(samples), draw)
@@ -188,12 +193,16 @@ class Augment:
         if draw.random() < config.codec:
             samples = telephone(samples)
         gain_db = float(draw.uniform(config.gain_low_db, config.gain_high_db))
+        if config.quiet and draw.random() < config.quiet:
+            gain_db -= float(draw.uniform(5, 30))
         samples = samples * 10 ** (gain_db / 20)
         floor_db = float(draw.uniform(config.floor_low_db, config.floor_high_db))
         samples = samples + draw.standard_normal(len(samples), np.float32) * np.float32(10 ** (floor_db / 20))
         if draw.random() < config.clipping:
             top = np.abs(samples).max() * draw.uniform(0.2, 0.8)
             samples = np.clip(samples, -top, top)
+        if config.offset and draw.random() < config.offset:
+            samples = samples + np.float32(draw.normal(0, 0.02))
         if snr_db > SNR_RANGE_DB[0]:
             against_floor = 20 * np.log10(level) + gain_db - floor_db
             snr_db = -10 * np.log10(10 ** (-snr_db / 10) * (name != "") + 10 ** (-against_floor / 10))
@@ -250,6 +259,15 @@ def coloured(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
     made = equalised(samples, colour_db)
     return (made * (rms(samples) / rms(made))).astype(np.float32)
+
+
+def echoed(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Speech that comes back once, 60 to 400 ms late, 3 to 15 dB weaker and darker: whoever speaks hears himself."""
+    late = int(draw.uniform(0.06, 0.4) * RATE)
+    back = signal.sosfilt(signal.butter(1, draw.uniform(1500, 7000), "low", fs=RATE, output="sos"), samples[:-late])
+    made: np.ndarray = samples.astype(np.float32)
+    made[late:] += (back * 10 ** (-draw.uniform(3, 15) / 20)).astype(np.float32)
+    return made
 
 
 def suppressed(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
