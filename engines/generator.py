@@ -236,9 +236,9 @@ class Generator:
     def _buffers(self, portrait: Portrait) -> Scratch:
         # A small portrait's crop is finer than the coarse map, where fine light would alias.
         step = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
-        key = (*(int(value) for value in portrait.box), *portrait.size, step)
+        key = (id(portrait), *(int(value) for value in portrait.box), *portrait.size, step)
         if key not in self._scratch:
-            if len(self._scratch) >= 4:
+            if len(self._scratch) >= 2:  # one fades into another; a third is drawn after them
                 self._scratch.clear()
             maps = BackwardMap.over(portrait.box)
             rows, columns = maps.shift.shape[:2]

@@ -82,19 +82,23 @@ def place_numba_cache() -> None:
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     package = Path(__file__).parent
-    base = package / "__pycache__" / "kernels" if os.access(package, os.W_OK) else cache_folder() / "numba"
-    folder = base / kernels_hash(package)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.utime(folder)
-        writable = os.access(folder, os.W_OK)
-        for other in base.iterdir():  # of versions that are gone
-            if other.is_dir() and time.time() - other.stat().st_mtime > KERNELS_KEPT_S:
-                shutil.rmtree(other, ignore_errors=True)
-    except OSError:
-        writable = False
+    kernels = kernels_hash(package)
+    for base in (package / "__pycache__" / "kernels", cache_folder() / "numba"):
+        folder = base / kernels
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            os.utime(folder)
+            with tempfile.TemporaryFile(dir=folder):  # os.access says yes to every folder on Windows
+                pass
+            for other in base.iterdir():  # of versions that are gone
+                if other.is_dir() and time.time() - other.stat().st_mtime > KERNELS_KEPT_S:
+                    shutil.rmtree(other, ignore_errors=True)
+        except OSError:
+            continue
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+        return
     # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
-    os.environ["NUMBA_CACHE_DIR"] = str(folder) if writable else tempfile.mkdtemp(prefix="voxcam-")
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="voxcam-")
 
 
 def kernels_hash(package: Path) -> str:

@@ -22,6 +22,8 @@ Articulation = Annotated[
     float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
 ]
 
+SHUT_AND_OPEN = ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "jawDrop", "tongueUp")  # lids, and mouth
+
 
 class Engines(AbstractContextManager["Engines"]):
     """Encoder, shaper and generator as the pipeline wants them."""
@@ -35,7 +37,7 @@ class Engines(AbstractContextManager["Engines"]):
             session.close()
 
     def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> None:
-        """Move the mouth as far as this portrait's person does, and draw it once with everything moving.
+        """Move the mouth as far as this portrait's person does; draw it with everything moving, and in a blink.
 
         So kernels are loaded before sound flows; or compiled, after an update: `say` is told of it, for that must not
         look as if nothing happened.
@@ -45,7 +47,10 @@ class Engines(AbstractContextManager["Engines"]):
         patience.daemon = True
         patience.start()
         try:
-            self.generator.draw(np.full(len(MOTION_CHANNELS), 0.05, np.float32), portrait)
+            moving = np.full(len(MOTION_CHANNELS), 0.05, np.float32)
+            self.generator.draw(moving, portrait)
+            moving[[MOTION_CHANNELS.index(name) for name in SHUT_AND_OPEN]] = 1.0
+            self.generator.draw(moving, portrait)
         finally:
             patience.cancel()
 

@@ -84,7 +84,7 @@ class LatentRing:
         return out
 
     def captured_ns(self, end_samples: int) -> int:
-        """When the newest sample heard by a picture that ends there was captured."""
+        """When the newest sample heard by a picture that ends there was captured; 0 when it has heard none."""
         newest = min(end_samples // SPEC.chunk_samples, self.codes) - 1
         return int(self._captured_ns[newest % self.capacity]) if newest >= 0 else 0
 

@@ -378,7 +378,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         for thread in self._threads:
             thread.join(2.0)
         for worker in self.workers:
-            worker.stop(0.5 if self.live else 5.0)
+            while not worker.stop(0.5 if self.live else 5.0) and worker.sink.wants_sound:
+                continue  # a recording takes all that it was given, as long as its disk may need
 
     def stop(self, error: BaseException | None = None) -> None:
         """End the stream now. The first caller's cause is the one that counts."""
@@ -395,8 +396,14 @@ class Pipeline(AbstractContextManager["Pipeline"]):
     def error(self) -> BaseException | None:
         return self._stop.error if self._stop else None
 
+    @property
+    def recording_error(self) -> BaseException | None:
+        """Of what takes the sound, too, and so is a file to be kept: who quits wants to know."""
+        errors = (worker.error for worker in self.workers if worker.sink.wants_sound)
+        return next((error for error in errors if error is not None), None)
+
     def raise_if_error(self) -> None:
-        if (error := self.error or self.failure) is not None:
+        if (error := self.error or self.recording_error or self.failure) is not None:
             raise error
 
     def _engine_failed(self, what_now: str, error: Exception) -> None:
@@ -575,7 +582,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             lag_ns = min(max(sent_ns - picture.due_ns, 0), NS)
             self.picture_lag_ns += (lag_ns - self.picture_lag_ns) * (0.01 if self.meters.pictures > 100 else 0.05)
         self.meters.stages["hand_over"].add(sent_ns - self._ready_ns)
-        self.meters.newest_sample_age.add(sent_ns - picture.captured_ns)
+        if picture.captured_ns:
+            self.meters.newest_sample_age.add(sent_ns - picture.captured_ns)
 
     def _check_sinks(self) -> None:
         """Live, a sink that fails leaves the others going, as long as there are any."""

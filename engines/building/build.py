@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +41,7 @@ from engines.session import Session
 
 COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 _LOCK_WAIT_S = 600.0
+_HALF_WRITTEN = re.compile(r"\..+\.(engine|card\.json|timing)\.\w{8}")  # what engines.card.write_atomically leaves
 Progress = Callable[[str], None]
 
 
@@ -283,12 +286,21 @@ def verify_engine(path: Path, models_dir: Path = WEIGHTS) -> Comparison:
 
 
 def clean_engines(engines_dir: Path | None = None, everything: bool = False) -> list[Path]:
-    """Delete what cannot be used: engines without card, damaged, of a model or version that is gone; or everything."""
+    """Delete what cannot be used: engines without card, damaged, of a model or version that is gone; or all of them.
+
+    What no build wrote stays: cards of models, and every other file that lies in the folder.
+    """
     folder = engines_dir or default_engines_dir()
     current = {name: read_card(name).sha256 for name in models()}
     kept: set[Path] = set()
     for path, card in engine_cards(folder):
-        if everything or isinstance(card, EngineMismatch) or card.build is None:
+        if isinstance(card, EngineMismatch):
+            if not path.with_name(path.name.removesuffix(".card.json") + ".engine").is_file():
+                kept.add(path)
+            continue
+        if card.build is None:
+            kept.add(path)
+        if everything or card.build is None:
             continue
         try:
             read_checked(path)
@@ -299,8 +311,8 @@ def clean_engines(engines_dir: Path | None = None, everything: bool = False) -> 
             kept |= {path, path.with_name(card.file)}
     gone = []
     for path in sorted(folder.glob("*")):
-        ours = path.name.endswith((".engine", ".card.json")) or path.name.startswith(".")
-        if ours and path.is_file() and path not in kept and not path.name.endswith(".lock"):
+        ours = path.name.endswith((".engine", ".card.json")) or _HALF_WRITTEN.fullmatch(path.name)
+        if ours and path.is_file() and path not in kept:
             path.unlink(missing_ok=True)
             gone.append(path)
     return gone
@@ -414,7 +426,7 @@ def _calibration(path: Path, card: EngineCard, golden: Golden) -> tuple[dict[str
     try:
         with np.load(io.BytesIO(beside.read_bytes()), allow_pickle=False) as file:
             inputs = {name.removeprefix("input."): file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise EngineMismatch(f"no readable calibration inputs at {beside} ({error})", "delete the file") from error
     if inputs.keys() != golden.inputs.keys():
         raise EngineMismatch(f"{beside.name} holds inputs of another model", "delete the file")

@@ -6,6 +6,7 @@ the outermost ring never moves, so that the picture beyond it stays as it is.
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
@@ -168,7 +169,7 @@ def load_geometry() -> tuple[np.ndarray, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             basis = stored["basis"].astype(np.float32)
             triangles = stored["triangles"].astype(np.int32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise EngineMismatch(f"weights/geometry.npz is damaged ({error})", "install voxcam again") from error
     if basis.shape != (len(MODEL_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
         raise EngineMismatch("weights/geometry.npz is of another version", "install voxcam again")

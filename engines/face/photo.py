@@ -61,6 +61,7 @@ def to_rgb(picture: np.ndarray, name: object = "the picture") -> np.ndarray:
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
         raise InputError(f"{name} is too small ({width}x{height} px)", f"each side needs {MIN_SIDE_PX} px or more")
+    _refuse_huge(name, width, height)
     if picture.dtype == np.uint16:
         picture = (picture / 257.0 + 0.5).astype(np.uint8)
     elif picture.dtype in (np.float32, np.float64):
@@ -159,13 +160,12 @@ def _read_heic(path: Path, data: bytes) -> np.ndarray:
         raise InputError(f"{path} is an HEIC photo, which takes a library of its own", fix) from error
     try:
         photo = pillow_heif.open_heif(data, bgr_mode=True)
-        width, height = photo.size
-        if width * height <= MAX_PIXELS:
-            return np.asarray(photo)
+        _refuse_huge(path, *photo.size)
+        return np.asarray(photo)
+    except InputError:
+        raise
     except Exception as error:  # the library raises half a dozen kinds for one cause
         raise InputError(f"{path} is an HEIC photo that cannot be read", "export it as JPEG") from error
-    fix = f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
-    raise InputError(f"{path} is too large ({width}x{height} px)", fix)
 
 
 def _advice(data: bytes) -> str:
@@ -201,10 +201,14 @@ def _read_bytes(path: Path) -> np.ndarray:
 def _check_size(path: Path, data: np.ndarray) -> None:
     """Refuse huge pictures before they fill the memory: the header tells their size."""
     size = _header_size(data[:1_000_000].tobytes())
-    if size and size[0] * size[1] > MAX_PIXELS:
-        raise InputError(
-            f"{path} is too large ({size[0]}x{size[1]} px)", f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
-        )
+    if size:
+        _refuse_huge(path, *size)
+
+
+def _refuse_huge(name: object, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        fix = f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
+        raise InputError(f"{name} is too large ({width}x{height} px)", fix)
 
 
 def _header_size(data: bytes) -> tuple[int, int] | None:
@@ -217,6 +221,12 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
         return width, height
     if data[:4] == b"RIFF" and data[12:16] == b"VP8X":
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[:4] == b"RIFF" and data[12:16] == b"VP8 ":
+        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+        return width, height
+    if data[:4] == b"RIFF" and data[12:16] == b"VP8L":
+        packed = int.from_bytes(data[21:25], "little")
+        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
     if data[:2] == b"\xff\xd8":
         at = 2
         while at + 9 <= len(data) and data[at] == 0xFF:

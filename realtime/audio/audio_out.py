@@ -172,6 +172,13 @@ class DelayLine:
         self.error_ns = float(error_ns)
         self._windows += 1
 
+    def begin_anew(self) -> None:
+        """Forget what waits: it was said while the output was away. Only while nothing pulls."""
+        self._ring.read_count = self._ring.written
+        self._errors.clear()
+        self._window_samples = self._slack = self._hold = self._windows = 0
+        self._tail = np.zeros(0, np.float32)
+
     def _jump(self, tail: np.ndarray) -> None:
         """Sound goes on elsewhere: `tail` is what would have come."""
         self.jumps += 1
@@ -251,6 +258,7 @@ class AudioOut:
                 callback=self._callback,
             )
             self.latency_ns = round(float(self._stream.latency) * NS)
+            self.line.begin_anew()
             self._stream.start()
             self._opened_anew = True
         except (sd.PortAudioError, ValueError, OSError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ LOST_AFTER_NS = 200_000_000
 LOST_AFTER_LOOKS = 12  # a busy machine may not run us for long: that is not the microphone's fault
 RETRY_NS = 500_000_000
 FIRST_BLOCK_NS = 1_500_000_000
+PIPE_HASTE = 1.0005  # a live producer's clock may be a little fast: it must not fall behind hour by hour
+PIPE_BYTES = 65_536  # what a pipe holds: a live producer may have written as much before it is first read
 
 Tap = Callable[[np.ndarray, int], None]
 """Called with (samples, channels) float32 at the native rate and the time its last sample was captured."""
@@ -106,6 +110,8 @@ class Source(AbstractContextManager["Source"]):
         """Give everything back; may be called twice."""
 
     def _tap(self, block: np.ndarray, captured_ns: int) -> None:
+        if not len(block):  # a device that has just come back: no encoder takes an empty block
+            return
         for tap in self.taps:
             tap(block, captured_ns)
 
@@ -415,8 +421,19 @@ def _wholesome(block: np.ndarray) -> np.ndarray:
     return block
 
 
+def is_file(pipe: BinaryIO) -> bool:
+    """Whether somebody wrote `< sound.raw`."""
+    try:
+        return stat.S_ISREG(os.fstat(pipe.fileno()).st_mode)
+    except (OSError, AttributeError):
+        return False
+
+
 class PipeSource(DeviceSource):
-    """Raw samples on standard input, at whatever pace they come."""
+    """Raw samples on standard input, at whatever pace they come but not faster than they sound for long.
+
+    What a live producer has written before it was listened to passes at once, so that no delay is left of it.
+    """
 
     drops_backlog = False  # all of it is heard, however late it is
 
@@ -437,8 +454,9 @@ class PipeSource(DeviceSource):
         self._thread.start()
 
     def _pump(self) -> None:
-        rest = b""
+        rest, due_ns = b"", 0
         step = self._dtype.itemsize * self.channels
+        backlog_ns = 0 if is_file(self._pipe) else PIPE_BYTES * NS // (step * self.rate_hz)
         read = getattr(self._pipe, "read1", self._pipe.read)
         try:
             while not self._closing and (data := read(max(step, self.rate_hz // 100 * step))):
@@ -448,6 +466,11 @@ class PipeSource(DeviceSource):
                 block = np.frombuffer(data[:whole], self._dtype).reshape(-1, self.channels).astype(np.float32)
                 if self._scale != 1.0:
                     block /= self._scale
+                now_ns = self._clock.now_ns()
+                if now_ns - due_ns > LOST_AFTER_NS:  # the first block, or silence has taken its place
+                    due_ns = now_ns
+                self._clock.sleep_until(due_ns - backlog_ns)
+                due_ns += len(block) * NS // round(self.rate_hz * PIPE_HASTE)
                 while len(block) and not self._closing:
                     taken = self.ring.write(block[: self.ring.capacity - len(self.ring)], self._clock.now_ns())
                     block = block[taken:]

@@ -1,10 +1,26 @@
-"""Single key presses from a terminal, without waiting; nothing where there is no terminal."""
+"""Single key presses from a terminal, without waiting; nothing where there is no terminal, or another job has it."""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+from collections import deque
 from types import TracebackType
 from typing import Any
+
+TERMINAL_BYTES = 4096  # no terminal lets more wait
+ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~])?")  # an arrow, a function key, or Esc itself
+
+
+def in_foreground(descriptor: int) -> bool:
+    """False for a job in the background: its terminal stops it when it reads there, or sets how keys are read."""
+    if sys.platform == "win32":
+        return True
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:  # not the terminal whose job we are: it stops nobody
+        return True
 
 
 class Keys:
@@ -12,30 +28,39 @@ class Keys:
 
     def __init__(self) -> None:
         self._before: Any = None
+        self._typed: deque[str] = deque()
 
     def __enter__(self) -> Keys:
         if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
             import termios
             import tty
 
-            self._before = termios.tcgetattr(sys.stdin.fileno())
-            tty.setcbreak(sys.stdin.fileno())
+            if in_foreground(sys.stdin.fileno()):
+                self._before = termios.tcgetattr(sys.stdin.fileno())
+                tty.setcbreak(sys.stdin.fileno())
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._before is not None:
+        if self._before is not None and in_foreground(sys.stdin.fileno()):
             import termios
 
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
-            self._before = None
+        self._before = None
 
     def pressed(self) -> str:
         if sys.platform == "win32":
             import msvcrt
 
             return msvcrt.getwch() if sys.stdin.isatty() and msvcrt.kbhit() else ""
-        if self._before is None:
-            return ""
-        import select
+        if not self._typed and self._before is not None:
+            self._typed.extend(_waiting(sys.stdin.fileno()))
+        return self._typed.popleft() if self._typed else ""
 
-        return sys.stdin.read(1) if select.select([sys.stdin], [], [], 0)[0] else ""
+
+def _waiting(descriptor: int) -> str:
+    """What was typed since. Not read through sys.stdin: what its buffer takes, select does not see."""
+    import select
+
+    if not in_foreground(descriptor) or not select.select([descriptor], [], [], 0)[0]:
+        return ""
+    return ESCAPE.sub("", os.read(descriptor, TERMINAL_BYTES).decode(errors="ignore"))

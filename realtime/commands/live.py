@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
+import numpy as np
 import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from engines.spec import ARTICULATION, SPEC
+from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
 from realtime.audio.microphone import STREAMS
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
@@ -26,6 +27,7 @@ from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import C2paCertificates, C2paKey, open_signer
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
+SNAPSHOT_S = 5.0  # longest that the end waits for a slow disk
 EMOTION_KEYS = ("auto", "off", "happiness", "sadness", "anger", "fear", "disgust")
 
 
@@ -48,7 +50,10 @@ def open_source(microphone: str | None, source: str | None, rate: int, channels:
         raise ConfigError("--microphone and --source exclude each other", "leave one out")
     if source == "-":
         if sys.stdin is None or sys.stdin.isatty():
-            raise ConfigError("--source - reads a pipe, not a terminal", "ffmpeg -i SOUND -f s16le - | voxcam live ...")
+            raise ConfigError(
+                "--source - reads a pipe, not a terminal",
+                "ffmpeg -re -i SOUND -ar 16000 -ac 1 -f s16le - | voxcam live ...",
+            )
         return PipeSource(None, rate, channels, sample_format)
     if source is not None:
         from realtime.audio.sound import SoundFile
@@ -108,6 +113,7 @@ class LiveSession:
         self._said = 0  # how many of the notes
         self._lost_cameras: list[str] = []
         self._was_lost = False
+        self._writing: list[threading.Thread] = []  # of snapshots
         pipeline.warn = self.tell
         if getattr(engines.generator, "session", None) is not None:
             pipeline.face.spare = type(engines.generator)  # the closed form alone
@@ -178,11 +184,19 @@ class LiveSession:
         if portrait.size != (self.pipeline.face.height, self.pipeline.face.width):
             self.tell("the portrait stays: the new one has another size, start live again")
             return
+        # What a first picture makes of a portrait is made here: the face thread would stand still for it.
+        type(self.engines.generator)().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait)
         self.pipeline.face.swap(portrait)
         self.engines.shaper.reach = portrait.reach
         self.tell(f"{self.portrait_path.name} fades in")
 
-    def _snapshot(self, pixels: Any) -> None:
+    def _snapshot(self, pixels: np.ndarray) -> None:
+        """Called in the face thread, which must not wait until a picture is coded and on the disk."""
+        writing = threading.Thread(target=self._write_snapshot, args=(pixels,), name="snapshot", daemon=True)
+        self._writing = [*filter(threading.Thread.is_alive, self._writing), writing]
+        writing.start()
+
+    def _write_snapshot(self, pixels: np.ndarray) -> None:
         from realtime.pictures.sheet import write_picture
 
         path = Path(f"voxcam-{today()}.png")
@@ -191,6 +205,13 @@ class LiveSession:
             self.tell(f"snapshot: {path}")
         except OutputError as error:
             self.tell(str(error))
+        except Exception as error:
+            self.tell(f"no snapshot ({type(error).__name__}: {error})")
+
+    def finish_snapshots(self) -> None:
+        """Wait for those that are being written."""
+        for writing in self._writing:
+            writing.join(SNAPSHOT_S)
 
     def poll(self) -> None:
         """A few times a second: the delay of the cable, what was lost; once a second the log and the governor."""
@@ -310,7 +331,7 @@ def live(
     preview: Annotated[bool, typer.Option("--preview", help="Show a window.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write raw RGB pictures to standard output.")] = False,
     out: Annotated[Path | None, typer.Option(help="Record into this mp4, mkv or webm.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing recording.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing recording or log.")] = False,
     c2pa_cert: C2paCertificates = None,
     c2pa_key: C2paKey = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so long.")] = None,
@@ -389,7 +410,7 @@ def live(
             sinks.append(RawSink())
         if not sinks:
             sinks.append(NullSink())
-        log = stack.enter_context(_open_log(json_log)) if json_log is not None else None
+        log = stack.enter_context(_open_log(json_log, overwrite)) if json_log is not None else None
         portrayed = load_portrait(portrait, camera=size)
         for note in portrayed.notes:
             say(f"note: {note}")
@@ -440,6 +461,7 @@ def live(
         except KeyboardInterrupt:
             pipeline.stop()
         finally:
+            session.finish_snapshots()
             session.say_notes(wait=True)
             print(_closing_line(session), file=sys.stderr if raw else sys.stdout)
         session.write_log()
@@ -452,10 +474,11 @@ def live(
 
 def _run(session: LiveSession, raw: bool) -> None:
     """The main thread's part: the view and the keys where there is a terminal, else a plain wait."""
-    from realtime.commands.keys import Keys
+    from realtime.commands.keys import Keys, in_foreground
 
     pipeline = session.pipeline
-    interactive = sys.stdout.isatty() and not raw and os.environ.get("TERM") not in ("dumb", "unknown")
+    terminal = sys.stdout.isatty() and in_foreground(sys.stdout.fileno())
+    interactive = terminal and not raw and os.environ.get("TERM") not in ("dumb", "unknown")
     with ExitStack() as stack:
         stack.enter_context(pipeline)
         keys = stack.enter_context(Keys())
@@ -480,8 +503,9 @@ def _run(session: LiveSession, raw: bool) -> None:
             session.say_notes()
             if view is not None:
                 view.update(draw(pipeline, session.state))
-            if not session.key(keys.pressed()):
-                return
+            while key := keys.pressed():
+                if not session.key(key):
+                    return
 
 
 def _closing_line(session: LiveSession) -> str:
@@ -495,8 +519,11 @@ def _closing_line(session: LiveSession) -> str:
 
 
 @contextmanager
-def _open_log(path: Path) -> Iterator[TextIO]:
+def _open_log(path: Path, overwrite: bool) -> Iterator[TextIO]:
+    """A new file for one session: its counters begin at zero, so it is not added to another one's."""
     try:
+        if path.is_file() and not overwrite:
+            raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
         file = path.open("w")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise WrongTarget(f"there can be no log {path} ({error.strerror})", "name a file in a folder") from error

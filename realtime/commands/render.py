@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +106,7 @@ def render_file(
                         progress(pipeline.meters.pictures / picture_rate, sound.seconds or 0.0)
         except KeyboardInterrupt:
             complete = False
-        error = pipeline.error if complete else None
+        error = pipeline.error if complete else pipeline.recording_error
         if error is not None:
             file.abandon()
             raise error
@@ -160,11 +161,13 @@ def render(
     checked_lookahead(lookahead_ms)
     checked_target(out, overwrite, tuple(CODECS))
     signer = open_signer(c2pa_cert, c2pa_key, out)
+    named = [("--portrait", portrait), ("--audio", audio), ("--out", out)]
     if sheet is not None:
-        checked_target(sheet, True, (".png", ".jpg", ".jpeg"))
-    for given, name in ((portrait, "--portrait"), (audio, "--audio")):
-        if given.exists() and out.exists() and given.samefile(out):
-            raise ConfigError(f"--out is the same file as {name}", "name another file")
+        checked_target(sheet, overwrite, (".png", ".jpg", ".jpeg"))
+        named.append(("--sheet", sheet))
+    for (name, given), (option, target) in combinations(named, 2):
+        if option != "--audio" and given.exists() and target.exists() and given.samefile(target):
+            raise ConfigError(f"{option} is the same file as {name}", "name another file")
     SoundFile(audio).close()  # a sound that cannot be read is told before a photo is analysed
     portrayed = load_portrait(portrait, size)
     for note in portrayed.notes:

@@ -1,4 +1,4 @@
-"""A recording that outlives what happens to it: a full disk, a killed program, a power cut.
+"""A recording that outlives what happens to it: a full disk, an interrupt at its end, a killed program, a power cut.
 
 An mp4 is written in fragments of a second, each of which plays without what follows; its end turns it into a plain one
 (FFmpeg's hybrid_fragmented: an index at the end, the fragments' heads hidden in the media box). mkv and webm are made
@@ -8,8 +8,10 @@ like that by themselves.
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from realtime.clock import NS, Clock, SystemClock
@@ -66,6 +68,25 @@ class KeptFile:
         if self._syncing is not None:
             self._syncing.join()
         self._file.close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until a file is finished, unless that fails: half an end plays nowhere."""
+    if threading.current_thread() is not threading.main_thread():  # where none comes
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, _: came.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def sync(path: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -69,17 +70,12 @@ class PreviewSink(Sink):
         window, self._window = self._window, None
         if window is None:
             return
+        window.kill()  # first: while it hangs, `send` stands in a write and holds the pipe that is to be closed
+        window.wait()
         for pipe in (window.stdin, window.stdout):
             if pipe is not None:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    continue
-        try:
-            window.wait(0.5)  # it ends with its input
-        except subprocess.TimeoutExpired:
-            window.kill()
-            window.wait()
 
 
 class Newest:

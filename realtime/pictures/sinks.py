@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import BinaryIO
 
 import numpy as np
 
@@ -65,17 +64,16 @@ class RawSink(Sink):
 
     name = "raw"
 
-    def __init__(self, pipe: BinaryIO | None = None) -> None:
-        self._pipe = pipe or sys.stdout.buffer
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
 
     def send(self, picture: Picture) -> None:
+        # Not through sys.stdout: a reader that stands still would hold its lock, for which the program's end waits.
+        rest = picture.pixels.data.cast("B")
         try:
-            self._pipe.write(picture.pixels.data.cast("B"))
-            self._pipe.flush()
-        except (BrokenPipeError, ValueError) as error:
-            # The reader went away. Without this the interpreter complains again when it flushes at its end.
-            if self._pipe is sys.stdout.buffer:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except BrokenPipeError as error:
             raise OutputError("the program that reads the raw pictures has ended") from error
 
 

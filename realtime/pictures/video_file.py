@@ -7,6 +7,7 @@ live records is kept whatever happens (kept_file.py): a killed program leaves NA
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from engines.errors import OutputError
 from realtime.messages import Picture
-from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync
+from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
 from realtime.pictures.targets import checked_target
@@ -55,6 +56,7 @@ class VideoFile(Sink):
         self._temporary = self.path.with_name(f"{hidden}{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
         self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
+        self._lock = threading.Lock()  # a codec or container that two threads use ends the program
         self._container: Any = None
         self._kept: KeptFile | None = None
         self._sound_samples = 0
@@ -116,6 +118,11 @@ class VideoFile(Sink):
         self._reformatter = VideoReformatter()
 
     def send(self, picture: Picture) -> None:
+        with self._lock:
+            if self._container is not None:  # it may be closed while its worker still has some
+                self._send(picture)
+
+    def _send(self, picture: Picture) -> None:
         if picture.index <= self._newest:  # the stream went back to sound that was lost
             return
         self._newest = picture.index
@@ -126,10 +133,15 @@ class VideoFile(Sink):
             raw, format="yuv420p", dst_colorspace=self._colorspace, src_colorspace=self._colorspace
         )
         converted.pts, converted.time_base = raw.pts, raw.time_base
-        self._write(self._pictures, converted)
+        self._write(self._container, self._pictures, converted)
         self.pictures += 1
 
     def hear(self, block: np.ndarray) -> None:
+        with self._lock:
+            if self._container is not None and len(block):  # no codec takes a block of no samples
+                self._hear(block)
+
+    def _hear(self, block: np.ndarray) -> None:
         if block.shape[1] > self._channels:
             block = block.mean(1, keepdims=True, dtype=np.float32)
         packed = np.ascontiguousarray(block.reshape(1, -1), np.float32)
@@ -141,12 +153,12 @@ class VideoFile(Sink):
         sound.time_base = Fraction(1, self._rate_hz)
         self._sound_samples += len(block)
         for ready in self._to_codec.resample(sound):
-            self._write(self._sound, ready)
+            self._write(self._container, self._sound, ready)
 
-    def _write(self, stream: Any, data: Any) -> None:
+    def _write(self, container: Any, stream: Any, data: Any) -> None:
         try:
             for packet in stream.encode(data):
-                self._container.mux(packet)
+                container.mux(packet)
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
             fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
@@ -162,27 +174,27 @@ class VideoFile(Sink):
         return self.path.suffix.lower() != ".mp4" or cut_to_whole(self._temporary)
 
     def close(self) -> None:
+        with self._lock, uninterrupted():
+            self._finish()
+
+    def _finish(self) -> None:
         container, self._container = self._container, None
         if container is None:
             if self._opening:
                 self._opening = False
                 self._leave()
             return
-        try:
-            if not self._failed and self.pictures:
-                self._container = container
-                for ready in self._to_codec.resample(None) if self._sound_samples else ():
-                    self._write(self._sound, ready)
-                self._write(self._sound, None)
-                self._write(self._pictures, None)
-                self._container = None
-        except OutputError:
-            self._container = None
-            self._close_and_remove(container)
-            raise
         if self._failed or not self.pictures:
             self._close_and_remove(container)
             return
+        try:
+            for ready in self._to_codec.resample(None) if self._sound_samples else ():
+                self._write(container, self._sound, ready)
+            self._write(container, self._sound, None)
+            self._write(container, self._pictures, None)
+        except OutputError:
+            self._close_and_remove(container)
+            raise
         try:
             container.close()
             if self._kept is not None:
@@ -193,7 +205,6 @@ class VideoFile(Sink):
                 self._signer.sign(self._temporary, f"voxcam {self._portrait_name}".strip())
             if self._keep:
                 sync(self._temporary)
-            os.replace(self._temporary, self.path)
         except (self._av.FFmpegError, OSError) as error:
             self._leave()
             reason = error.strerror or error
@@ -203,6 +214,11 @@ class VideoFile(Sink):
             if self._keep:
                 raise OutputError(f"{self.path} is kept without a signature ({error.what})", error.fix) from error
             raise
+        try:
+            os.replace(self._temporary, self.path)
+        except OSError as error:  # Windows: a player has the old one open
+            fix = f"the whole video is {self._temporary}, rename it"
+            raise OutputError(f"{self.path} cannot be replaced ({error.strerror})", fix) from error
 
     def _close_and_remove(self, container: Any) -> None:
         if self._kept is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,14 +219,18 @@ def test_clean_keeps_what_is_good(models, tmp_path, monkeypatch):
     bad = build_engine(models / "encoder.onnx", "openvino", "bf16", engines_dir=tmp_path).path
     bad.write_bytes(b"")
     (tmp_path / "orphan.engine").write_bytes(b"x")
-    (tmp_path / "holiday.jpg").write_bytes(b"x")
+    (tmp_path / f".{good.name}.a1b2c3d4").write_bytes(b"half")
+    others = [tmp_path / name for name in ("holiday.jpg", ".env", ".gitignore", "other.card.json", "model.card.json")]
+    for other in others:
+        other.write_bytes(b"x")
+    shutil.copyfile(models / "encoder.card.json", others[-1])
     monkeypatch.setattr(engines.building.build, "models", list)
     gone = {path.name for path in clean_engines(tmp_path)}
-    assert gone == {bad.name, card_path(bad).name, "orphan.engine"}
+    assert gone == {bad.name, card_path(bad).name, "orphan.engine", f".{good.name}.a1b2c3d4"}
     assert good.exists()
-    assert (tmp_path / "holiday.jpg").exists()
     clean_engines(tmp_path, everything=True)
     assert not good.exists()
+    assert all(other.exists() for other in others), "what no build wrote is gone"
 
 
 def test_calibration_inputs_of_training_are_taken(models, tmp_path):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.card import card_path, read_card
+from engines.card import WEIGHTS, card_path, read_card
 from engines.drawing.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
 from engines.drawing.layers import DEEPEST, LINE, paint_fringe, paint_lashes
 from engines.errors import ConfigError, EngineMismatch, InputError
@@ -327,6 +327,14 @@ def test_save_and_load(tmp_path, generator: Generator, portrait: Portrait) -> No
         lambda p: {"rest": p.rest * 100},
         lambda p: {"basis": p.basis[:3]},
         lambda p: {"tones": p.tones * np.inf},
+        lambda p: {"head_share": p.head_share[:10]},
+        lambda p: {"triangles": p.triangles + np.int32(5_000_000)},
+        lambda p: {"triangles": p.triangles - np.int32(1)},
+        lambda p: {"box": p.box * np.int32(9)},
+        lambda p: {"eyeballs": p.eyeballs[:1]},
+        lambda p: {"eyeballs": p.eyeballs[:, :0]},
+        lambda p: {"skin_mask": p.skin_mask[:-1]},
+        lambda p: {"photo": p.photo.astype(np.float32)},
     ],
 )
 def test_measures_that_no_face_has_are_refused(tmp_path, portrait: Portrait, change) -> None:
@@ -335,6 +343,26 @@ def test_measures_that_no_face_has_are_refused(tmp_path, portrait: Portrait, cha
         replace(portrait, **change(portrait)).save(path)
     with pytest.raises(EngineMismatch, match="damaged"):
         Portrait.load(path)
+
+
+def test_portraits_that_fade_into_one_another_keep_their_own_buffers(generator: Generator, portrait: Portrait) -> None:
+    other = replace(portrait, photo=portrait.photo[:, ::-1].copy())
+    both = [generator.draw(code(jawOpen=0.2), each).copy() for each in (portrait, other)]
+    kept = [generator._buffers(each) for each in (portrait, other)]
+    assert kept[0] is not kept[1]
+    again = [generator.draw(code(jawOpen=0.2), each).copy() for each in (portrait, other)]
+    assert np.array_equal(both, again)
+    assert [scratch.source_of for scratch in kept] == [portrait, other]
+
+
+def test_a_damaged_geometry_says_so(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = (WEIGHTS / "geometry.npz").read_bytes()
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setattr("engines.drawing.geometry.files", lambda _: tmp_path)
+    for content in (whole[: len(whole) // 2], b"", whole[:-40]):
+        (tmp_path / "weights" / "geometry.npz").write_bytes(content)
+        with pytest.raises(EngineMismatch, match=r"geometry\.npz is damaged"):
+            load_geometry()
 
 
 def test_an_interrupted_save_leaves_nothing(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,26 @@ def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     assert "too large (60000x50000 px)" in line_of(path)
 
 
+@pytest.mark.parametrize("quality", [90, 101])  # OpenCV's: above 100 without loss
+def test_huge_webp_is_refused_before_it_is_decoded(tmp_path, monkeypatch, quality):
+    path = tmp_path / "huge.webp"
+    cv2.imwrite(str(path), np.zeros((240, 320, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, quality])
+    monkeypatch.setattr("engines.face.photo.MAX_PIXELS", 1000)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    assert "too large (320x240 px)" in line_of(path)
+
+
+@pytest.mark.parametrize("kind", [".tiff", ".avif", ".gif"])
+def test_huge_picture_of_any_kind_is_refused(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"huge{kind}"
+    try:
+        assert cv2.imwrite(str(path), np.zeros((240, 320, 3), np.uint8))
+    except (AssertionError, cv2.error):
+        pytest.skip(f"this OpenCV writes no {kind}")
+    monkeypatch.setattr("engines.face.photo.MAX_PIXELS", 1000)
+    assert "too large (320x240 px)" in line_of(path)
+
+
 def test_float_pixels():
     np.testing.assert_array_equal(to_rgb(np.full((200, 200, 3), 0.5, np.float32)), 128)
     with pytest.raises(InputError, match="not numbers"):

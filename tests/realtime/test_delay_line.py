@@ -24,7 +24,7 @@ class Simulation:
     errors_ms: list[float] = field(default_factory=list)
     heard: list[np.ndarray] = field(default_factory=list)
 
-    def run(self, seconds: float, tone_hz: float = 400.0, start_s: float = 0.0) -> None:
+    def run(self, seconds: float, tone_hz: float = 400.0, start_s: float = 0.0, plays: bool = True) -> None:
         block = RATE // 100
         in_block, out_block, out_s = 0, 0, start_s
         latency_ns = 10_000_000
@@ -36,7 +36,7 @@ class Simulation:
                     in_block += 1
                     sound = np.sin(2 * np.pi * tone_hz * at).astype(np.float32)[:, None]
                     self.line.push(sound, round((start_s + in_block * 0.01) * NS))
-            while out_s < now_s:
+            while plays and out_s < now_s:
                 out = np.empty(block, np.float32)
                 self.line.pull(out, round(out_s * NS) + latency_ns)
                 self.heard.append(out)
@@ -167,6 +167,21 @@ def test_muted_is_silence_at_the_same_pace() -> None:
     line.muted = True
     simulation.run(5, start_s=5)
     assert np.abs(np.concatenate(simulation.heard)[-RATE:]).max() == 0
+
+
+def test_after_an_output_was_away_nothing_old_is_heard() -> None:
+    line = DelayLine(RATE, RATE, 80_000_000)
+    simulation = Simulation(line)
+    simulation.run(10)
+    simulation.run(10, tone_hz=3_000, start_s=10, plays=False)
+    line.begin_anew()
+    simulation.heard.clear()
+    simulation.run(3, start_s=20)
+    heard = np.concatenate(simulation.heard)
+    spectrum = np.abs(np.fft.rfft(heard[: RATE // 2])) ** 2
+    assert spectrum[round(3_000 / 2) - 20 : round(3_000 / 2) + 20].sum() < 1e-4 * spectrum.sum()
+    assert abs(line.error_ns) < 4_000_000
+    assert np.abs(heard[: RATE // 2]).max() > 0.9
 
 
 def test_an_output_that_takes_too_little_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:

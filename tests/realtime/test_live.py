@@ -22,11 +22,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, OutputError
+from engines.generator import Generator
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.commands.live import LiveSession, open_source, parse_size
+from realtime.commands.live import LiveSession, _open_log, open_source, parse_size
 from realtime.engines_in_use import Engines
+from realtime.faces import load_portrait
 from realtime.pictures.sinks import NullSink
 from realtime.pipeline import Pipeline
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
@@ -86,10 +88,61 @@ def test_keys(session: LiveSession, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.chdir(tmp_path)
     session.key("s")
     controls.snapshot.pop()(np.zeros((32, 48, 3), np.uint8))
+    session.finish_snapshots()
     assert len(list(tmp_path.glob("voxcam-*.png"))) == 1
     assert session.key("")
     assert session.key("x")
     assert not session.key("q")
+
+
+def test_the_face_does_not_wait_for_a_snapshot_but_the_end_does(
+    session: LiveSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, written = threading.Event(), []
+
+    def write(path: Path, pixels: np.ndarray) -> None:
+        assert disk.wait(30)
+        written.append(path)
+
+    monkeypatch.setattr("realtime.pictures.sheet.write_picture", write)
+    session._snapshot(np.zeros((32, 48, 3), np.uint8))
+    assert written == []
+    threading.Timer(0.2, disk.set).start()
+    session.finish_snapshots()
+    assert session.state["notes"] == [f"snapshot: {written[0]}"]
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (OutputError("cannot write it", "free space"), "cannot write it: free space"),
+        (MemoryError("all used"), "no snapshot (MemoryError: all used)"),
+    ],
+)
+def test_a_snapshot_that_fails_is_a_note(
+    session: LiveSession, monkeypatch: pytest.MonkeyPatch, error: Exception, note: str
+) -> None:
+    def write(path: Path, pixels: np.ndarray) -> None:
+        raise error
+
+    monkeypatch.setattr("realtime.pictures.sheet.write_picture", write)
+    session._snapshot(np.zeros((32, 48, 3), np.uint8))
+    session.finish_snapshots()
+    assert session.state["notes"] == [note]
+
+
+def test_a_portrait_that_is_read_again_is_ready_before_it_is_shown(
+    session: LiveSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = load_portrait(ROOT / "tests" / "data" / "face.jpg", "face")
+    monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: read)
+    session.engines.generator = Generator()
+    face = session.pipeline.face
+    face.height, face.width = read.portrait.size
+    ready: list[bool] = []
+    monkeypatch.setattr(face, "swap", lambda portrait: ready.append({"bare", "room", "folds"} <= vars(portrait).keys()))
+    session.reload()
+    assert ready == [True]
 
 
 def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +237,18 @@ def test_json_log_and_closing_line(long_sound: Path, tmp_path: Path) -> None:
     assert {"cpu_share", "drift_ppm", "sound_delay_ms", "emotion", "stages"} <= set(last)
 
 
+def test_a_log_takes_no_place_of_another_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("yesterday")
+    with pytest.raises(ConfigError, match="exists"), _open_log(path, overwrite=False):
+        pass
+    assert path.read_text() == "yesterday"
+    for overwrite in (True, False):
+        with _open_log(path if overwrite else Path(os.devnull), overwrite) as log:
+            log.write("today")
+    assert path.read_text() == "today"
+
+
 def test_raw_pictures_from_raw_samples() -> None:
     samples = (np.full(48_000, 0.2) * 32_767).astype("<i2").tobytes()
     options = ["--source", "-", "--camera", "none", "--raw", "--camera-size", "320x240", "--no-badge"]
@@ -221,6 +286,7 @@ def test_raw_pictures_from_raw_samples() -> None:
         (("--source", "-"), 1, "standard input ended without any sound"),
         (("--json-log", "no/log.jsonl"), 2, "there can be no log no/log.jsonl"),
         (("--json-log", "."), 2, "there can be no log ."),
+        (("--json-log", "long.wav"), 2, "long.wav exists"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -312,13 +378,14 @@ def test_q_in_a_terminal_ends_it_and_puts_the_terminal_back(long_sound: Path) ->
     assert b"m mute" in shown
     os.write(master, b"m")
     time.sleep(0.5)
-    os.write(master, b"q")
+    os.write(master, b"+++++++++q")  # faster than it looks
     while process.poll() is None and time.monotonic() < deadline:
         try:
             shown += os.read(master, 65_536)
         except BlockingIOError:
             time.sleep(0.05)
     assert process.wait(10) == 0
+    assert float(shown.split(b" pictures in ")[1].split()[0]) < 25, "it went on until its sound had ended"
     assert b"muted" in shown
     assert termios.tcgetattr(slave)[3] == before[3]
     os.close(master)

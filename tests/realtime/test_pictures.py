@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from engines.errors import OutputError
 from realtime.governor import Governor
+from realtime.messages import Picture
 from realtime.meters import Histogram
 from realtime.pictures.badge import Badge
 from realtime.pictures.picture_pool import PicturePool
 from realtime.pictures.sheet import ContactSheet, write_picture
+from realtime.pictures.sinks import RawSink
 
 
 @pytest.mark.parametrize("size", [(256, 256), (720, 1280), (1080, 1920), (200, 300)])
@@ -39,6 +41,20 @@ def test_the_badge_drawn_twice_is_drawn_once_per_picture() -> None:
     badge(first)
     badge(second)
     assert np.array_equal(first, second)
+
+
+def test_raw_pictures_are_whole_however_little_a_pipe_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bytes] = []
+
+    def write(descriptor: int, rest: memoryview) -> int:
+        taken.append(bytes(rest[:1000]))
+        return len(taken[-1])
+
+    monkeypatch.setattr("os.write", write)
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    RawSink(7).send(Picture(0, pixels, 0, 0, 0))
+    assert b"".join(taken) == pixels.tobytes()
+    assert len(taken) == 4
 
 
 def test_contact_sheet_shows_open_and_closed_in_bounded_memory(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
+from realtime.clock import NS
 from realtime.messages import Picture
 from realtime.pictures.picture_pool import PicturePool
 from realtime.pictures.sinks import Sink, SinkWorker
@@ -247,6 +249,60 @@ def test_the_first_cause_of_an_end_counts() -> None:
         pipeline.raise_if_error()
 
 
+class Recorder(Album):
+    """Keeps the sound, too: the loudest sample of each block."""
+
+    wants_sound = True
+
+    def __init__(self, name: str = "recorder", fail_at: int = -1) -> None:
+        super().__init__(name, fail_at=fail_at)
+        self.heard: list[float] = []
+
+    def hear(self, block: np.ndarray) -> None:
+        self.heard.append(float(np.abs(block).max()))
+
+
+SMALL_CUTS = list(range(160, 3 * RATE, 160))  # as devices hand over
+
+
+def test_a_recorder_that_stalls_is_waited_for() -> None:
+    """Or its file would be closed beside its thread; a camera's thread is left behind."""
+    recorder, stuck = Recorder(), Album("stuck", delay_s=20.0)
+    recorder.delay_s = 3.5
+    pipeline = make(speech_like(3.0), [recorder, stuck], paced=True, cuts=SMALL_CUTS)
+    with pipeline:
+        while pipeline.workers[0].blocked_ns() < NS // 10:
+            assert pipeline.wait(0.02) is None
+        recorder.delay_s = 0.0  # after this one picture
+    assert [worker._thread.is_alive() for worker in pipeline.workers] == [False, True]
+    assert len(recorder.heard) >= 10
+
+
+def test_quitting_does_not_hide_a_recording_that_failed() -> None:
+    """A window that was closed, or the reader of a pipe that Ctrl-C ended as well, is no failure at the end."""
+    for failing in (Recorder(fail_at=3), Album("window", fail_at=3)):
+        pipeline = make(speech_like(3.0), [Album(), failing], paced=True, cuts=SMALL_CUTS)
+        with pipeline:
+            while pipeline.workers[1].error is None:
+                assert pipeline.wait(0.02) is None
+        assert pipeline.error is None
+        if isinstance(failing, Recorder):
+            with pytest.raises(OutputError, match="the album is full"):
+                pipeline.raise_if_error()
+        else:
+            pipeline.raise_if_error()
+
+
+def test_a_picture_before_the_first_code_has_no_age() -> None:
+    """At 60 a second the first one ends before 20 ms of sound."""
+    pipeline = make(speech_like(0.1), [Album()], paced=True, fps=60)
+    picture = pipeline.face.draw(0, pipeline.pool.buffers[0])
+    pipeline._sent(picture, pipeline.clock.now_ns())
+    assert pipeline.meters.newest_sample_age.count == 0
+    pipeline._sent(replace(picture, captured_ns=NS), 2 * NS)
+    assert pipeline.meters.newest_sample_age.max_ns == NS
+
+
 def test_a_limit_ends_the_stream_there() -> None:
     album = Album()
     run(make(speech_like(2.0), [album], limit=RATE // 2), every_s=0.01)
@@ -262,19 +318,12 @@ def test_mute_shuts_the_mouth() -> None:
 
 
 def test_mute_silences_what_is_recorded() -> None:
-    heard: list[float] = []
-
-    class Recorder(Album):
-        wants_sound = True
-
-        def hear(self, block: np.ndarray) -> None:
-            heard.append(float(np.abs(block).max()))
-
-    pipeline = make(speech_like(0.5), [Recorder()])
+    recorder = Recorder()
+    pipeline = make(speech_like(0.5), [recorder])
     pipeline.controls.mute = True
     run(pipeline, every_s=0.01)
-    assert heard
-    assert max(heard) == 0.0
+    assert recorder.heard
+    assert max(recorder.heard) == 0.0
 
 
 def test_another_lookahead_while_live() -> None:

@@ -73,6 +73,23 @@ def test_the_window_shows_what_is_spoken_and_goes_with_the_program(display_rig: 
     assert until(lambda: not display_rig.screen().any(), 5)
 
 
+def test_a_window_that_hangs_holds_up_no_end(display_rig: DisplayRig, sound: Path) -> None:
+    with subprocess.Popen(
+        options(sound), cwd=ROOT, env={**os.environ, **display_rig.env}, stderr=subprocess.PIPE, text=True
+    ) as live:
+        assert live.stderr is not None
+        assert "live:" in live.stderr.readline()
+        (window,) = children(live)
+        os.kill(window, signal.SIGSTOP)
+        time.sleep(1.0)  # by now its pipe is full
+        live.send_signal(signal.SIGINT)
+        try:
+            assert live.wait(20) == 0
+        finally:
+            live.kill()
+    assert not Path(f"/proc/{window}").exists()
+
+
 def test_a_window_closed_by_hand_leaves_the_other_sinks(display_rig: DisplayRig, sound: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.mp4"
     with subprocess.Popen(

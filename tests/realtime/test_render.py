@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import av
@@ -15,6 +16,8 @@ from realtime.clock import NS, SystemClock
 from realtime.commands import render as render_module
 from realtime.commands.render import render_file
 from realtime.engines_in_use import Engines
+from realtime.messages import Picture
+from realtime.pictures.video_file import VideoFile
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 
@@ -100,6 +103,49 @@ def test_interrupted_it_leaves_a_file_that_plays(tmp_path: Path, monkeypatch: py
     assert 0.4 < made.seconds < 60
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert 10 < sum(1 for _ in container.decode(video=0)) <= made.pictures
+
+
+def test_interrupted_it_tells_that_the_file_cannot_be_kept(
+    tmp_path: Path, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the last pictures are written: no file holds what was made so far."""
+    sending, send = threading.Event(), VideoFile.send
+
+    def fail_late(file: VideoFile, picture: Picture) -> None:
+        if picture.index == 10:
+            sending.set()
+            time.sleep(0.3)
+            raise OutputError("the disk is full")
+        send(file, picture)
+
+    def interrupt(*_: float) -> None:
+        if sending.wait(20):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(VideoFile, "send", fail_late)
+    with pytest.raises(OutputError, match="the disk is full"):
+        render_file(FakePortrait(), engines(), speech, tmp_path / "out.mp4", progress=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+def test_a_sheet_replaces_nothing_that_it_should_not(tmp_path: Path, speech: Path) -> None:
+    photo, out, sheet = tmp_path / "me.jpg", tmp_path / "out.mp4", tmp_path / "sheet.png"
+    photo.write_bytes(b"precious")
+    with pytest.raises(ConfigError, match=r"me\.jpg exists: add --overwrite"):
+        render_module.render(photo, speech, out, sheet=photo)
+    with pytest.raises(ConfigError, match="--sheet is the same file as --portrait"):
+        render_module.render(photo, speech, out, sheet=photo, overwrite=True)
+    out.write_bytes(b"one file, two names")
+    sheet.hardlink_to(out)
+    with pytest.raises(ConfigError, match="--sheet is the same file as --out"):
+        render_module.render(photo, speech, out, sheet=sheet, overwrite=True)
+    sheet.unlink()
+    sheet.hardlink_to(speech)
+    with pytest.raises(ConfigError, match="--sheet is the same file as --audio"):
+        render_module.render(photo, speech, out, sheet=sheet, overwrite=True)
+    with pytest.raises(ConfigError, match="--out is the same file as --portrait"):
+        render_module.render(out, speech, out, overwrite=True)
+    assert photo.read_bytes() == b"precious"
 
 
 def test_an_existing_file_stays_until_the_new_one_is_whole(tmp_path: Path, speech: Path) -> None:

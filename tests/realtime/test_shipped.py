@@ -69,6 +69,47 @@ def render(portrait: object, samples: np.ndarray, cuts: list[int], lookahead_ms:
     return sink.prints, np.array(codes)
 
 
+DRAW_WILDLY = """
+import sys
+import numpy as np
+from numba.core.registry import CPUDispatcher
+from engines.generator import HIGH, LOW
+from engines.machine import place_numba_cache
+from realtime.engines_in_use import open_engines
+from realtime.faces import load_portrait
+
+def loaded():
+    ours = [module for name, module in sys.modules.items() if name.startswith("engines.")]
+    kernels = [value for module in ours for value in vars(module).values() if isinstance(value, CPUDispatcher)]
+    return sorted({f"{each.py_func.__name__} {kind}" for each in kernels for kind in each.signatures})
+
+place_numba_cache()
+random = np.random.default_rng(1)
+portrait = load_portrait(sys.argv[1], "face").portrait
+with open_engines() as engines:
+    engines.take_up(portrait)
+    before = loaded()
+    for _ in range(40):
+        engines.generator.draw(np.where(random.random(len(LOW)) < 0.5, LOW, HIGH), portrait)
+print(len(before), set(loaded()) - set(before))
+"""
+
+
+def test_no_code_is_loaded_or_compiled_in_mid_stream(portrait: object) -> None:
+    """The first blink took over a second where its kernel had to be compiled."""
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW_WILDLY, str(FACE)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    before, later = done.stdout.split(maxsplit=1)
+    assert int(before) > 10
+    assert later.strip() == "set()"
+
+
 @pytest.mark.parametrize("step_ms", [1, 10, 37])
 def test_any_chunks_give_bit_equal_codes_and_pictures(portrait: object, step_ms: int) -> None:
     samples = speech()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from engines.errors import ConfigError, DeviceError
 from realtime.audio.sound import SoundFile
-from realtime.audio.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
+from realtime.audio.sources import HOP, PIPE_BYTES, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
 
@@ -97,6 +99,23 @@ def test_a_microphone_that_vanishes_leaves_gap_hops_and_comes_back() -> None:
     assert device.losses == 1
     times = [hop.captured_ns for hop in every]
     assert all(a <= b + 60_000_000 for a, b in pairwise(times))
+
+
+def test_what_listens_along_gets_no_empty_block_after_a_loss() -> None:
+    """No encoder takes one: a recording would end there."""
+    device = FakeDevice(FakeClock(NS))
+    heard: list[int] = []
+    device.taps.append(lambda block, _: heard.append(len(block)))
+    with device:
+        device.give(0.5)
+        device.hops(60)
+        assert device.lost
+        device.give(0.01)  # this block is of the time that zero hops have filled
+        assert device.read_hop(0) is None
+        device.give(0.5)
+        device.hops(40)
+    assert not device.lost
+    assert min(heard) > 0
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
@@ -233,6 +252,59 @@ def test_any_bytes_are_some_sound_or_other() -> None:
     assert len(hops) == 34
     assert np.isfinite(hops).all()
     assert np.abs(hops).max() < 4  # clipped at 1 before it is resampled
+
+
+class Program:
+    """A pipe, or a file, whose program takes its time over each 10 ms of sound."""
+
+    def __init__(self, clock: FakeClock, takes_ms: Iterable[float], descriptor: int) -> None:
+        self.clock, self.takes_ms, self.descriptor = clock, iter(takes_ms), descriptor
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def read1(self, limit: int) -> bytes:
+        takes_ms = next(self.takes_ms, None)
+        self.clock.advance(round((takes_ms or 0) * 1e6))
+        return b"" if takes_ms is None else bytes(limit)
+
+    read = read1
+
+
+def pumped_ms(takes_ms: Iterable[float], file: bool) -> np.ndarray:
+    """When each 10 ms of such a pipe, at most 2 s, are heard."""
+    clock = FakeClock(NS)
+    descriptors = [os.open(__file__, os.O_RDONLY)] if file else os.pipe()
+    source = PipeSource(Program(clock, takes_ms, descriptors[0]), 16_000, 2, "s16le", clock)  # type: ignore[arg-type]
+    source._pump()
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return np.array([(at_ns - NS) / 1e6 for _, at_ns in source.ring.stamps()])
+
+
+def test_a_file_on_standard_input_is_heard_at_its_pace() -> None:
+    assert pumped_ms([0.0] * 200, file=True) == pytest.approx(np.arange(200) * 10, abs=1.1)
+
+
+def test_a_fast_pipe_runs_ahead_by_no_more_than_it_holds() -> None:
+    heard_ms = pumped_ms([0.0] * 199, file=False)
+    held_ms = PIPE_BYTES / (16 * 4)
+    assert heard_ms == pytest.approx(np.maximum(0, np.arange(199) * 10 - held_ms), abs=1.1)
+
+
+@pytest.mark.parametrize("before_ms", [0.0, 600.0, 900.0])
+@pytest.mark.parametrize("takes_ms", [[10.0], [10.3], [11.0], [9.996], [40.0, *[0.0] * 3], [160.0, *[0.0] * 15]])
+def test_a_live_pipe_is_never_held(takes_ms: list[float], before_ms: float) -> None:
+    """Whatever it had written before it was listened to, in bursts, slower or a little faster than time."""
+    takes_ms = [0.0] * round(before_ms / 10) + (takes_ms * 200)[:96]
+    np.testing.assert_allclose(pumped_ms(takes_ms, file=False), np.cumsum(takes_ms), atol=1e-6)
+
+
+def test_a_sentence_after_a_silence_is_held_as_the_first_one() -> None:
+    """A program that speaks now and then: silence has filled the time in between, and is not made up for."""
+    sentence = [0.0] * 49
+    heard_ms = pumped_ms([5.0, *sentence, 3_000.0, *sentence], file=True)
+    assert heard_ms[50:] - heard_ms[50] == pytest.approx(np.arange(50) * 10, abs=0.5)
 
 
 def test_an_unknown_sample_format_is_named() -> None:

@@ -198,6 +198,36 @@ def test_an_impatient_second_one_does_not_cut_the_end_short() -> None:
     assert done.stderr == "voxcam: stopped\n"
 
 
+def test_a_reader_of_pictures_that_stands_still_holds_up_no_end(tmp_path: Path) -> None:
+    script = (
+        "import sys, realtime.engines_in_use, realtime.faces, tests.rigs.loud_voxcam as loud\n"
+        "realtime.engines_in_use.open_engines = loud.open_loud_engines\n"
+        "realtime.faces.load_portrait = loud.load_grey_portrait\n"
+        "from realtime.__main__ import main\n"
+        "main()\n"
+    )
+    minute = tmp_path / "minute.wav"
+    soundfile.write(minute, np.zeros(16_000 * 60, np.float32), 16_000)
+    options = ["--source", str(minute), "--camera", "none", "--camera-size", "320x240", "--raw"]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "live", "--portrait", "any", *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # a buffer has a lock
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as live:
+        assert live.stdout is not None
+        live.stdout.read(320 * 240 * 3)
+        time.sleep(1.0)  # by now the pipe is full
+        live.send_signal(signal.SIGTERM)
+        try:
+            assert live.wait(20) == 0
+        finally:
+            live.kill()
+        assert live.stderr is not None
+        assert b"pictures in" in live.stderr.read()
+
+
 def test_the_end_does_not_wait_for_libraries_to_unload(tmp_path: Path) -> None:
     """The program's own end, after which nothing of Python runs: exit code and all output are kept."""
     script = (

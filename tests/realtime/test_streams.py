@@ -218,6 +218,17 @@ def test_a_lost_output_costs_the_microphone_few_gaps(host: FakePortAudio) -> Non
         assert call.hears
 
 
+def test_an_output_that_is_back_begins_with_what_is_said_now(host: FakePortAudio) -> None:
+    with Call(host) as call:
+        host.unplug(OUTPUT)
+        call.output.tap(np.full((4 * 48_000, 1), 0.5, np.float32), 4 * NS)  # said while nobody hears it
+        host.there.add(OUTPUT)
+        call.until(lambda: call.plays)
+        played = np.ones((480, 2), np.float32)
+        call.output._callback(played, 480, SimpleNamespace(outputBufferDacTime=0.02, currentTime=0.0), None)
+        assert not played.any()
+
+
 def test_an_output_whose_sink_is_not_made_stays_closed(host: FakePortAudio) -> None:
     """Without its null sink the sound server would play it out of the loudspeakers."""
     with Call(host) as call:

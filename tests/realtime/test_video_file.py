@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -97,6 +99,129 @@ def test_no_picture_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def black(index: int) -> Picture:
+    return Picture(index, np.zeros((120, 160, 3), np.uint8), 0, 0, 0)
+
+
+class Muxer:
+    """A container that can be watched and disturbed at its work."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+
+    def mux(self, packet: object) -> None:
+        self.container.mux(packet)
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def test_a_block_of_no_samples_is_nothing(tmp_path: Path) -> None:
+    """A microphone that comes back may begin with one."""
+    path = tmp_path / "out.mkv"
+    with VideoFile(path, 16_000, 1) as file:
+        file.open(120, 160, 25)
+        file.send(black(0))
+        file.hear(np.zeros((0, 1), np.float32))
+        file.hear(np.zeros((0, 6), np.float32))
+        file.hear(np.zeros((640, 1), np.float32))
+    with av.open(str(path)) as container:
+        assert sum(part.samples for part in container.decode(audio=0)) >= 640
+
+
+def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
+    """The user quits while the disk stalls: a worker that was left behind is still in the container."""
+    path, inside, disk = tmp_path / "call.mkv", threading.Event(), threading.Event()
+    crowded: list[str] = []
+
+    class Stalled(Muxer):
+        def mux(self, packet: object) -> None:
+            if threading.current_thread() is worker:
+                inside.set()
+                disk.wait(20)
+                inside.clear()
+            elif inside.is_set():
+                crowded.append("mux")
+            super().mux(packet)
+
+        def close(self) -> None:
+            if inside.is_set():
+                crowded.append("close")
+            super().close()
+
+    def work() -> None:
+        for i in range(100):
+            file.send(black(i))
+            file.hear(np.zeros((640, 1), np.float32))
+
+    file = VideoFile(path, 16_000, 1, preset="ultrafast", keep=True)
+    file.open(120, 160, 25)
+    file._container = Stalled(file._container)
+    worker = threading.Thread(target=work)
+    closing = threading.Thread(target=file.close)
+    worker.start()
+    assert inside.wait(20)
+    closing.start()
+    closing.join(0.5)
+    disk.set()
+    closing.join()
+    worker.join()  # what it still had is left out
+    assert crowded == []
+    assert [left.name for left in tmp_path.iterdir()] == ["call.mkv"]
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == file.pictures > 0
+
+
+def test_a_whole_video_that_cannot_take_its_name_is_kept(tmp_path: Path) -> None:
+    """On Windows, where a player has the old one open; here a folder came in between."""
+    path = tmp_path / "out.mp4"
+    file = VideoFile(path, 16_000, 1)
+    file.open(120, 160, 25)
+    file.send(black(0))
+    path.mkdir()
+    with pytest.raises(
+        OutputError, match=r"out\.mp4 cannot be replaced .*: the whole video is .*, rename it"
+    ) as refused:
+        file.close()
+    (kept,) = (left for left in tmp_path.iterdir() if left != path)
+    assert str(kept) in str(refused.value)
+    with av.open(str(kept)) as container:
+        assert container.streams.video[0].frames == 1
+    check_marks(kept)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_interrupt_while_it_is_finished_waits(tmp_path: Path, keep: bool, fails: bool) -> None:
+    """Ctrl-C while the index goes to the front: the file is whole, then the program ends; or says why it is not."""
+    path = tmp_path / "out.mp4"
+
+    class Interrupted(Muxer):
+        def close(self) -> None:
+            super().close()
+            signal.raise_signal(signal.SIGINT)
+            if fails:
+                raise OSError(errno.EIO, "Input/output error")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        file = VideoFile(path, 16_000, 1, keep=keep)
+        file.open(120, 160, 25)
+        file.send(black(0))
+        file._container = Interrupted(file._container)
+        with pytest.raises(OutputError if fails else KeyboardInterrupt):
+            file.close()
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    file.close()
+    assert [left.name for left in tmp_path.iterdir()] == ([] if fails and not keep else ["out.mp4"])
+    if not fails:
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].frames == 1
+        check_marks(path)
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_an_interrupt_at_any_line_of_its_start_leaves_nothing(tmp_path: Path, keep: bool) -> None:
     sources = {VideoFile.open.__code__, KeptFile.__init__.__code__}
@@ -135,15 +260,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, name: str, keep: bool) -> No
     file = VideoFile(path, 16_000, 1, keep=keep)
     file.open(120, 160, 25)
 
-    class FullDisk:
-        def __init__(self, container: object) -> None:
-            self.container = container
-
+    class FullDisk(Muxer):
         def mux(self, packet: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
-
-        def close(self) -> None:
-            self.container.close()  # type: ignore[attr-defined]
 
     file._container = FullDisk(file._container)
 
