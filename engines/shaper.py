@@ -9,12 +9,14 @@ Order, and why:
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
    which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
-3. Emotion and the idle process are added. Neither changes the gap between the lips.
-4. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
-5. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
+3. In a pause of who has spoken the lips meet: where the phone is silence, the sound far below the voice, for more than
+   a tenth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
+4. Emotion and the idle process are added. Neither changes the gap between the lips.
+5. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
+6. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening, within the reach: the
    jaw stays half lowered, the lower lip comes up, the upper one comes down a little.
-6. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+7. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
@@ -61,6 +63,12 @@ LEVEL_SHARE = 0.2  # of the way down a code: a level is left within 0.1 s
 # shows them a picture later (p99 from sound to picture 85 ms instead of 65).
 LEVEL_RISE = 0.5
 GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
+# A pause: posterior of silence, and how far its level lies below the voice's, between which it counts; codes of it in
+# which the mouth goes down to PAUSE_LEFT, and share a code of the way back. Real lips are down to a fifth of their mean
+# opening .2 s after a sentence's last word, to a tenth after .4 s (GRID).
+PAUSE_SURE, PAUSE_BELOW_DB = (0.70, 0.90), (8.0, 16.0)
+PAUSE_FROM, PAUSE_FULL, PAUSE_LEFT, PAUSE_BACK = 3.0, 10.0, 0.15, 0.5
+VOICE_SHARE = 0.05  # of the way a code, at which the voice's level is learned
 # Posterior of p, b or m between which the lips shut, for lookaheads of 0, 40, 80 ms: who hears more can ask for more.
 CLOSE_FROM, CLOSE_FULL = (0.20, 0.20, 0.30), (0.45, 0.45, 0.60)
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.5  # a code: shut, and open again, within 40 ms
@@ -93,11 +101,11 @@ _SILENT = np.array([float(phone == "SIL") for phone in SPEC.phones])
 _SAYS_TIP = np.array([float(phone in TONGUE) for phone in SPEC.phones])
 _TIP_HEIGHT = np.array([TONGUE.get(phone, 0.0) for phone in SPEC.phones])
 
-# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, and
-# the tongue's tip.
-OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP = range(7)
-LAST, BEFORE = 7, 7 + MOUTH  # the mouth's channels one and two codes ago
-LAW_STATE = 7 + 2 * MOUTH
+# State of the laws: gate wanted open or shut, its course, closure, touch, idle's share, level above SILENT_DB, the
+# tongue's tip, the voice's level above SILENT_DB (0: nobody has spoken), codes of a pause, and how far it shuts lips.
+OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP, VOICE, PAUSE, HUSH = range(10)
+LAST, BEFORE = 10, 10 + MOUTH  # the mouth's channels one and two codes ago
+LAW_STATE = 10 + 2 * MOUTH
 SILENT_DB = -80.0
 
 
@@ -173,11 +181,19 @@ def _step(
     laws[GATE] = _towards(laws[GATE], laws[OPEN], GATE_RISE, GATE_FALL)
     gate = laws[GATE] * laws[GATE] * (3 - 2 * laws[GATE])
 
+    if silent < 0.5 and laws[OPEN] == 1.0:
+        laws[VOICE] += (VOICE_SHARE if laws[VOICE] > 0.0 else 1.0) * (laws[LEVEL] - laws[VOICE])
+    below = _share(laws[VOICE] - laws[LEVEL], PAUSE_BELOW_DB[0], PAUSE_BELOW_DB[1])
+    pausing = below * _share(silent, PAUSE_SURE[0], PAUSE_SURE[1])
+    laws[PAUSE] = min(laws[PAUSE] + 1.0, PAUSE_FULL) if pausing > 0.5 else 0.0
+    laws[HUSH] = _towards(laws[HUSH], pausing * _share(laws[PAUSE], PAUSE_FROM, PAUSE_FULL), 1.0, PAUSE_BACK)
+    hush = 1 - (1 - PAUSE_LEFT) * laws[HUSH] * laws[HUSH] * (3 - 2 * laws[HUSH])
+
     out[:] = 0.0
     for c in range(SPEECH):
         out[c] = speech[c] * gate
     for c in range(MOUTH):
-        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * reach[c]
+        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * hush * reach[c]
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +23,19 @@ Articulation = Annotated[
     float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
 ]
 
+Seed = Annotated[
+    int | None, typer.Option(help="Of blinks, gaze and small head motion; without it each photo has its own.")
+]
+
 SHUT_AND_OPEN = ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "jawDrop", "tongueUp")  # lids, and mouth
+
+
+def seed_of(portrait: Any, now_ns: int = 0) -> int:
+    """Whose blinks and looks, where no seed is given: each photo's own, so that no two faces sway alike.
+
+    now_ns: for a call, which nobody wants to repeat; 0 gives the same video again.
+    """
+    return zlib.crc32(portrait.photo) ^ (now_ns & 0x7FFF_FFFF)
 
 
 class Engines(AbstractContextManager["Engines"]):

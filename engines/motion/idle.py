@@ -60,6 +60,7 @@ NOD_HZ, NOD_DAMPING = 1.7, 0.55
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
 SWAY_GAIN = 2 * (SWAY_S / CODE_S) ** 0.5  # makes its deviation 1
 BLINK_REFRACTORY_S = 0.35
+FIRST_BLINK_S = 4.0
 HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
 
 
@@ -236,7 +237,8 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
     """
     if state[STARTED] == 0:
         state[STARTED] = 1
-        state[BLINK_WAIT] = _wait(state, 0.85 * c[C_BLINK_S], 0.2)  # as if the face had been there before
+        # As if the face had been there before; but whoever comes does not want to be stared at for long.
+        state[BLINK_WAIT] = min(_wait(state, 0.85 * c[C_BLINK_S], 0.2), FIRST_BLINK_S)
         state[BLINK_AGE] = -1
         state[FIX_WAIT] = _between(state, 0.3, 1.0)
         state[BREATH_S] = _between(state, 3.4, 5.2)

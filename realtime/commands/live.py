@@ -21,7 +21,7 @@ from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
 from realtime.audio.microphone import STREAMS
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
-from realtime.engines_in_use import Articulation
+from realtime.engines_in_use import Articulation, Seed
 from realtime.interrupts import interrupts
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import C2paCertificates, C2paKey, open_signer
@@ -345,7 +345,7 @@ def live(
     lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 0,
     emotion: Annotated[str, typer.Option(help="auto, off, or one by name, such as happiness:0.5.")] = "auto",
     articulation: Articulation = 1.0,
-    seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
+    seed: Seed = None,
     audio_out: Annotated[str | None, typer.Option(help="Play the microphone there, in step with the picture.")] = None,
     make_cable: Annotated[bool, typer.Option("--make-cable", help="Make a virtual cable for that (Linux).")] = False,
     av_offset_ms: Annotated[float, typer.Option(min=-500, max=500, help="Extra delay of that sound.")] = 0.0,
@@ -357,7 +357,7 @@ def live(
     nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
 ) -> None:
     """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
-    from realtime.engines_in_use import open_engines
+    from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
     from realtime.pictures.badge import Badge
     from realtime.pictures.sinks import NullSink, RawSink
@@ -415,6 +415,7 @@ def live(
         for note in portrayed.notes:
             say(f"note: {note}")
         height, width = portrayed.portrait.size
+        seed = seed_of(portrayed.portrait, SystemClock().now_ns()) if seed is None else seed
         engines = stack.enter_context(
             open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine)
         )

@@ -15,7 +15,7 @@ from engines.errors import ConfigError, Stopped
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
-from realtime.engines_in_use import Articulation
+from realtime.engines_in_use import Articulation, Seed
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
 
@@ -141,7 +141,7 @@ def render(
     ] = "auto",
     articulation: Articulation = 1.0,
     size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
-    seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 0,
+    seed: Seed = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     badge: Annotated[bool, typer.Option("--badge/--no-badge", help="Draw a small AI badge in a corner.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
@@ -152,7 +152,7 @@ def render(
 ) -> None:
     """A photo and a sound become a talking video."""
     from realtime.audio.sound import SoundFile
-    from realtime.engines_in_use import open_engines
+    from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
     from realtime.pictures.targets import checked_target
     from realtime.pictures.video_file import CODECS
@@ -172,6 +172,7 @@ def render(
     portrayed = load_portrait(portrait, size)
     for note in portrayed.notes:
         say(f"note: {note}")
+    seed = seed_of(portrayed.portrait) if seed is None else seed
     with (
         open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine) as engines,
         progress_bar("rendering") as progress,

@@ -146,6 +146,13 @@ def test_a_short_clip_blinks_as_often_as_a_long_one():
     assert 0.8 < own["blinks_per_minute"] / load_figures()["blinks_per_minute"] < 1.2
 
 
+def test_nobody_stares_at_who_comes():
+    firsts = [int(np.argmax(course(seed, 0.1)[:, BLINKS[0]] > 0.4)) * 0.02 for seed in range(200)]
+    assert max(firsts) < 4.3
+    assert min(firsts) < 0.6
+    assert 1.5 < np.median(firsts) < 3.0
+
+
 def test_lids_shut_faster_than_they_open():
     lid = course(9, 5)[:, BLINKS[0]]
     peaks = [k for k in range(20, len(lid) - 20) if lid[k] > 0.8 and lid[k] == lid[k - 3 : k + 4].max() > lid[k - 1]]

@@ -106,6 +106,38 @@ def test_a_state_saved_anywhere_goes_on_the_same(cut):
     assert np.array_equal(np.concatenate([first, second]), whole)
 
 
+def pause(level: float, first: int = 60, last: int = 110) -> np.ndarray:
+    """Opening of a clean vowel in whose middle the phone is silence and the sound has this RMS."""
+    course = vowel(160)
+    say_phone(course, "SIL", first, last)
+    course["rms"][first:last] = level
+    course["presence"][first:last] = 0.5  # as the encoder has it: enough for a clean sound
+    made, _ = Shaper(idle=False, emotion="off", reach=np.ones(11)).run(**course, snr_db=np.full(160, 30.0))
+    return made[:, JAW]
+
+
+def test_in_a_pause_lips_meet_and_open_again_at_once():
+    opening = pause(0.0005)
+    assert (opening[10:62] > 0.18).all()
+    assert (opening[76:110] < 0.2 * 0.2).all()  # a third of a second after the last sound
+    assert opening[111] > 0.15
+
+
+def test_a_gap_in_a_word_is_no_pause():
+    assert (pause(0.0005, 60, 63)[10:] > 0.18).all()
+
+
+@pytest.mark.parametrize("level", [0.1, 0.06])
+def test_what_is_as_loud_as_the_voice_is_no_pause(level: float):
+    """A laugh has no phones."""
+    assert (pause(level)[10:] > 0.18).all()
+
+
+def test_who_has_not_spoken_yet_makes_no_pause():
+    """Lips part half a second before the first word."""
+    assert (pause(0.0005, 0, 110)[20:] > 0.18).all()
+
+
 def test_what_comes_later_changes_nothing_before():
     shaper = Shaper(seed=1)
     course, other = rows(300, 1), rows(300, 2)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from engines.portrait import Portrait
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.engines_in_use import open_engines
+from realtime.engines_in_use import open_engines, seed_of
 from realtime.faces import frame_photo, load_portrait
 from realtime.pictures.sinks import Sink
 from realtime.pipeline import Pipeline, run
@@ -75,7 +77,7 @@ import numpy as np
 from numba.core.registry import CPUDispatcher
 from engines.generator import HIGH, LOW
 from engines.machine import place_numba_cache
-from realtime.engines_in_use import open_engines
+from realtime.engines_in_use import open_engines, seed_of
 from realtime.faces import load_portrait
 
 def loaded():
@@ -130,6 +132,12 @@ def test_more_sound_never_changes_what_was(portrait: object, lookahead_ms: int) 
     safe = [i for i in first if (i + 1) * 640 + lookahead_ms * 16 <= 12_800]
     assert len(safe) >= 18
     assert all(first[i] == later[i] for i in safe)
+
+
+def test_each_photo_has_a_seed_of_its_own_and_each_call(portrait: Portrait) -> None:
+    other = replace(portrait, photo=portrait.photo[:, ::-1].copy())
+    assert seed_of(portrait) == seed_of(replace(portrait, photo=portrait.photo.copy()))
+    assert len({seed_of(portrait), seed_of(other), seed_of(portrait, 5), seed_of(portrait, 6)}) == 4
 
 
 def test_the_seed_decides_and_nothing_else_does(portrait: object) -> None:
