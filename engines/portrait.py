@@ -27,6 +27,7 @@ from engines.drawing.geometry import (
     UPPER_SEAM,
     load_geometry,
     mesh_triangles,
+    push_out,
 )
 from engines.drawing.layers import TEETH_PX
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
@@ -50,7 +51,7 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 9
+VERSION = 10
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -372,14 +373,10 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
     head_share = np.ones(POINTS, np.float32)
     oval = list(FACE_OVAL)
-    middle = rest[oval].mean(0)
-    for k, (size, head, own) in enumerate(RINGS):
+    for k in range(len(RINGS)):
         ring = slice(468 + len(oval) * k, 468 + len(oval) * (k + 1))
-        rest[ring] = rest[oval]
-        rest[ring, :2] = middle[:2] + size * (rest[oval, :2] - middle[:2])
-        basis[:, ring] = own * basis[:, oval]
-        # Hair goes with the head; neck and shoulders stay behind.
-        head_share[ring] = head * (1 - np.clip((rest[ring, 1] - 1.6) / 0.9, 0, 1))
+        rest[ring], head_share[ring], own = push_out(rest[oval], k, rotation[2])
+        basis[:, ring] = own[:, None] * basis[:, oval]
     full_shift = np.zeros((POINTS, 3), np.float32)
     full_shift[:468] = shift[:468]
     source = (scale * (rest - full_shift) @ rotation.T + translations)[:, :2].astype(np.float32)

@@ -26,6 +26,11 @@ FACE_OVAL = (
 )
 RING = len(FACE_OVAL)
 RINGS = ((1.12, 0.96, 0.50), (1.30, 0.60, 0.15), (1.55, 0.0, 0.0))  # size, share of head motion, share of own motion
+# Above the face skull and hair go along up to the crown, .8 eye distances above the outline's top: size across and
+# upright, share of head motion, how far behind the outline (eye distances). Filmed talkers' crowns go .96 to 1.52 times
+# as far sideways as their brows; ours somewhat less, for what fades out above them is the wall's.
+CROWN_RINGS = ((1.12, 1.18, 0.97, 0.2), (1.34, 1.48, 0.74, 0.4), (1.70, 1.80, 0.0, 0.4))
+CROWN_FROM, CROWN_HIGH = 0.15, 1.3  # above the outline's middle, eye distances: where these begin, and hold in full
 POINTS = 468 + RING * len(RINGS)  # iris points are not part of the mesh
 
 
@@ -82,6 +87,8 @@ CHIN_COLUMNS = np.array(
     ]
 )
 LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keeps
+
+EDGE_STRETCH = 2.5  # how far pixels at the picture's edge are stretched, at most, where there are none beyond it
 
 NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
 
@@ -162,6 +169,23 @@ def move_mesh(
     uncross(moved, RIGHT_SEAM, down_x, down_y)
 
 
+def push_out(outline: np.ndarray, k: int, away: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ring k around an outline (RING, 3) at rest, canonical: its points, their shares of the head's and own motion.
+
+    away (3,): unit vector from who looks at the photo, along which a point may go back and stays where it is seen.
+    """
+    middle = outline.mean(0)
+    up = np.clip((middle[1] - outline[:, 1] - CROWN_FROM) / (CROWN_HIGH - CROWN_FROM), 0, 1)
+    up = up * up * (3 - 2 * up)
+    size, head, own = RINGS[k]
+    *crown_size, crown_head, behind = CROWN_RINGS[k]
+    points = outline + (behind * up)[:, None] * away
+    points[:, :2] += (size - 1 + up[:, None] * (np.array(crown_size) - size)) * (outline[:, :2] - middle[:2])
+    # Hair goes with the head; neck and shoulders stay behind.
+    head_share = (head + up * (crown_head - head)) * (1 - np.clip((points[:, 1] - 1.6) / 0.9, 0, 1))
+    return points, head_share, own * (1 - up)
+
+
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:
     """The trained basis (25, 478, 3) float32 and triangles (n, 3) int32; EngineMismatch where the file is damaged."""
     path = files("engines") / "weights" / "geometry.npz"
@@ -237,3 +261,26 @@ def fill_map(
                 if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
                     shift[j, i, 0] = wa * dax + wb * dbx + wc * dcx
                     shift[j, i, 1] = wa * day + wb * dby + wc * dcy
+    farthest = 0.0
+    for p in range(source.shape[0]):
+        farthest = max(farthest, abs(source[p, 0] - moved[p, 0]), abs(source[p, 1] - moved[p, 1]))
+    keep_inside(shift, step, farthest)
+
+
+@numba.njit(cache=True, fastmath=True)
+def keep_inside(shift: np.ndarray, step: float, farthest: float) -> None:
+    """Fetch nothing from beyond the map: where the picture's edge cuts the mesh, what lies at it is stretched instead.
+
+    shift (h, w, 2) px, none above `farthest`: as in `fill_map`, its last points up to `step` beyond the picture's edge.
+    """
+    height, width = shift.shape[0], shift.shape[1]
+    most = 1.0 - 1.0 / EDGE_STRETCH  # a shift, for one px of distance from the edge
+    reach = int(farthest / (most * step)) + 3
+    for j in range(height):
+        above, below = most * step * j, most * step * max(0, height - 3 - j)
+        if j < reach or j >= height - reach:
+            for i in range(width):
+                shift[j, i, 1] = min(max(shift[j, i, 1], -above), below)
+        for i in range(min(reach, width)):
+            shift[j, i, 0] = max(shift[j, i, 0], -most * step * i)
+            shift[j, width - 1 - i, 0] = min(shift[j, width - 1 - i, 0], most * step * max(0, i - 2))

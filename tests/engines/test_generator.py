@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import cv2
 import numpy as np
 import pytest
 
 from engines.card import WEIGHTS, card_path, read_card
-from engines.drawing.geometry import CHIN_COLUMNS, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM, head_rotation, load_geometry
+from engines.drawing.geometry import (
+    CHIN_COLUMNS,
+    EDGE_STRETCH,
+    FACE_OVAL,
+    LEFT,
+    LOWER_SEAM,
+    RIGHT,
+    RING,
+    UPPER_SEAM,
+    head_rotation,
+    keep_inside,
+    load_geometry,
+)
 from engines.drawing.layers import DEEPEST, LINE, paint_fringe, paint_lashes
+from engines.drawing.warp import GRID_PX
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.face.tones import LIGHTEST
@@ -94,6 +108,88 @@ def test_nothing_changes_outside_the_box(generator: Generator, portrait: Portrai
         assert outside.any()
         assert np.array_equal(picture[outside], portrait.photo[outside])
         assert not np.array_equal(picture, portrait.photo)
+
+
+def head_turns(degrees: float = 7.0, shift: float = 0.05) -> list[np.ndarray]:
+    """Codes of every corner of what a head does, and of what lies between: the idle process stays inside."""
+    names, most = ("headPitch", "headYaw", "headRoll", "headX", "headY"), [np.radians(degrees)] * 3 + [shift] * 2
+    return [code(**dict(zip(names, np.multiply(signs, most), strict=True))) for signs in product((-1, 0, 1), repeat=5)]
+
+
+@pytest.mark.parametrize("motion", [{"headX": 0.05}, {"headY": -0.05}, {"headRoll": 0.03}])
+def test_the_crown_goes_with_the_head(motion: dict[str, float], generator: Generator) -> None:
+    """Filmed crowns go .96 to 1.52 times as far sideways as brows, .38 to 1.21 times up and down."""
+    portrait = make_portrait(*paint_face(size=480))
+    generator.draw(code(**motion), portrait)
+    maps = generator._buffers(portrait).maps
+    axis = 1 if "headY" in motion else 0
+
+    def went(up: float) -> float:
+        """How far the picture went, px; up: place above the middle of the hairline, eye distances."""
+        x, y = (portrait.landmarks[10, :2] - (0, up * EYES_PX) - maps.corner) / GRID_PX
+        return -float(maps.shift[round(y), round(x), axis])
+
+    assert 0.7 < went(0.65) / went(-0.45) < 1.3
+
+
+def test_the_outermost_ring_never_moves(generator: Generator, portrait: Portrait) -> None:
+    for motion in (*head_turns(), code(jawOpen=0.3, browInnerUp=0.2)):
+        moved = moved_mesh(generator, portrait, motion)
+        assert np.array_equal(moved[-RING:], portrait.source[-RING:])
+
+
+def test_neither_mouth_nor_brows_move_the_hair(generator: Generator, portrait: Portrait) -> None:
+    moved = moved_mesh(generator, portrait, code(jawOpen=0.3, jawDrop=0.3, mouthSmileLeft=0.2, browInnerUp=0.1))
+    above = 468 + np.nonzero(np.tile(portrait.rest[list(FACE_OVAL), 1] < -0.6, 2))[0]  # in both inner rings
+    assert len(above) > 8
+    np.testing.assert_allclose(moved[above], portrait.source[above], atol=0.3)
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (0.15, 0.2, 0), (-0.15, -0.2, 0.2)])
+def test_rings_never_fold(turn: tuple[float, float, float], generator: Generator) -> None:
+    """Not at the largest head turns of all at once, nor where the photo shows a turned head."""
+    photo, landmarks = paint_face(size=480)
+    landmarks = (landmarks - landmarks[168]) @ head_rotation(*turn).T.astype(np.float32) + landmarks[168]
+    portrait = make_portrait(photo, landmarks)
+    corners = portrait.triangles[(portrait.triangles >= 468).any(1)]
+
+    def areas(points: np.ndarray) -> np.ndarray:
+        (ax, ay), (bx, by) = (points[corners[:, k]].T - points[corners[:, 0]].T for k in (1, 2))
+        return ax * by - ay * bx
+
+    still = areas(portrait.source)
+    assert min((areas(moved_mesh(generator, portrait, motion)) / still).min() for motion in head_turns()) > 0.05
+
+
+@pytest.mark.parametrize("cut", ["top", "left", "bottom"])
+def test_nothing_is_fetched_from_beyond_the_picture(cut: str, generator: Generator) -> None:
+    """Where the picture's edge cuts hair, shoulders or wall, what lies at it is stretched, never smeared."""
+    photo, landmarks = paint_face(size=480)
+    x0, y0, x1, y1 = {"top": (0, 100, 480, 480), "left": (170, 0, 480, 480), "bottom": (0, 0, 480, 300)}[cut]
+    portrait = make_portrait(photo[y0:y1, x0:x1], landmarks - np.array([x0, y0, 0], np.float32))
+    box = portrait.box
+    sides = {"top": (box[1], 0), "left": (box[0], 0), "bottom": (box[3], portrait.size[0])}
+    assert sides[cut][0] == sides[cut][1], "the edge cuts the mesh"
+    height, width = box[3] - box[1], box[2] - box[0]
+    for motion in head_turns()[::5]:
+        generator.draw(motion, portrait)
+        shift = generator._buffers(portrait).maps.shift
+        whole = cv2.resize(shift, None, fx=GRID_PX, fy=GRID_PX)[:height, :width]
+        x, y = np.meshgrid(np.arange(width), np.arange(height))
+        from_x, from_y = x + whole[..., 0], y + whole[..., 1]
+        assert min(from_x.min(), from_y.min()) >= 0
+        assert max(from_x.max() - width, from_y.max() - height) <= -1
+
+
+@pytest.mark.parametrize("far", [-30.0, 3.0, 30.0])
+def test_what_is_kept_inside_is_stretched_evenly(far: float) -> None:
+    for axis in range(2):
+        shift = np.zeros((31, 41, 2), np.float32)
+        shift[..., axis] = far
+        keep_inside(shift, GRID_PX, abs(far))
+        places = np.arange(shift.shape[1 - axis]) * GRID_PX + shift[:, :, axis].take(7, axis)
+        assert (np.diff(places)[:-2] >= GRID_PX / EDGE_STRETCH - 1e-3).all()
+        assert np.count_nonzero(shift[..., 1 - axis]) == 0
 
 
 def test_speech_moves_the_lower_face_only(generator: Generator, portrait: Portrait) -> None:
