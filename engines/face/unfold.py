@@ -29,11 +29,28 @@ TYPICAL_SMILE = 0.060  # how far the corners go to rest, eye distances
 FADES_IN = (0.020, 0.060)
 LINE, CREASE = 0.018, (0.04, 0.12)  # half the width of a line, eye distances; gains between which it is filled
 HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a neighbourhood, of skin and of a beard
+# A beard is lines all over, a crease is one: hairs lie between these widths, and half of this neighbourhood is lines.
+HAIRS_PX, HAIRS_REACH_PX, STEPS = (0.6, 1.6), 21, 1500
+BEARDED = (0.0072, 0.0084)  # texture of upper lip and chin, of the light's logarithm, that makes a face a bearded one
+BEARD, GRAIN = (0.55, 1.0), 1.3  # share of it that skin and hair have; of the skin's grain that hair must exceed
+MOUSTACHE = (-0.10, 0.00)  # below the nose, eye distances: what lies higher beside it is a crease
+UNEVEN, LEAST_SEEN = 2.0, 50  # an upper lip's texture counts up to so many chins'; px that each must show
+ON_HAIR, BROAD_PX = 0.5, 8.0  # of what would go from skin there, and its blur: folds shade a beard too, broadly
+UNDER_NOSE = 2
+CHEEKS, UPPER_LIP, CHIN = (
+    (50, 280, 101, 330, 205, 425),
+    (98, 97, 2, 326, 327, 322, 270, 269, 267, 0, 37, 39, 40, 92),
+    (43, 106, 182, 83, 18, 313, 406, 335, 273, 422, 262, 428, 199, 208, 32, 202),
+)
 MOST = 0.8  # of the light's logarithm, which a low sun's folds come to
 TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: a crease is red (72 people)
 DARK = 8.0  # levels: below it differences of light are the camera's noise
 FOLDED, HUE_REACH = (0.02, 0.08), 0.14  # gains between which skin counts as a fold's; where its hue comes from, sigma
 IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it is dark for another reason than a fold
+# A grin's folds leave smudges: share that goes of what is darker than the skin around, its blurs; in which
+# smiles.
+SMUDGE, SMUDGE_PX, GRIN = 0.8, (0.8, 2.0), (0.08, 0.16)
+TOO_DARK, SHADOW_PX = (0.45, 0.70), 6  # of the logarithm: more is no smudge; reach of what is not
 CORNERS = (61, 291)  # the person's right and left
 NOSE = (
     *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
@@ -138,13 +155,55 @@ def unfold_part(
     crop = cut(photo, to_photo, skin_mask.shape[:2])
     height, width = skin_mask.shape
     weights = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in unfold_weights()])
-    kept = cheeks(skin_mask, to_crop(points, to_photo))
-    gain = np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * kept
-    gain = (share * gain).astype(np.float32)
-    there = cv2.warpAffine(gain, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
-    lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)))
-    lit = even_hue(lit, colour_around(crop, gain, kept), there, to_photo)
+    here = to_crop(points, to_photo)
+    kept = cheeks(skin_mask, here)
+    hair = beard(crop, kept, here)
+    gain = share * np.clip((weights * bands(light_of(crop), smile)).sum(0), -MOST, MOST) * kept
+    of_skin = (gain * (1 - hair)).astype(np.float32)
+    of_hair = (ON_HAIR * hair * cv2.GaussianBlur(gain, (0, 0), BROAD_PX)).astype(np.float32)
+    around = colour_around(crop, of_skin, kept * (1 - hair))
+    of_skin = of_skin + SMUDGE * float(ramp(smile, *GRIN)) * left_dark(crop, of_skin, around)
+    size = photo.shape[1::-1]
+    there, on_hair = (cv2.warpAffine(part, to_photo, size, flags=cv2.INTER_LINEAR) for part in (of_skin, of_hair))
+    lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)) + on_hair[..., None])
+    lit = even_hue(lit, around, there, to_photo)
     return fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
+
+
+def beard(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where moustache and beard grow, (h, w) 0..1; crop (h, w, 3) uint8, skin (h, w), points (478, 2) px of them.
+
+    Dark or red, grey or little darker than skin: hair is told from skin by its texture, and from a crease by filling
+    its neighbourhood. Whose upper lip and chin do not both have that, beyond the cheeks' own grain, has no beard.
+    """
+    light = light_of(crop)
+    near, far = (cv2.GaussianBlur(light, (0, 0), width) for width in HAIRS_PX)
+    lines = np.clip(np.abs(near - far) * STEPS, 0, 255).astype(np.uint8)
+    marked = np.round(points).astype(np.int32)
+    grain, lip, chin = (np.zeros(skin.shape, np.uint8) for _ in range(3))
+    for cheek in CHEEKS:
+        cv2.circle(grain, (int(marked[cheek, 0]), int(marked[cheek, 1])), 4, 1, -1)
+    cv2.fillPoly(lip, [marked[list(UPPER_LIP)]], 1)
+    cv2.fillPoly(chin, [marked[list(CHIN)]], 1)
+    places = [(part > 0) & (skin > 0.9) for part in (grain, lip, chin)]
+    nobody = np.zeros(skin.shape, np.float32)
+    if min(int(place.sum()) for place in places) < LEAST_SEEN:
+        return nobody
+    own, on_lip, on_chin = (float(np.median(lines[place])) / STEPS for place in places)
+    on_chin = float(beyond(on_chin, own))
+    hairs = float(np.sqrt(on_chin * min(float(beyond(on_lip, own)), UNEVEN * on_chin)))
+    bearded = float(ramp(hairs, *BEARDED))
+    if bearded <= 0:
+        return nobody
+    texture = beyond(cv2.medianBlur(lines, HAIRS_REACH_PX).astype(np.float32) / STEPS, GRAIN * own)
+    share = ramp(texture, *(part * hairs for part in BEARD))
+    height = (np.arange(len(skin)) - points[UNDER_NOSE, 1]) / LOOKED_PX
+    return bearded * cv2.GaussianBlur(share, (0, 0), 2.0) * ramp(height, *MOUSTACHE).astype(np.float32)[:, None]
+
+
+def beyond(texture: np.ndarray | float, grain: float) -> np.ndarray:
+    """What is left of a texture without the skin's own grain."""
+    return np.sqrt(np.maximum(np.square(texture) - grain**2, 0))
 
 
 def colour_around(crop: np.ndarray, gain: np.ndarray, skin: np.ndarray) -> np.ndarray:
@@ -152,6 +211,16 @@ def colour_around(crop: np.ndarray, gain: np.ndarray, skin: np.ndarray) -> np.nd
     known = (skin * (1 - ramp(np.abs(gain), *FOLDED)) + 1e-4).astype(np.float32)
     seen = cv2.GaussianBlur(np.dstack([crop * known[..., None], known]), (0, 0), HUE_REACH * LOOKED_PX)
     return np.ascontiguousarray(seen[..., :3] / seen[..., 3:])
+
+
+def left_dark(crop: np.ndarray, gain: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """How much darker than the skin `around` (h, w, 3) folds stay with their gain (h, w), a logarithm (h, w) from 0."""
+    wanted, light = np.log(around @ LUMA + np.float32(DARK)), light_of(crop) + gain
+    fine, less = (wanted - cv2.GaussianBlur(light, (0, 0), width) for width in SMUDGE_PX)
+    # What is too dark for a smudge keeps its surroundings, too: lifted, they would glow beside it.
+    shadow = cv2.GaussianBlur(cv2.dilate(ramp(less, *TOO_DARK), disc(SHADOW_PX)), (0, 0), SHADOW_PX / 2)
+    lifted: np.ndarray = np.clip(np.minimum(fine, less), 0, TOO_DARK[0]) * ramp(gain, *FOLDED) * (1 - shadow)
+    return lifted
 
 
 def even_hue(lit: np.ndarray, around: np.ndarray, gain: np.ndarray, to_photo: np.ndarray) -> np.ndarray:
@@ -177,7 +246,7 @@ def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarra
     return (photo + (deep * (1 - ramp(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
 
 
-def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def ramp(values: np.ndarray | float, low: float, high: float) -> np.ndarray:
     """0 up to `low`, 1 from `high` on."""
     return np.clip((values - low) / (high - low), 0, 1)
 

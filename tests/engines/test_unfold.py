@@ -12,14 +12,27 @@ from engines.drawing.geometry import load_geometry
 from engines.errors import EngineMismatch
 from engines.face.measure import INNER_LIPS, canonical_face
 from engines.face.tones import LUMA
-from engines.face.unfold import LOOKED_PX, NOSE, fill_lines, smile_of, take_folds_off, unfold_weights
+from engines.face.unfold import (
+    CHIN,
+    LOOKED_PX,
+    NOSE,
+    beard,
+    cheeks,
+    cut,
+    fill_lines,
+    smile_of,
+    take_folds_off,
+    to_crop,
+    unfold_weights,
+)
 from engines.face.unsmile import rest_shift
 from engines.generator import Generator
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
 from engines.spec import MOTION_CHANNELS
 
 EYES_PX, SIZE_PX = 110.0, 480
-FULL = 0.06
+FULL, GRIN = 0.06, 0.2
+MOUSTACHE = (212, 216, 92, 165, 164, 391, 322, 436, 432)
 
 
 def paint(crease: float) -> tuple[np.ndarray, np.ndarray]:
@@ -34,11 +47,34 @@ def paint(crease: float) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(skin, 0, 255).astype(np.uint8), points
 
 
-def unfold(photo: np.ndarray, points: np.ndarray, smile: float) -> np.ndarray:
+def place() -> tuple[np.ndarray, np.ndarray]:
+    """Mask of the skin, and where its crop lies in the photo."""
     fine = LOOKED_PX / CROP_PX
     skin = cv2.resize(mask_skin(canonical_face()), None, fx=fine, fy=fine).astype(np.float32) / 255
-    place = np.array([SIZE_PX / 2, 0.36 * SIZE_PX, 0])
-    return take_folds_off(photo, points[:, :2], skin, crop_to_photo(np.eye(3), EYES_PX, place, LOOKED_PX), smile)
+    return skin, crop_to_photo(np.eye(3), EYES_PX, np.array([SIZE_PX / 2, 0.36 * SIZE_PX, 0]), LOOKED_PX)
+
+
+def unfold(photo: np.ndarray, points: np.ndarray, smile: float) -> np.ndarray:
+    return take_folds_off(photo, points[:, :2], *place(), smile)
+
+
+def bearded(dark: float, light: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A moustache down to beside the mouth and a chin beard, of hairs between `dark` and `light` of skin's light.
+
+    Last: where it grows beside the mouth, (h, w) bool.
+    """
+    photo, points = paint(0.0)
+    shape = photo.shape[:2]
+    upper, chin = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    cv2.polylines(upper, [np.round(points[list(MOUSTACHE), :2]).astype(np.int32)], False, 1, 34)
+    cv2.fillPoly(chin, [np.round(points[list(CHIN), :2]).astype(np.int32)], 1)
+    strands = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, shape), (0, 0), sigmaX=0.9, sigmaY=2.5)
+    hairs = np.clip(0.5 + 0.4 * strands / strands.std(), 0, 1) * (light - dark) + dark
+    grows = cv2.GaussianBlur(np.maximum(upper, chin).astype(np.float32), (0, 0), 1.0)
+    photo = (photo * (1 + grows * (hairs - 1))[..., None]).clip(0, 255).astype(np.uint8)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    beside = (np.abs(x - SIZE_PX / 2) > 1.0 * (points[291, 0] - SIZE_PX / 2)) & (y > points[2, 1] + 4)
+    return photo, points, (cv2.erode(upper, np.ones((17, 17), np.uint8)) > 0) & beside
 
 
 def depth_of(photo: np.ndarray, points: np.ndarray) -> float:
@@ -108,6 +144,44 @@ def test_the_line_at_a_creases_bottom_is_filled_and_hair_is_not() -> None:
     for at in range(0, 200, 6):
         cv2.line(bearded, (at, 20), (at + 3, 180), (90, 60, 50), 2, cv2.LINE_AA)
     assert np.abs(fill_lines(bearded, gain, EYES_PX).astype(int) - bearded)[40:160, 30:170].max() < 8
+
+
+@pytest.mark.parametrize(("dark", "light"), [(0.3, 0.8), (0.6, 1.15)])
+def test_a_beard_stays_as_it_is(dark: float, light: float) -> None:
+    photo, points, beside = bearded(dark, light)
+    before, after = (picture[beside] @ LUMA for picture in (photo, unfold(photo, points, GRIN)))
+    assert abs(after.mean() / before.mean() - 1) < 0.10  # a fold shades a beard, too
+    assert abs(after.std() / before.std() - 1) < 0.06
+
+
+def test_what_is_dark_without_texture_is_no_beard() -> None:
+    photo, points, beside = bearded(0.3, 0.8)
+    skin, to_photo = place()
+    here = to_crop(points[:, :2], to_photo)
+    hair = [
+        beard(cut(picture, to_photo, skin.shape), cheeks(skin, here), here)
+        for picture in (photo, blurred(photo), paint(0.4)[0])
+    ]
+    assert cv2.warpAffine(hair[0], to_photo, photo.shape[1::-1])[beside].mean() > 0.8
+    assert not hair[1].any()
+    assert not hair[2].any()
+
+
+def test_a_grins_smudges_go_without_a_glow() -> None:
+    photo, points, beside = bearded(0.3, 0.8)
+    smudged, skin = blurred(photo), float(paint(0.0)[0][beside].mean(0) @ LUMA)
+    before, after = (
+        cv2.GaussianBlur(picture, (0, 0), 2.0)[beside] @ LUMA for picture in (smudged, unfold(smudged, points, GRIN))
+    )
+    assert before.mean() < 0.7 * skin
+    assert after.mean() > 1.22 * before.mean()
+    assert after.max() < 1.03 * skin
+
+
+def blurred(photo: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 without hairs."""
+    soft: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 5.0)
+    return soft
 
 
 def test_a_smile_is_told_from_an_open_mouth() -> None:
