@@ -30,6 +30,14 @@ TIP_BEHIND = 0.015  # how far its tip then stands above the upper teeth's edge
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
 # by 28 mm at the first molars, 26 mm from it.
 ARCH = 2.0  # depth over squared distance from the midline, both in eye distances of 63 mm
+CORNER_DARK, CORNER_FROM, CORNER_TO = 0.70, 0.45, 0.85  # of its light flesh loses so much there, in half a mouth
+# Light enters a mouth through its gap. Through lips parted by no more than SLIT, eye distances, teeth have at most HELD
+# of the light of the lips beside them (ten talkers: .65 to .70 between lips .012 to .08 apart, .77 at most), and more
+# with every eye distance; from the second of LET_GO on all of it. Never less than HELD_LEAST of their own: lips may be
+# painted black or lie behind a moustache. What they lose, red loses last, by half of what the network's shade has.
+SLIT, HELD, HELD_RISE, LET_GO, HELD_LEAST, HELD_WARM = 0.04, 0.77, 9.0, (0.07, 0.13), 0.45, 0.5
+LIP_PLACES, LIP_DEPTHS = 9, (0.03, 0.06)  # where lips are looked at for that: along them, and away from their edges
+TEETH_ABOVE_EDGE, TEETH_ASIDE = 0.05, 0.20  # and teeth: above the edge (lower ones: below it), aside of the midline
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -312,6 +320,41 @@ def from_photo(
                 out[c] += weight * colour[c]
 
 
+@numba.njit(cache=True, fastmath=True, inline="always")
+def luma(colour: np.ndarray) -> float:
+    """Light of a colour (3 or more,)."""
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+
+
+@numba.njit(cache=True, fastmath=True)
+def light_of_lips(photo: np.ndarray, photo_frame: np.ndarray, photo_lines: np.ndarray, lights: np.ndarray) -> None:
+    """Light (LIP_PLACES,) of the photo's lips from corner to corner, mean of both; arguments as in `paint_mouth`."""
+    wx, wy, colour = np.empty(4), np.empty(4), np.empty(3, np.float32)
+    for k in range(lights.shape[0]):
+        place = (k + 0.5) / lights.shape[0]
+        along = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])
+        lights[k] = 0.0
+        for depth in LIP_DEPTHS:
+            for part in range(2):
+                v = line_at(photo_lines[part], place) + (depth if part else -depth)
+                px = photo_frame[0] + along * photo_frame[2] - v * photo_frame[3]
+                py = photo_frame[1] + along * photo_frame[3] + v * photo_frame[2]
+                fetch(photo, px, py, wx, wy, colour)
+                lights[k] += luma(colour) / (2 * len(LIP_DEPTHS))
+
+
+@numba.njit(cache=True, fastmath=True)
+def light_of_teeth(texture: np.ndarray, teeth_px: float, top: float, away: float) -> float:
+    """Mean light of a row's teeth at `away` from its edge, (h, w, 4) as in `tap`; `top`: place of its first pixel."""
+    texel = np.empty(4, np.float32)
+    light, cover = 0.0, 1e-3
+    for k in range(-8, 9):
+        tap(texture, (k / 8 * TEETH_ASIDE - TEETH_LEFT) * teeth_px, (away - top) * teeth_px, texel)
+        light += luma(texel)
+        cover += texel[3]
+    return light / cover
+
+
 @numba.njit(cache=True, fastmath=True)
 def paint_mouth(
     picture: np.ndarray,
@@ -361,6 +404,13 @@ def paint_mouth(
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
     rise = shown + min(0.32 * gap, 0.080) + 0.008  # how far the tongue stands above the lower lip
+    held, of_lips = 1.0 - ramp(gap, LET_GO[0], LET_GO[1]), HELD + HELD_RISE * max(0.0, gap - SLIT)
+    lip_lights = np.empty(LIP_PLACES, np.float32)
+    upper_light = lower_light = 0.0
+    if held > 0.0:
+        light_of_lips(photo, photo_frame, photo_lines, lip_lights)
+        upper_light = light_of_teeth(upper_teeth, teeth_px, UPPER_TOP, -TEETH_ABOVE_EDGE)
+        lower_light = light_of_teeth(lower_teeth, teeth_px, LOWER_TOP, TEETH_ABOVE_EDGE)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):
             dx, dy = x - origin[0], y - origin[1]
@@ -399,7 +449,7 @@ def paint_mouth(
             below_lip, above_lip = v - top, bottom - v
             side = abs(2.0 * place - 1.0)
             # Cavity: flesh near the lips, darkest in the middle and at the corners.
-            lit = (1.08 - 0.50 * ramp(inside, 0.0, 0.10)) * (1.0 - 0.45 * ramp(side, 0.55, 0.95))
+            lit = (1.08 - 0.50 * ramp(inside, 0.0, 0.10)) * (1.0 - CORNER_DARK * ramp(side, CORNER_FROM, CORNER_TO))
             for c in range(3):
                 colour[c] = cavity[c] * lit
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
@@ -438,7 +488,7 @@ def paint_mouth(
             shade *= 0.70 + 0.30 * ramp(above_lip, -0.01, 0.05)  # what stands close behind the lip gets less light
             for c in range(3):
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
-            enamel, lit = texel[3], shade
+            enamel, lit, bright = texel[3], shade, texel[3] * shade * lower_light
             tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - UPPER_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
             shade *= 0.75 + 0.25 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
@@ -448,6 +498,8 @@ def paint_mouth(
                 colour[c] = colour[c] * (1.0 - texel[3]) + texel[c] * shade
             enamel = enamel * (1.0 - texel[3]) + texel[3]
             lit += texel[3] * (shade - lit)
+            bright += texel[3] * (shade * upper_light - bright)
+            gain = 1.0
             if interior.shape[0] > 0:
                 across_at = min(1.0, max(0.0, below_lip / (bottom - top)))
                 light = stretched(interior, place, across_at)
@@ -458,8 +510,16 @@ def paint_mouth(
                     # brighter than its texture, which is one in full light.
                     light += enamel * (min(light, max(1.0 / lit - 1.0, 0.0)) - light)
                     light *= 1.0 - blade * flesh * (1.0 - enamel)
+                gain += light
                 for c in range(3):
                     colour[c] *= 1.0 + (1.0 + coloured * (INSIDE_TINT[c] - 1.0)) * light
+            if held * enamel > 0.0:
+                # Not by this pixel's own light: lines between teeth and their relief stay.
+                most = of_lips * line_at(lip_lights, min(1.0, max(0.0, (place * LIP_PLACES - 0.5) / (LIP_PLACES - 1))))
+                kept = min(1.0, max(HELD_LEAST, most * enamel / max(bright * gain, 1.0)))
+                lost = held * enamel * (1.0 - kept)
+                for c in range(3):
+                    colour[c] *= 1.0 - lost * (1.0 + HELD_WARM * coloured * (INSIDE_TINT[c] - 1.0))
             cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha

@@ -10,6 +10,9 @@ import numpy as np
 from engines.drawing.geometry import EYES
 from engines.face.measure import INNER_LIPS, OUTER_LIPS, eye_distance
 
+# Of a throat's hue the first share is the lips' where they have at most two thirds of the light of an eye's white, and
+# nothing where they are as light: one red for all glowed between dark lips.
+LIPS_IN_CAVITY, DARK_LIPS = 0.5, 0.66
 LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 CHEEKS = (50, 205, 280, 425, 101, 330)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -109,12 +112,16 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     white *= max(1.0, LEAST_OF_SKIN / (0.9 * TEETH_OF_EYES) * float(skin @ LUMA) / float(white @ LUMA))
     white *= tooth_hue(white, skin)
     exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
+    cavity = np.array([82.0, 24, 16]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))
+    lip_light = max(float(lip @ LUMA), 1.0)
+    lips_share = LIPS_IN_CAVITY * float(np.clip((1 - lip_light / float(white @ LUMA)) / (1 - DARK_LIPS), 0, 1))
+    cavity += lips_share * (lip * float(cavity @ LUMA) / lip_light - cavity)
     flesh = np.array([165.0, 88, 84]) * exposure * (0.45 + 0.55 * light / 0.62 / exposure)
     return {
         "skin": skin.astype(np.float32),
         "lip": lip.astype(np.float32),
         "white": (min(TEETH_OF_EYES, BRIGHTEST_TEETH / float(white.max())) * white / 240).astype(np.float32),
-        "cavity": (np.array([82.0, 24, 16]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))).astype(np.float32),
+        "cavity": cavity.astype(np.float32),
         "tongue": (0.5 * lip + 0.5 * flesh).astype(np.float32),
     }
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 
-from engines.face.tones import LUMA, measure_palette
-from engines.generator import open_generator
+from engines.face.measure import INNER_LIPS, OUTER_LIPS
+from engines.face.tones import LUMA, measure_palette, measure_tones
+from engines.generator import Generator, open_generator
 from engines.portrait import make_portrait
-from tests.engines.test_generator import code, paint_face
+from tests.engines.test_generator import EYES_PX, code, moved_mesh, paint_face
 
 
 def greyed(photo: np.ndarray) -> np.ndarray:
@@ -73,3 +76,56 @@ def test_teeth_of_a_coloured_photo_turn_grey_with_a_grey_face() -> None:
     shown = texture[texture[..., 3] > 0.5][:, :3]
     assert shown.max() > 100
     assert np.ptp(shown, axis=1).max() < 2
+
+
+def dark_face(share: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
+    """Skin and lips of a share of their light, nearly without a hue; the eyes' white as it was."""
+    photo, landmarks = paint_face()
+    dark = 0.3 * photo + 0.7 * greyed(photo)
+    return np.where((photo.min(-1) < 200)[..., None], share * dark, photo).astype(np.uint8), landmarks
+
+
+def test_a_throat_between_dark_lips_is_of_their_hue() -> None:
+    """One red for all glowed there."""
+    dark, landmarks = dark_face()
+    light = cv2.fillPoly(dark.copy(), [np.round(landmarks[list(OUTER_LIPS), :2]).astype(np.int32)], (235, 205, 205))
+    cavities = [measure_tones(photo, landmarks)["cavity"] for photo in (dark, light)]
+    assert cavities[0][0] < 2.4 * cavities[0][1]
+    assert cavities[1][0] > 3.0 * cavities[1][1]  # between light lips it stays the dark red that it is
+
+
+@pytest.mark.parametrize("face", [paint_face, dark_face])
+def test_the_corners_of_an_open_mouth_are_dark(face: Callable[[], tuple[np.ndarray, np.ndarray]]) -> None:
+    """And no red wedges beside the row of teeth."""
+    portrait, generator = make_portrait(*face()), Generator()
+    motion = code(jawOpen=0.2, mouthOpenSide=0.16, mouthLowerDown=0.1)
+    picture = generator.draw(motion, portrait).astype(float)
+    lips = moved_mesh(generator, portrait, motion)[list(INNER_LIPS)]
+    inside = cv2.fillPoly(np.zeros(picture.shape[:2], np.uint8), [np.round(lips).astype(np.int32)], 1)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
+    side = np.abs(2 * (np.arange(picture.shape[1]) - lips[:, 0].min()) / np.ptp(lips[:, 0]) - 1)
+    corners = picture[inside & (side > 0.6) & (side < 0.95)]
+    flesh = corners[(corners @ LUMA) < 40]
+    assert len(flesh) > 5
+    assert np.quantile(flesh[:, 0] - flesh[:, 1], 0.75) < 22
+
+
+def slit_light(face: tuple[np.ndarray, np.ndarray], opened: float, teeth: float = 1.0) -> float:
+    """Light of the brighter half between the lips' middles over the lips'."""
+    photo, landmarks = face
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+    portrait.upper_teeth[..., :3] *= teeth
+    motion = code(jawOpen=opened, mouthOpenSide=0.8 * opened)
+    picture = generator.draw(motion, portrait) @ LUMA
+    mesh = moved_mesh(generator, portrait, motion)
+    (x, upper), lower = mesh[13], mesh[14, 1]
+    reach = round(0.12 * EYES_PX)
+    between = picture[round(upper) : round(lower) + 1, round(x) - reach : round(x) + reach]
+    lips = [picture[tuple(np.round((mesh[a] + mesh[b])[::-1] / 2).astype(int))] for a, b in ((0, 13), (17, 14))]
+    return float(np.quantile(between, 0.75) / np.mean(lips))
+
+
+def test_teeth_do_not_flash_between_lips_that_part_by_a_hair() -> None:
+    for face, teeth in ((dark_face(), 1.0), (dark_face(0.55), 1.0), (paint_face(), 1.4)):
+        assert slit_light(face, 0.045, teeth) < 1.1
+        assert slit_light(face, 0.20, teeth) > 1.2
