@@ -21,7 +21,7 @@ OPEN = SPEECH_CHANNELS.index("jawOpen")
 # both corners alike. The encoder's own scale was set so that each channel's slope against a stranger's truth is 1,
 # which for channels that sound tells badly is more than real mouths move: the lips' edges went 1.2 to 1.4 times as far
 # apart as the gap between them, where in every real mouth the two are one (docs/motion.md); with this, 1.0 to 1.15.
-TYPICAL_REACH = np.array([1.0, 0.76, 1.0, 0.92, 0.81, 1.0, 0.81, 0.73, 0.73, 0.63, 0.97])
+TYPICAL_REACH = np.array([1.0, 0.76, 1.0, 0.91, 0.80, 1.0, 0.82, 0.76, 0.76, 0.63, 0.99])
 LEAST, MOST = 0.3, 2.5  # beyond these it is no person but a mistake
 TOWARDS_TYPICAL = 0.2  # of the sound's variance, added: what a short clip does not tell stays as with most people
 MOST_OFFSET_S, OFFSET_STEP_S = 0.3, 0.02  # that a clip's pictures may lie away from its sound
