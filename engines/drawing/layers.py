@@ -30,7 +30,6 @@ TIP_BEHIND = 0.015  # how far its tip then stands above the upper teeth's edge
 # Rows of teeth bend back from the front teeth like a parabola: by 9 mm at the canines, 18 mm from the midline,
 # by 28 mm at the first molars, 26 mm from it.
 ARCH = 2.0  # depth over squared distance from the midline, both in eye distances of 63 mm
-CORNER_DARK, CORNER_FROM, CORNER_TO = 0.70, 0.45, 0.85  # of its light flesh loses so much there, in half a mouth
 # Light enters a mouth through its gap. Through lips parted by no more than SLIT, eye distances, teeth have at most HELD
 # of the light of the lips beside them (ten talkers: .65 to .70 between lips .012 to .08 apart, .77 at most), and more
 # with every eye distance; from the second of LET_GO on all of it. Never less than HELD_LEAST of their own: lips may be
@@ -449,7 +448,7 @@ def paint_mouth(
             below_lip, above_lip = v - top, bottom - v
             side = abs(2.0 * place - 1.0)
             # Cavity: flesh near the lips, darkest in the middle and at the corners.
-            lit = (1.08 - 0.50 * ramp(inside, 0.0, 0.10)) * (1.0 - CORNER_DARK * ramp(side, CORNER_FROM, CORNER_TO))
+            lit = (1.08 - 0.50 * ramp(inside, 0.0, 0.10)) * (1.0 - 0.45 * ramp(side, 0.55, 0.95))
             for c in range(3):
                 colour[c] = cavity[c] * lit
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]

@@ -47,7 +47,11 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     if picture is None:
         raise InputError(f"{path} is not a picture that can be read", _advice(data.tobytes()))
     rgb = to_rgb(picture, path)
-    turns, mirrored = ORIENTATIONS.get(exif_orientation(data.tobytes()), (0, False))
+    content = data.tobytes()
+    if _is_avif(content[:64]):
+        turns, mirrored = avif_orientation(content[:65_536])
+    else:
+        turns, mirrored = ORIENTATIONS.get(exif_orientation(content), (0, False))
     rgb = np.rot90(rgb, turns)
     return np.ascontiguousarray(rgb[:, ::-1] if mirrored else rgb)
 
@@ -104,6 +108,24 @@ def exif_orientation(data: bytes) -> int:
     return 1
 
 
+def avif_orientation(head: bytes) -> tuple[int, bool]:
+    """Turns by 90 degrees against the clock, and whether it is mirrored then, as an AVIF file's properties say.
+
+    ISO/IEC 23008-12, `irot` and `imir`, which OpenCV's decoder leaves to its caller.
+    """
+    at = head.find(b"ipco")
+    properties = head[at : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else b""
+
+    def value(name: bytes) -> int | None:
+        found = properties.find(name)
+        return properties[found + 4] if 0 <= found < len(properties) - 4 else None
+
+    turns, mirror = (value(b"irot") or 0) & 3, value(b"imir")
+    if mirror is None:
+        return turns, False
+    return (turns if mirror & 1 else turns + 2) % 4, True  # upside down is mirrored and turned by half
+
+
 def _find_exif(data: bytes) -> bytes:
     """The TIFF block inside a picture file, empty where there is none."""
     if data[:2] == b"\xff\xd8":
@@ -142,6 +164,10 @@ def _is_cut_short(data: bytes) -> bool:
             return data.find(b"\xff\xd9", at) < 0
         at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
     return True
+
+
+def _is_avif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and b"avif" in data
 
 
 def _is_heic(data: bytes) -> bool:

@@ -172,6 +172,25 @@ def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     assert "too large (60000x50000 px)" in line_of(path)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_avif_photo_is_read_upright(tmp_path, orientation):
+    """Written by libavif itself, which makes a turn and a mirror of the EXIF orientation."""
+    pillow = pytest.importorskip("PIL.Image")
+    if not pytest.importorskip("PIL.features").check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    photo = pillow.fromarray(np.ascontiguousarray(gradient()[..., ::-1]))
+    photo.getexif()[0x0112] = orientation
+    path = tmp_path / "turned.avif"
+    photo.save(path, "AVIF", exif=photo.getexif().tobytes(), quality=95)
+    try:
+        found = read_photo(path)
+    except InputError:
+        pytest.skip("this OpenCV reads no AVIF")
+    upright = np.asarray(pytest.importorskip("PIL.ImageOps").exif_transpose(photo))
+    assert found.shape == upright.shape
+    assert np.abs(found.astype(int) - upright).mean() < 4
+
+
 @pytest.mark.parametrize("quality", [90, 101])  # OpenCV's: above 100 without loss
 def test_huge_webp_is_refused_before_it_is_decoded(tmp_path, monkeypatch, quality):
     path = tmp_path / "huge.webp"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 import pytest
 
-from engines.face.measure import INNER_LIPS, OUTER_LIPS
+from engines.face.measure import OUTER_LIPS
 from engines.face.tones import LUMA, measure_palette, measure_tones
 from engines.generator import Generator, open_generator
 from engines.portrait import make_portrait
@@ -92,22 +90,6 @@ def test_a_throat_between_dark_lips_is_of_their_hue() -> None:
     cavities = [measure_tones(photo, landmarks)["cavity"] for photo in (dark, light)]
     assert cavities[0][0] < 2.4 * cavities[0][1]
     assert cavities[1][0] > 3.0 * cavities[1][1]  # between light lips it stays the dark red that it is
-
-
-@pytest.mark.parametrize("face", [paint_face, dark_face])
-def test_the_corners_of_an_open_mouth_are_dark(face: Callable[[], tuple[np.ndarray, np.ndarray]]) -> None:
-    """And no red wedges beside the row of teeth."""
-    portrait, generator = make_portrait(*face()), Generator()
-    motion = code(jawOpen=0.2, mouthOpenSide=0.16, mouthLowerDown=0.1)
-    picture = generator.draw(motion, portrait).astype(float)
-    lips = moved_mesh(generator, portrait, motion)[list(INNER_LIPS)]
-    inside = cv2.fillPoly(np.zeros(picture.shape[:2], np.uint8), [np.round(lips).astype(np.int32)], 1)
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
-    side = np.abs(2 * (np.arange(picture.shape[1]) - lips[:, 0].min()) / np.ptp(lips[:, 0]) - 1)
-    corners = picture[inside & (side > 0.6) & (side < 0.95)]
-    flesh = corners[(corners @ LUMA) < 40]
-    assert len(flesh) > 5
-    assert np.quantile(flesh[:, 0] - flesh[:, 1], 0.75) < 22
 
 
 def slit_light(face: tuple[np.ndarray, np.ndarray], opened: float, teeth: float = 1.0) -> float:
