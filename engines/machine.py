@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import hashlib
 import os
 import platform
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -55,16 +58,42 @@ def nvidia_gpus() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """Where things that can be made again are kept: VOXCAM_CACHE, or the system's cache folder."""
+    """Where things that can be made again are kept: VOXCAM_CACHE, or the system's cache folder.
+
+    Without a home, or with another user's (a service, a container, sudo -u), it is in the temporary folder; OSError
+    where somebody else has put something there under that name.
+    """
     if folder := os.environ.get("VOXCAM_CACHE"):
         return Path(folder)
+    try:
+        kept = _users_cache() / "voxcam"
+        os.scandir(kept).close()
+    except (PermissionError, RuntimeError):  # Path.home() where there is none
+        return _own_temporary_folder()
+    except OSError:  # not there yet
+        pass
+    return kept
+
+
+def _users_cache() -> Path:
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "voxcam"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _own_temporary_folder() -> Path:
+    """A lasting one of this user's alone: compiled kernels are run from it."""
+    user = os.getuid() if hasattr(os, "getuid") else 0  # Windows has a temporary folder for each user
+    folder = Path(tempfile.gettempdir()) / f"voxcam-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if hasattr(os, "getuid") and not (
+        stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+    ):
+        raise PermissionError(errno.EACCES, "not a folder of this user's alone", str(folder))
+    return folder
 
 
 def default_engines_dir() -> Path:
@@ -83,9 +112,10 @@ def place_numba_cache() -> None:
         return
     package = Path(__file__).parent
     kernels = kernels_hash(package)
-    for base in (package / "__pycache__" / "kernels", cache_folder() / "numba"):
-        folder = base / kernels
+    for place in (lambda: package / "__pycache__" / "kernels", lambda: cache_folder() / "numba"):
         try:
+            base = place()
+            folder = base / kernels
             folder.mkdir(parents=True, exist_ok=True)
             os.utime(folder)
             with tempfile.TemporaryFile(dir=folder):  # os.access says yes to every folder on Windows
@@ -98,7 +128,8 @@ def place_numba_cache() -> None:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
         return
     # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
-    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="voxcam-")
+    os.environ["NUMBA_CACHE_DIR"] = passing = tempfile.mkdtemp(prefix="voxcam-")
+    atexit.register(shutil.rmtree, passing, ignore_errors=True)
 
 
 def kernels_hash(package: Path) -> str:

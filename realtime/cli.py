@@ -124,10 +124,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     With VOXCAM_DEBUG set, errors that are no VoxcamError keep their traceback.
     """
-    place_numba_cache()
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a photo is ours to say
     interrupts.install()
     try:
+        place_numba_cache()
         code = app(args=arguments, standalone_mode=False)
     except VoxcamError as error:
         code = error.exit_code

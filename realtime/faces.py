@@ -16,6 +16,7 @@ from engines.machine import cache_folder
 if TYPE_CHECKING:
     from engines.face.landmarker import Landmarker, PhotoReport
     from engines.motion.reach import Reach
+    from engines.portrait import Portrait
     from realtime.talking_clip import Progress
 
 FACE_SIZES = ("full", "face")
@@ -38,7 +39,8 @@ def load_portrait(
 ) -> Portrayed:
     """An enrolled portrait (npz, or a folder with portrait.npz) or a photo, which is analysed once and then cached.
 
-    With camera (width, height) the photo is cut and scaled to that picture first, the face in its upper middle.
+    An enrolled portrait keeps the size that it was enrolled with. With camera (width, height) a photo is cut and scaled
+    to that picture first, the face in its upper middle.
     """
     from engines.portrait import Portrait
 
@@ -49,21 +51,54 @@ def load_portrait(
     if path.is_dir() and (path / "portrait.npz").is_file():
         path = path / "portrait.npz"
     if path.suffix.lower() == ".npz":
-        return Portrayed(Portrait.load(path), [])
-    kept = cache_folder() / "portraits" / f"{_key(path, size, camera)}.npz"
-    if use_cache and kept.is_file():
-        try:
-            return Portrayed(Portrait.load(kept), [])
-        except (EngineMismatch, InputError):
-            kept.unlink(missing_ok=True)  # damaged or of another version: made anew below
+        enrolled = Portrait.load(path)
+        return Portrayed(enrolled, _size_notes(path, enrolled.size, size, camera))
+    key = _key(path, size, camera)
+    if use_cache and (found := _cached(key)) is not None:
+        return Portrayed(found, [])
     made = analyse_photo(path, size, camera)
     if use_cache:
         try:
+            kept = _kept(key)
             kept.parent.mkdir(parents=True, exist_ok=True)
             made.portrait.save(kept)
         except (OSError, OutputError):
             made.notes.append("the portrait could not be cached: the next start is slower")
     return made
+
+
+def _kept(key: str) -> Path:
+    return cache_folder() / "portraits" / f"{key}.npz"
+
+
+def _cached(key: str) -> Portrait | None:
+    """The portrait that was made before; None where there is none, or the cache cannot be read."""
+    from engines.portrait import Portrait
+
+    try:
+        kept = _kept(key)
+        if not kept.is_file():
+            return None
+        try:
+            return Portrait.load(kept)
+        except (EngineMismatch, InputError):
+            kept.unlink(missing_ok=True)  # damaged or of another version
+    except OSError:  # somebody else's folder
+        pass
+    return None
+
+
+def _size_notes(path: Path, found: tuple[int, int], size: str, camera: tuple[int, int] | None) -> list[str]:
+    """What to tell of an enrolled portrait that is not as large as was asked: its photo's frame is not kept."""
+    from engines.portrait import FACE_SIZE_PX
+
+    height, width = found
+    named = f"{path} is {width}x{height} as enrolled"
+    if camera is not None and camera != (width, height):
+        return [f"{named}: --camera-size has no effect; enroll with --camera-size {camera[0]}x{camera[1]}"]
+    if size == "face" and found != (FACE_SIZE_PX, FACE_SIZE_PX):
+        return [f"{named}: --size has no effect; enroll with --size face"]
+    return []
 
 
 def checked_photo(path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+from collections.abc import Callable
 from types import TracebackType
 
 import numpy as np
@@ -39,6 +40,8 @@ class OscSender:
             raise ConfigError(f"the OSC host {host!r} has no address ({error})", EXAMPLE) from error
         self.address = found[4]
         self.sent = self.failed = 0
+        self.tell: Callable[[str], None] | None = None  # hears once that the network refuses them
+        self._target = target.strip()
 
         def message(address: str, *values: str | float | int) -> bytes:
             builder = OscMessageBuilder(address)
@@ -85,8 +88,11 @@ class OscSender:
             try:
                 self._socket.sendto(datagram, self.address)
                 self.sent += 1
-            except OSError:
+            except OSError as error:
                 self.failed += 1
+                if self.tell is not None and not isinstance(error, BlockingIOError):  # that is a moment's crowd
+                    tell, self.tell = self.tell, None
+                    tell(f"no motion goes to {self._target} ({error.strerror or error}): check --osc")
 
 
 def parse_target(target: str) -> tuple[str, int]:

@@ -33,8 +33,10 @@ def pictures_of(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """
     import av
 
+    from realtime.audio.sound import media_url
+
     try:
-        with av.open(str(path)) as container:
+        with av.open(media_url(path)) as container:
             if not container.streams.video:
                 raise InputError("it holds no pictures", FIX)
             video = container.streams.video[0]

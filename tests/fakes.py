@@ -90,6 +90,10 @@ class FakePortrait:
     reach: np.ndarray = field(default_factory=TYPICAL_REACH.copy)
 
     @property
+    def photo(self) -> np.ndarray:
+        return np.full((self.height, self.width, 3), self.grey, np.uint8)
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.height, self.width
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from engines.backends.built import BuildOptions, Built
+from engines.backends.quiet_onnxruntime import ort
 from engines.card import NEXT_SUFFIX, EngineCard
 from engines.errors import EngineMismatch, StreamError
 from engines.session import Arrays, BoundState, Session, bind_twins

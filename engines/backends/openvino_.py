@@ -7,6 +7,7 @@ f32 comes back in the CPU's default, which is bf16 where the CPU has it.
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from engines.errors import EngineMismatch, StreamError
 from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
+# By itself it asks a server whose statistics may be sent, in a child process; missing, it takes a stub of its own.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 try:
     import openvino as ov
 except ImportError:

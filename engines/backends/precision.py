@@ -341,7 +341,7 @@ def measure_ranges(
     model: Any, card: EngineCard, names: list[str], calibration: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
     """Largest magnitude of each tensor over the calibration stream, without the outermost CLIPPED_SHARE."""
-    import onnxruntime as ort
+    from engines.backends.quiet_onnxruntime import ort
 
     probed = onnx.ModelProto()
     probed.CopyFrom(model)

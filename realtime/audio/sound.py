@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,10 @@ CLIPPED_SHARE = 0.002
 MP3_BEGINS = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")
 HEADERLESS = ("amrnb", "amrwb")  # FFmpeg takes plain text for these; real files begin with #!AMR
 RAW_STREAMS = ("mp3", "aac", "ac3", "eac3", "dts", "amr")  # their length is guessed where no header tells it
+OPPOSED, AGREED = -0.5, -0.2  # correlation of two channels: turned below the one, left as they are above the other
+CELL_S, MEMORY_S = 0.02, 1.0  # a step of that judgement, and over how long it hears
+FIRST_CELLS = 3  # with sound, before anything is turned
+TURN_CELLS = 5  # over which the sign of a channel changes: no click
 SHORT = 0.95  # of what a file announces: less has been lost
 RATES_HZ = (4_000, 384_000)
 FIX = "give a sound such as wav, flac, mp3, m4a, ogg, opus or a video with sound"
@@ -37,6 +42,7 @@ class SoundFile:
         self.seconds: float | None = None
         self.peak = 0.0
         self._samples = 0
+        self._phase: PhaseKeeper | None = None
         self._clipped = 0
         self._ended = False  # `blocks` came to the end
         self._guessed = False  # `seconds` is no more than a guess from the bit rate
@@ -71,7 +77,8 @@ class SoundFile:
             self._open_with_av()
             return
         try:
-            self._sndfile = soundfile.SoundFile(str(self.path))
+            # Bytes: it takes no text with what is not UTF-8. On Windows every name is text.
+            self._sndfile = soundfile.SoundFile(str(self.path) if os.name == "nt" else os.fsencode(self.path))
         except (soundfile.LibsndfileError, OSError, TypeError):
             self._open_with_av()
             return
@@ -85,7 +92,7 @@ class SoundFile:
         import av
 
         try:
-            self._container = av.open(str(self.path))
+            self._container = av.open(media_url(self.path))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"cannot read {self.path} as sound ({_reason(error)})", FIX) from error
         if self._container.format.name in HEADERLESS:
@@ -98,8 +105,11 @@ class SoundFile:
         self.rate_hz = stream.codec_context.sample_rate or 0
         self.channels = stream.codec_context.channels
         self._guessed = self._container.format.name in RAW_STREAMS
-        if self._container.duration:
+        if stream.duration and stream.time_base:
+            self.seconds = float(stream.duration * stream.time_base)
+        elif self._container.duration:
             self.seconds = self._container.duration / av.time_base
+            self._guessed |= len(self._container.streams) > 1  # it may be the pictures' length
 
     @property
     def read_s(self) -> float:
@@ -119,7 +129,11 @@ class SoundFile:
         self._sndfile = self._container = None
 
     def blocks(self, block_samples: int | None = None) -> Iterator[np.ndarray]:
-        """(samples, channels) float32 blocks to the end; InputError where the sound is damaged or not a number."""
+        """(samples, channels) float32 blocks to the end; InputError where the sound is damaged or not a number.
+
+        Two channels in anti-phase are brought into phase: their mean would be silence.
+        """
+        self._phase = PhaseKeeper(self.rate_hz)
         limit = block_samples or max(1, round(self.rate_hz * BLOCK_S))
         any_samples = False
         for block in self._cut(self._decoded(limit), limit):
@@ -136,7 +150,7 @@ class SoundFile:
             if top >= CLIPPED_LEVEL:
                 self._clipped += int((np.abs(block) >= CLIPPED_LEVEL).sum())
             self._samples += len(block)
-            yield block
+            yield self._phase.push(block)
         self._ended = True
         if not any_samples:
             raise InputError(f"the sound {self.path} is empty (no samples)", FIX)
@@ -189,7 +203,68 @@ class SoundFile:
             ]
         if self._clipped > CLIPPED_SHARE * self._samples * max(self.channels, 1):
             return [f"{self.path.name} is clipped (too loud when recorded): lips may follow it less well"]
+        if self._phase is not None and self._phase.turned_samples > self._samples / 2:
+            return [f"{self.path.name} has its two channels in anti-phase: the right one was turned over"]
         return []
+
+
+class PhaseKeeper:
+    """Two channels in, two out whose mean is no silence: the right one's sign is turned while it opposes the left.
+
+    Judged by their correlation over the last second, in steps of 20 ms; the sign changes over 100 ms. What comes out
+    depends on the samples alone, not on how they are cut into blocks, and never waits.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self.opposed = False
+        self.turned_samples = 0
+        self._cell = np.zeros((2, max(2, round(rate_hz * CELL_S))), np.float32)
+        self._filled = 0
+        self._keep = 1 - CELL_S / MEMORY_S
+        self._left_left = self._right_right = self._left_right = 0.0
+        self._heard = 0  # cells with sound in both channels
+        self._sign = self._next_sign = 1.0  # of the right channel, where this cell begins and ends
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """(samples, channels) float32 in and out; the very block where nothing is to be turned or it isn't stereo."""
+        if block.shape[1] != 2:
+            return block
+        out, at, size = block, 0, self._cell.shape[1]
+        while at < len(block):
+            taken = min(len(block) - at, size - self._filled)
+            self._cell[:, self._filled : self._filled + taken] = block[at : at + taken].T
+            if min(self._sign, self._next_sign) < 1.0:
+                if out is block:
+                    out = block.copy()
+                along = np.arange(self._filled, self._filled + taken, dtype=np.float32) / np.float32(size)
+                out[at : at + taken, 1] *= self._sign + (self._next_sign - self._sign) * along
+                self.turned_samples += taken
+            self._filled += taken
+            at += taken
+            if self._filled == size:
+                self._judge()
+        return out
+
+    def _judge(self) -> None:
+        """A cell is full: what it says of the sign in the next one."""
+        left, right = self._cell - self._cell.mean(1, keepdims=True)
+        products = float(left @ left), float(right @ right), float(left @ right)
+        self._filled, self._sign = 0, self._next_sign
+        if min(products[:2]) > len(left) * SILENT_PEAK**2:  # else what was found before still holds
+            self._heard += 1
+            self._left_left = self._keep * self._left_left + products[0]
+            self._right_right = self._keep * self._right_right + products[1]
+            self._left_right = self._keep * self._left_right + products[2]
+            bound = AGREED if self.opposed else OPPOSED
+            loudness = float(np.sqrt(self._left_left * self._right_right))
+            self.opposed = self._heard >= FIRST_CELLS and self._left_right < bound * loudness
+        step = -2 / TURN_CELLS if self.opposed else 2 / TURN_CELLS
+        self._next_sign = min(1.0, max(-1.0, self._sign + step))
+
+
+def media_url(path: Path) -> str:
+    """A path as FFmpeg takes it for one: the colon of 12:30.mp3 would name a protocol."""
+    return f"file:{os.path.abspath(path)}"
 
 
 def to_mono(block: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from engines.errors import ConfigError, DeviceError, InputError, StreamError
 from engines.spec import SPEC
 from realtime.audio.resampler import Resampler
 from realtime.audio.sample_ring import SampleRing
-from realtime.audio.sound import SoundFile, to_mono
+from realtime.audio.sound import PhaseKeeper, SoundFile, to_mono
 from realtime.clock import JUMP_NS, NS, CaptureClock, Clock, SystemClock
 from realtime.messages import AudioHop, Stop
 
@@ -243,6 +243,7 @@ class DeviceSource(Source):
         self._retry = retry
         self._clock = clock or SystemClock()
         self._map = CaptureClock(SPEC.sample_rate_hz)
+        self._phase = PhaseKeeper(rate_hz)
         self._cutter = HopCutter(rate_hz)
         self._fitter = TapFitter(rate_hz, rate_hz, channels)
         self._fitted_from = 0  # 16 kHz sample of this stream where the fitter's sound begins
@@ -349,7 +350,7 @@ class DeviceSource(Source):
                 ring.read()
             self._come_back(ring, rate_hz)
         stamps = ring.stamps()
-        block = _wholesome(ring.read())
+        block = self._phase.push(_wholesome(ring.read()))
         for written, at_ns in stamps:
             self._last_block_ns = at_ns
             self._map.observe(self._shift + _at_16k(written, rate_hz), at_ns)
@@ -400,6 +401,7 @@ class DeviceSource(Source):
         """Blocks flow again: this stream's counter goes on where the zero hops left it."""
         self._lost = False
         ring.stamps()
+        self._phase = PhaseKeeper(rate_hz)
         self._cutter = HopCutter(rate_hz)
         self._fitter = TapFitter(rate_hz, self.rate_hz, self.channels)
         self._fitted_from = self._index * HOP

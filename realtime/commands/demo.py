@@ -10,7 +10,7 @@ import typer
 
 from engines.errors import Stopped
 from realtime.cli import say
-from realtime.commands.render import closing_line, progress_bar, render_file
+from realtime.commands.render import closing_line, progress_bar, render_file, stopped_line
 
 
 def demo(
@@ -48,4 +48,4 @@ def demo(
     print("next, your own:  voxcam render --portrait me.jpg --audio speech.wav --out me.mp4")
     print("and live:        voxcam doctor   then   voxcam live --portrait me.jpg")
     if not made.complete:
-        raise Stopped("stopped before the end: the file holds what was made so far")
+        raise Stopped(stopped_line(made, out / "demo.mp4"))

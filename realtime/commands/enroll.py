@@ -29,19 +29,22 @@ def enroll(
     from realtime.commands.live import parse_size
     from realtime.commands.render import progress_bar
     from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
-    from realtime.pictures.targets import checked_folder, checked_target
+    from realtime.pictures.targets import checked_folder, checked_target, readable
 
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
     camera = parse_size(camera_size) if camera_size is not None else None
     target = out if out.suffix.lower() == ".npz" else out / "portrait.npz"
     checked_photo(photo)
-    checked_folder(target.parent)
-    checked_target(target, overwrite, (".npz",))
+    checked_folder(target.parent, make=False)
+    if target.parent.is_dir():
+        checked_target(target, overwrite, (".npz",))
     with progress_bar("watching the clip") if clip or teeth else nullcontext() as progress:
         made = analyse_photo(photo, size, camera, teeth, clip, progress)
-    made.portrait.save(target)
+    checked_folder(target.parent)  # not before there is something to put into it
+    made.portrait.save(checked_target(target, overwrite, (".npz",)))
     for note in made.notes:
         say(f"note: {note}")
     height, width = made.portrait.size
-    print(f"{target}: {width}x{height}; next: voxcam live --portrait {target}")
+    shown = readable(target)
+    print(f"{shown}: {width}x{height}; next: voxcam live --portrait {shown}")

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -44,7 +45,8 @@ class Keys:
         if self._before is not None and in_foreground(sys.stdin.fileno()):
             import termios
 
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
         self._before = None
 
     def pressed(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from realtime.engines_in_use import Articulation, Seed
 from realtime.interrupts import interrupts
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import C2paCertificates, C2paKey, open_signer
+from realtime.pictures.targets import checked_apart, readable
 
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
 SNAPSHOT_S = 5.0  # longest that the end waits for a slow disk
@@ -101,8 +103,8 @@ class LiveSession:
         self.cpu_before_s = cpu_s()
         self.next_second_ns = self.start_ns + NS
         self.state: dict[str, Any] = {
-            "microphone": pipeline.source.name,
-            "camera": camera_name,
+            "microphone": readable(pipeline.source.name),
+            "camera": readable(camera_name),
             "emotion": emotion,
             "articulation": engines.shaper.articulation,
             "badge": pipeline.face.badge is not None,
@@ -125,7 +127,7 @@ class LiveSession:
 
     def tell(self, message: str) -> None:
         """Into the view where there is one, else soon a line on stderr. Any thread may call it."""
-        self.state["notes"].append(" ".join(message.split()))
+        self.state["notes"].append(" ".join(readable(message).split()))
 
     def say_notes(self, wait: bool = False) -> None:
         """Say what was told since. Not during a scan for sound devices, which leads stderr to nowhere."""
@@ -366,6 +368,14 @@ def live(
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
     size = parse_size(camera_size)
+    if seconds is not None and not math.isfinite(seconds):
+        raise ConfigError(f"--seconds {seconds} is no length of time", "leave it out to go on until Ctrl-C")
+    checked_apart(
+        [("--portrait", portrait), *([("--source", Path(source))] if source not in (None, "-") else [])],
+        [(name, path) for name, path in (("--out", out), ("--json-log", json_log)) if path is not None],
+    )
+    if json_log is not None:
+        _check_log(json_log, overwrite)
     signer = open_signer(c2pa_cert, c2pa_key, out)
     if nice and hasattr(os, "nice"):
         os.nice(nice)
@@ -410,7 +420,6 @@ def live(
             sinks.append(RawSink())
         if not sinks:
             sinks.append(NullSink())
-        log = stack.enter_context(_open_log(json_log, overwrite)) if json_log is not None else None
         portrayed = load_portrait(portrait, camera=size)
         for note in portrayed.notes:
             say(f"note: {note}")
@@ -437,6 +446,7 @@ def live(
             badge=mark if badge else None,
             samples_limit=round(seconds * SPEC.sample_rate_hz) if seconds else None,
         )
+        sender = None
         if osc is not None:
             from realtime.osc import OscSender
 
@@ -451,12 +461,16 @@ def live(
                 speaker.name, speaker.prepare = cable.source, cable.restore
             sound.taps.append(speaker.tap)
         session = LiveSession(
-            pipeline, engines, portrait, size, emotion, mark, log, speaker, av_offset_ms, sinks[0].name
+            pipeline, engines, portrait, size, emotion, mark, None, speaker, av_offset_ms, sinks[0].name
         )
+        if sender is not None:
+            sender.tell = session.tell
         stack.enter_context(session.lighter)
         stack.enter_context(sound)
         if speaker is not None:
             stack.enter_context(speaker)
+        if json_log is not None:  # now that everything else is there: what fails leaves no empty one
+            session.log = stack.enter_context(_open_log(json_log, overwrite))
         try:
             _run(session, raw)
         except KeyboardInterrupt:
@@ -519,12 +533,24 @@ def _closing_line(session: LiveSession) -> str:
     )
 
 
-@contextmanager
-def _open_log(path: Path, overwrite: bool) -> Iterator[TextIO]:
-    """A new file for one session: its counters begin at zero, so it is not added to another one's."""
+def _check_log(path: Path, overwrite: bool) -> None:
+    """ConfigError or WrongTarget where there can be none; nothing is opened."""
     try:
         if path.is_file() and not overwrite:
             raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
+        if path.is_dir():
+            raise WrongTarget(f"there can be no log {path} (it is a folder)", "name a file in a folder")
+        if not path.parent.is_dir():
+            raise WrongTarget(f"there can be no log {path} (there is no such folder)", "name a file in a folder")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "name another file") from error
+
+
+@contextmanager
+def _open_log(path: Path, overwrite: bool) -> Iterator[TextIO]:
+    """A new file for one session: its counters begin at zero, so it is not added to another one's."""
+    _check_log(path, overwrite)
+    try:
         file = path.open("w")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise WrongTarget(f"there can be no log {path} ({error.strerror})", "name a file in a folder") from error

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engines.errors import ConfigError, Stopped
+from engines.errors import Stopped
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
@@ -31,7 +30,7 @@ class Rendered:
     pictures: int
     wall_s: float  # from the first hop to the finished file
     first_picture_s: float  # from the start of the stream
-    complete: bool  # False when it was interrupted
+    complete: bool  # False when it was interrupted: then there is a file only where there are pictures
     notes: tuple[str, ...] = ()
 
     @property
@@ -57,12 +56,14 @@ def render_file(
 ) -> Rendered:
     """Render one file. `progress(done_s, total_s)` is called a few times a second.
 
-    Interrupted (KeyboardInterrupt), it finishes the file with what there is and returns with complete=False.
+    Interrupted (KeyboardInterrupt), it finishes the file with what there is and returns with complete=False. It takes
+    the place of no other one then: the path is that of NAME.part.mp4 beside it, and a sheet that is there stays.
     """
     from realtime.audio.sound import SoundFile
     from realtime.audio.sources import FileSource
     from realtime.pictures.badge import Badge
     from realtime.pictures.sheet import ContactSheet, face_view
+    from realtime.pictures.targets import free_name, readable
     from realtime.pictures.video_file import VideoFile
     from realtime.pipeline import Pipeline
 
@@ -79,7 +80,7 @@ def render_file(
         sound = stack.enter_context(SoundFile(audio))
         source = FileSource(sound, paced=False)
         file = VideoFile(out, sound.rate_hz, sound.channels, overwrite=overwrite, portrait_name=title, signer=signer)
-        stack.callback(file.close)
+        stack.callback(file.abandon)  # nothing where it is closed by then
         pipeline = Pipeline(
             source,
             engines.encoder,
@@ -110,6 +111,8 @@ def render_file(
         if error is not None:
             file.abandon()
             raise error
+        if not complete and out.exists():
+            file.path = free_name(out, "part")
         file.close()
         if progress is not None and complete:
             progress(1.0, 1.0)
@@ -117,12 +120,12 @@ def render_file(
         seconds = min(pipeline.sound_samples / SPEC.sample_rate_hz, pipeline.meters.pictures / picture_rate)
         if complete:
             seconds = sound.read_s
-        if contact is not None and pipeline.meters.pictures:
-            contact.save(sheet, picture_rate, title)  # type: ignore[arg-type]
+        if contact is not None and sheet is not None and pipeline.meters.pictures and (complete or not sheet.exists()):
+            contact.save(sheet, picture_rate, readable(title))
         return Rendered(
-            out,
+            file.path,
             seconds,
-            pipeline.meters.pictures,
+            pipeline.meters.pictures if complete else file.pictures,
             wall_s,
             (pipeline.first_picture_ns - begin_ns) / NS,
             complete,
@@ -154,20 +157,18 @@ def render(
     from realtime.audio.sound import SoundFile
     from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
-    from realtime.pictures.targets import checked_target
+    from realtime.pictures.targets import checked_apart, checked_target
     from realtime.pictures.video_file import CODECS
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
     checked_target(out, overwrite, tuple(CODECS))
     signer = open_signer(c2pa_cert, c2pa_key, out)
-    named = [("--portrait", portrait), ("--audio", audio), ("--out", out)]
+    written = [("--out", out)]
     if sheet is not None:
         checked_target(sheet, overwrite, (".png", ".jpg", ".jpeg"))
-        named.append(("--sheet", sheet))
-    for (name, given), (option, target) in combinations(named, 2):
-        if option != "--audio" and given.exists() and target.exists() and given.samefile(target):
-            raise ConfigError(f"{option} is the same file as {name}", "name another file")
+        written.append(("--sheet", sheet))
+    checked_apart([("--portrait", portrait), ("--audio", audio)], written)
     SoundFile(audio).close()  # a sound that cannot be read is told before a photo is analysed
     portrayed = load_portrait(portrait, size)
     for note in portrayed.notes:
@@ -193,16 +194,28 @@ def render(
         )
     for note in made.notes:
         say(f"note: {note}")
-    print(closing_line(made, portrayed.portrait.size))
+    if made.complete or made.pictures:
+        print(closing_line(made, portrayed.portrait.size))
     if not made.complete:
-        raise Stopped("stopped before the end: the file holds what was made so far")
+        raise Stopped(stopped_line(made, out))
+
+
+def stopped_line(made: Rendered, out: Path) -> str:
+    """What an interrupted one has left."""
+    if not made.pictures:
+        return "stopped before the first picture: nothing was written"
+    if made.path != out:
+        return f"stopped before the end: {made.path} holds what was made so far, {out} is as it was"
+    return "stopped before the end: the file holds what was made so far"
 
 
 def closing_line(made: Rendered, size: tuple[int, int]) -> str:
-    factor = made.real_time_factor
+    from realtime.pictures.targets import readable
+
+    factor, path = made.real_time_factor, readable(made.path)
     speed = f"{1 / factor:.1f}x faster than time" if 0 < factor <= 1 else f"{factor:.1f}x slower than time"
     return (
-        f"{made.path}: {made.seconds:.2f} s, {made.pictures} pictures {size[1]}x{size[0]}, made in {made.wall_s:.2f} s "
+        f"{path}: {made.seconds:.2f} s, {made.pictures} pictures {size[1]}x{size[0]}, made in {made.wall_s:.2f} s "
         f"(real-time factor {factor:.2f}: {speed})"
     )
 

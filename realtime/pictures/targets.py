@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 from engines.errors import ConfigError, OutputError, WrongTarget
@@ -34,13 +36,48 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
     return path
 
 
-def checked_folder(path: Path) -> Path:
-    """The folder, made where it is missing; OutputError where it can't be.
+def checked_apart(read: Sequence[tuple[str, Path]], written: Sequence[tuple[str, Path]]) -> None:
+    """ConfigError where two of the (option, path) that are written, or one of them and one that is read, are a file."""
+    for (name, given), (option, target) in combinations([*read, *written], 2):
+        if any(option == other for other, _ in read):
+            continue
+        try:
+            there = given.exists() and target.exists()
+            same = given.samefile(target) if there else given.resolve() == target.resolve()
+        except (OSError, RuntimeError):  # a name that no file can have, links in a ring: told where it is opened
+            continue
+        if same:
+            raise ConfigError(f"{option} is the same file as {name}", "name another file")
+
+
+def readable(name: object) -> str:
+    """A name that any text may hold: its bytes that are no UTF-8 are shown as \ufffd."""
+    return str(name).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def free_name(path: Path, word: str) -> Path:
+    """NAME.WORD.mp4 beside NAME.mp4, with a number where that is taken."""
+    number, free = 1, path.with_name(f"{path.stem}.{word}{path.suffix}")
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}.{word}{number}{path.suffix}")
+    return free
+
+
+def checked_folder(path: Path, *, make: bool = True) -> Path:
+    """The folder, made where it is missing (or only looked whether it can be); OutputError where it can't be.
 
     WrongTarget where a file has its name, or where the name is a video's or a picture's: a file was meant.
     """
     if path.suffix.lower() in FILE_ENDINGS and not path.exists():
         raise WrongTarget(f"{path} would be a folder", f"name a folder, such as {path.with_suffix('')}")
+    if not make:
+        there = next((place for place in (path, *path.parents) if place.exists()), path)
+        if not there.is_dir():
+            raise WrongTarget(f"{path} is a file or lies in one", "name a folder")
+        if not os.access(there, os.W_OK):
+            raise OutputError(f"{there} cannot be written to", "name another folder")
+        return path
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

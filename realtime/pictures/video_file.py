@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from engines.errors import OutputError
+from realtime.audio.sound import media_url
 from realtime.messages import Picture
 from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
-from realtime.pictures.targets import checked_target
+from realtime.pictures.targets import checked_target, readable
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
@@ -55,7 +56,7 @@ class VideoFile(Sink):
         hidden = "" if keep else "."
         self._temporary = self.path.with_name(f"{hidden}{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
-        self._quality, self._preset, self._portrait_name = quality, preset, portrait_name
+        self._quality, self._preset, self._portrait_name = quality, preset, readable(portrait_name)
         self._lock = threading.Lock()  # a codec or container that two threads use ends the program
         self._container: Any = None
         self._kept: KeptFile | None = None
@@ -77,7 +78,7 @@ class VideoFile(Sink):
         try:
             if self._keep:
                 self._kept = KeptFile(self._temporary)
-            target = self._kept or str(self._temporary)
+            target = self._kept or media_url(self._temporary)
             self._container = av.open(target, "w", format=FORMATS[suffix], options=options)
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or error

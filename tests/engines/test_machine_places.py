@@ -115,3 +115,89 @@ def test_a_kernel_that_another_file_calls_is_never_an_old_one(tmp_path: Path) ->
     assert said == ["1", "2"]
     (package / "other.py").write_text("# no kernel: 3")
     assert machine.kernels_hash(package) == hashes[-1]
+
+
+@pytest.fixture
+def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As a user without an entry in passwd and without HOME; the temporary folder."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("VOXCAM_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_without_a_home_the_cache_is_in_the_temporary_folder(homeless: Path) -> None:
+    folder = machine.cache_folder()
+    assert folder.parent == homeless
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert machine.cache_folder() == folder  # a lasting one
+
+
+def test_with_another_users_home_too(
+    homeless: Path, monkeypatch: pytest.MonkeyPatch, no_place: None, read_only_package: None
+) -> None:
+    """As after `sudo -u`. (To a test that root runs no folder is unreadable.)"""
+    monkeypatch.setattr(Path, "home", lambda: homeless / "theirs")
+    look = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).is_relative_to(homeless / "theirs"):
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert machine.cache_folder() == homeless / f"voxcam-{os.getuid()}"
+    assert machine.default_engines_dir().parent == machine.cache_folder()
+    machine.place_numba_cache()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]).is_relative_to(machine.cache_folder())
+
+
+@pytest.mark.parametrize("trap", ["link", "open to all"])
+def test_what_another_put_in_its_place_is_not_used(
+    homeless: Path, trap: str, no_place: None, read_only_package: None
+) -> None:
+    """Kernels are run from there."""
+    folder = homeless / f"voxcam-{os.getuid()}"
+    if trap == "link":
+        (homeless / "theirs").mkdir(mode=0o700)
+        folder.symlink_to(homeless / "theirs")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with pytest.raises(PermissionError):
+        machine.cache_folder()
+    machine.place_numba_cache()
+    assert not Path(os.environ["NUMBA_CACHE_DIR"]).is_relative_to(folder)
+
+
+PASSING = """
+import os, tempfile
+from pathlib import Path
+from engines import machine
+def refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+tempfile.TemporaryFile = refuse
+machine.place_numba_cache()
+(Path(os.environ["NUMBA_CACHE_DIR"]) / "kernel.nbc").write_bytes(b"kernel")
+print(os.environ["NUMBA_CACHE_DIR"])
+"""
+
+
+def test_a_passing_place_is_removed_at_the_end(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", PASSING],
+        cwd=Path(machine.__file__).parents[1],
+        env={**env, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).parent == tmp_path
+    assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run a command line in this process: exit code, stdout, stderr."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     monkeypatch.setenv("COLUMNS", "160")
 
     def run_it(*arguments: str | Path) -> tuple[int, str, str]:
@@ -132,6 +132,12 @@ def test_bad_input_of_enroll(run: Run, inputs: Path) -> None:
     assert run("enroll", inputs / "face.jpg", "--out", inputs / "p.npz", "--size", "odd")[0] == 2
     assert run("enroll", inputs / "face.jpg", "--out", inputs / "bad.npz")[0] == 2
     assert not (inputs / "p.npz").exists()
+
+
+def test_a_photo_that_will_not_do_leaves_no_folder(run: Run, inputs: Path) -> None:
+    code, _, _ = run("enroll", inputs / "grey.png", "--out", inputs / "new" / "dir" / "x.npz")
+    assert code == 1
+    assert not (inputs / "new").exists()
 
 
 def test_unknown_commands_and_no_command(run: Run) -> None:

@@ -34,7 +34,7 @@ from realtime.pipeline import Pipeline
 from tests.fakes import FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 ROOT = Path(__file__).parents[2]
-LOUD = [sys.executable, "-m", "tests.rigs.loud_voxcam", "live", "--portrait", "any"]
+LOUD = [sys.executable, "-m", "tests.rigs.loud_voxcam", "live", "--portrait", "any", "--seed", "1"]
 
 
 @pytest.fixture
@@ -286,13 +286,14 @@ def test_raw_pictures_from_raw_samples() -> None:
         (("--source", "-"), 1, "standard input ended without any sound"),
         (("--json-log", "no/log.jsonl"), 2, "there can be no log no/log.jsonl"),
         (("--json-log", "."), 2, "there can be no log ."),
-        (("--json-log", "long.wav"), 2, "long.wav exists"),
+        (("--json-log", "there.jsonl"), 2, "there.jsonl exists"),
     ],
 )
 def test_mistakes_are_one_line(
     long_sound: Path, tmp_path: Path, options: tuple[str, ...], code: int, words: str
 ) -> None:
     source = () if "--source" in options else ("--source", str(long_sound))
+    (tmp_path / "there.jsonl").touch()
     live = [*LOUD, "--camera", "none", "--camera-size", "320x240", *source, *options]
     done = subprocess.run(
         live,
@@ -461,3 +462,54 @@ def test_what_libraries_write_to_stderr_does_not_tear_the_view() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stderr == "before\nafter\n"
+
+
+def test_what_it_reads_is_not_replaced(long_sound: Path, tmp_path: Path) -> None:
+    talk = tmp_path / "talk.mp4"
+    talk.write_bytes(b"precious")
+    sound = ["--camera", "none", "--overwrite", "--source"]
+    mistakes = {
+        "--out is the same file as --source": [*sound, str(talk), "--out", str(talk)],
+        "--json-log is the same file as --source": [*sound, str(talk), "--json-log", str(talk)],
+        "--json-log is the same file as --portrait": [*sound, str(long_sound), "--json-log", str(talk)],
+        "--json-log is the same file as --out": [*sound, "-", "--out", "new.mp4", "--json-log", "new.mp4"],
+    }
+    for words, options in mistakes.items():
+        portrait = talk if "--portrait" in words else tmp_path / "me.png"
+        done = run_live(["--portrait", str(portrait), *options])
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert talk.read_bytes() == b"precious"
+
+
+def test_a_command_that_fails_leaves_no_log(long_sound: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("yesterday")
+    options = ["--camera", "none", "--json-log", str(log), "--overwrite", "--source", str(long_sound)]
+    assert run_live(["--portrait", "any", *options, "--osc", "nowhere"]).returncode == 2
+    assert log.read_text() == "yesterday"
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan"])
+def test_no_length_of_time(long_sound: Path, seconds: str) -> None:
+    options = ["--camera", "none", "--source", str(long_sound), "--seconds", seconds]
+    done = run_live(["--portrait", "any", *options])
+    assert done.returncode == 2
+    assert "--seconds" in done.stderr
+
+
+def run_live(options: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.rigs.loud_voxcam",
+        "live",
+        "--seed",
+        "1",
+        "--camera-size",
+        "320x240",
+        *options,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )

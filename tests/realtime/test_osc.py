@@ -108,3 +108,15 @@ def test_without_python_osc_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(ConfigError, match=r"voxcam\[osc\]"):
         OscSender("127.0.0.1:39539")
+
+
+def test_a_network_that_refuses_is_told_once():
+    told = []
+    with OscSender("255.255.255.255:39539") as sender:
+        sender.tell = told.append
+        for _ in range(3):
+            sender.send(np.zeros(len(MOTION_CHANNELS), np.float32))
+    assert not sender.sent
+    assert sender.failed >= 3
+    assert len(told) == 1
+    assert told[0].startswith("no motion goes to 255.255.255.255:39539 (")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -194,3 +195,49 @@ def test_compiling_counts_as_start_up_and_is_told(
     made = render_file(FakePortrait(128, 160), parts, speech, tmp_path / "out.mp4")
     assert made.notes == ("drawing was compiled for this machine in 600 s: once, and kept",)
     assert made.wall_s < 600
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_interrupted_it_replaces_nothing(tmp_path: Path, pictures: bool) -> None:
+    soundfile.write(tmp_path / "long.wav", np.full((16_000 * 60, 1), 0.2, np.float32), 16_000)
+    out, sheet = tmp_path / "out.mp4", tmp_path / "sheet.png"
+    out.write_bytes(b"precious")
+    sheet.write_bytes(b"precious")
+    parts = engines()
+    draw, go_on = parts.generator.draw, threading.Event()
+
+    def draw_slowly(*args: object, **options: object) -> np.ndarray:
+        go_on.wait(0.01 if pictures else 0.5)
+        return draw(*args, **options)
+
+    parts.generator.draw = draw_slowly
+
+    def interrupt(done_s: float, _: float) -> None:
+        if done_s > 0.4 or not pictures:
+            raise KeyboardInterrupt
+
+    if not pictures:
+        parts.encoder.step = lambda chunk, state: (go_on.wait(0.5), FakeEncoder().step(chunk, state))[1]
+    made = render_file(
+        FakePortrait(), parts, tmp_path / "long.wav", out, sheet=sheet, overwrite=True, progress=interrupt
+    )
+    assert not made.complete
+    assert out.read_bytes() == sheet.read_bytes() == b"precious"
+    line = render_module.stopped_line(made, out)
+    if pictures:
+        assert made.path.name == "out.part.mp4"
+        assert "out.part.mp4 holds what was made so far" in line
+        with av.open(str(made.path)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == made.pictures
+    else:
+        assert line == "stopped before the first picture: nothing was written"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["long.wav", "out.mp4", "sheet.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("stem", ["12:30", os.fsdecode(b"t\xf6n")])
+def test_odd_names(tmp_path: Path, speech: Path, stem: str) -> None:
+    sound, out = speech.rename(tmp_path / f"{stem}.wav"), tmp_path / f"{stem}.mp4"
+    made = render_file(FakePortrait(), engines(), sound, out, title=stem)
+    assert out.is_file()
+    render_module.closing_line(made, (48, 64)).encode()

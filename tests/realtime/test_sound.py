@@ -10,9 +10,13 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engines.errors import InputError
-from realtime.audio.sound import SoundFile, to_mono
+from realtime.audio.sound import PhaseKeeper, SoundFile, to_mono
+from realtime.messages import Picture
+from realtime.pictures.video_file import VideoFile
 
 
 def tone(seconds: float, rate: int, channels: int = 1, level: float = 0.5) -> np.ndarray:
@@ -157,3 +161,80 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(InputError, match="is a pipe or a device"):
         SoundFile(tmp_path / "pipe.wav")
+
+
+def babble(seconds: float, rate: int = 16_000) -> np.ndarray:
+    """Noise in syllables, (samples,)."""
+    count = round(seconds * rate)
+    loudness = np.clip(np.sin(2 * np.pi * 4 * np.arange(count) / rate), 0, None)
+    return (0.2 * loudness * np.random.default_rng(3).normal(size=count)).astype(np.float32)
+
+
+def in_cuts(block: np.ndarray, cuts: list[int], keeper: PhaseKeeper) -> np.ndarray:
+    return np.concatenate([keeper.push(part) for part in np.split(block, sorted(cuts))])
+
+
+def test_anti_phase_is_no_silence(tmp_path: Path) -> None:
+    path, voice = tmp_path / "turned.wav", babble(3.0)
+    soundfile.write(path, np.stack([voice, -voice], 1), 16_000, subtype="FLOAT")
+    samples, sound = read_all(path)
+    assert np.abs(to_mono(samples)[4_000:] - voice[4_000:]).max() < 1e-6
+    assert sound.warnings() == ["turned.wav has its two channels in anti-phase: the right one was turned over"]
+
+
+@pytest.mark.parametrize("right", ["same", "silent", "other", "weaker"])
+def test_other_stereo_is_left_alone(right: str) -> None:
+    voice = babble(3.0)
+    other = {"same": voice, "silent": 0 * voice, "other": babble(3.1)[1_600:], "weaker": 0.3 * voice}[right]
+    block = np.stack([voice, other], 1)
+    keeper = PhaseKeeper(16_000)
+    assert keeper.push(block) is block
+    assert not keeper.turned_samples
+
+
+def test_a_channel_turns_without_a_click_and_back_again() -> None:
+    """A cable that is changed in the middle: a steady tone tells the largest step from sample to sample."""
+    one = tone(6.0, 16_000)[:, 0]
+    sign = np.ones(96_000, np.float32)
+    sign[32_000:64_000] = -1
+    opposed = np.sin(2 * np.pi * 441.3 * np.arange(96_000) / 16_000).astype(np.float32) * 0.5
+    out = PhaseKeeper(16_000).push(np.stack([one, sign * one], 1))
+    assert np.abs(out[60_000:64_000].mean(1) - one[60_000:64_000]).max() < 1e-6
+    assert np.abs(out[92_000:].mean(1) - one[92_000:]).max() < 1e-6
+    within = np.abs(np.diff(out[np.r_[33_000:63_900]].mean(1))).max()
+    assert within < 1.05 * np.abs(np.diff(opposed)).max()
+
+
+@given(st.lists(st.integers(0, 48_000), max_size=40))
+@settings(max_examples=25, deadline=None)
+def test_cuts_change_nothing_of_the_phase(cuts: list[int]) -> None:
+    voice = babble(3.0)
+    block = np.stack([voice, np.where(np.arange(48_000) < 20_000, -0.7, 0.9).astype(np.float32) * voice], 1)
+    assert np.array_equal(in_cuts(block, cuts, PhaseKeeper(16_000)), PhaseKeeper(16_000).push(block))
+
+
+@pytest.mark.parametrize(
+    "name", ["12:30.mp3", "100%25 of it.mp3", "t\xf6n \u97f3.mp3", "file:x.mp3", os.fsdecode(b"t\xf6n.mp3")]
+)
+@pytest.mark.parametrize("suffix", [".mp3", ".wav"])
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_odd_names(tmp_path: Path, name: str, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / f"plain{suffix}", tone(0.5, 16_000), 16_000)
+    (tmp_path / f"plain{suffix}").rename(tmp_path / name.replace(".mp3", suffix))
+    monkeypatch.chdir(tmp_path)
+    samples, _ = read_all(Path(name.replace(".mp3", suffix)))
+    assert len(samples) >= 8_000
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_is_shorter_than_its_pictures_is_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    file = VideoFile(path, 16_000, 1)
+    file.open(48, 64, 25)
+    file.hear(tone(1.2, 16_000))
+    for index in range(75):
+        file.send(Picture(index, np.zeros((48, 64, 3), np.uint8), 0, 0, 0))
+    file.close()
+    samples, sound = read_all(path)
+    assert len(samples) / 16_000 == pytest.approx(1.2, abs=0.1)
+    assert sound.warnings() == []

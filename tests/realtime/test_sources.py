@@ -241,6 +241,16 @@ def test_raw_samples_from_a_pipe(sample_format: str, dtype: str, scale: float) -
     assert hops[50].samples == pytest.approx(np.full(HOP, 0.5), abs=1e-4)
 
 
+def test_channels_that_cancel_out_are_heard() -> None:
+    voice = np.random.default_rng(0).normal(0, 0.1, 16_000).astype("<f4")
+    with PipeSource(io.BytesIO(np.stack([voice, -voice], 1).tobytes()), 16_000, 2, "f32le") as source:
+        hops = []
+        while not isinstance(message := source.read_hop(NS // 10), Stop):
+            if message is not None and not message.gap:
+                hops.append(message.samples)
+    assert np.std(hops[20:-2]) > 0.05
+
+
 def test_any_bytes_are_some_sound_or_other() -> None:
     """Not a word from numpy either: warnings are errors here."""
     raw = np.random.default_rng(1).bytes(64_000)

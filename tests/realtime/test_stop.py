@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
-from realtime.interrupts import Interrupts
+from realtime.interrupts import Interrupts, _lead_nowhere
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.sound_rig import SoundRig
 
@@ -247,3 +252,84 @@ def test_the_end_does_not_wait_for_libraries_to_unload(tmp_path: Path) -> None:
     assert done.returncode == 7
     assert done.stdout == "out" * 50_000 + "\nat exit\n"
     assert done.stderr == ""
+
+
+def wait_for(child: int, terminal: int, seen: Callable[[], bool]) -> None:
+    """Read what a program shows until something has been seen."""
+    end = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < end
+        if select.select([terminal], [], [], 0.1)[0]:
+            with suppress(OSError):  # it has ended, as is told below
+                os.read(terminal, 65_536)
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP there")
+def test_a_closed_terminal_ends_it_with_a_recording_that_plays(tmp_path: Path) -> None:
+    minute, out = tmp_path / "minute.wav", tmp_path / "call.mp4"
+    soundfile.write(minute, np.zeros(16_000 * 60, np.float32), 16_000)
+    options = ["--source", str(minute), "--camera", "none", "--camera-size", "320x240", "--out", str(out)]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-m", "realtime", "live", "--portrait", PORTRAIT, *options])
+    ended, status = 0, 0
+    try:
+        wait_for(child, terminal, lambda: any(path.stat().st_size > 20_000 for path in tmp_path.glob("*.part.mp4")))
+        os.close(terminal)
+        end = time.monotonic() + 20
+        while not ended and time.monotonic() < end:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.02)
+    finally:
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert ended
+    assert os.waitstatus_to_exitcode(status) in (0, 130)
+    assert sorted(tmp_path.iterdir()) == [out, minute]
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 5
+
+
+HANGS_UP = """
+import os, signal, sys
+import realtime.commands.devices
+from realtime.cli import main
+from realtime.interrupts import interrupts
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+def work():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("goes on")
+realtime.commands.devices.devices = work
+main(["devices"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP there")
+@pytest.mark.parametrize(("before", "code"), [("SIG_IGN", 0), ("SIG_DFL", 130)])
+def test_a_hangup_is_heeded_unless_nohup_ignores_it(before: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS_UP, before], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("goes on\n" if before == "SIG_IGN" else "")
+
+
+def test_all_that_leads_to_a_dead_terminal_leads_nowhere() -> None:
+    """Also copies that are put back later: the view keeps one."""
+    keyboard, terminal = pty.openpty()
+    copy, other = os.dup(terminal), os.open(os.devnull, os.O_RDONLY)
+    device, before = os.fstat(terminal).st_rdev, os.fstat(other)
+    os.close(keyboard)
+    try:
+        with pytest.raises(OSError):  # noqa: PT011 - errno 5
+            os.write(copy, b"x")
+        _lead_nowhere({device})
+        assert os.write(copy, b"x") == os.write(terminal, b"x") == 1
+        assert os.fstat(other) == before
+    finally:
+        for number in (terminal, copy, other):
+            os.close(number)

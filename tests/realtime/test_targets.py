@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from realtime.pictures.targets import checked_folder, checked_target
+from realtime.pictures.targets import checked_apart, checked_folder, checked_target, free_name, readable
 
 KINDS = (".mp4", ".mkv")
 
@@ -68,3 +68,31 @@ def test_folders_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(OutputError, match="No space left") as told:
         checked_folder(tmp_path / "new")
     assert told.value.exit_code == 1
+
+
+def test_a_folder_that_is_only_looked_at_is_not_made(tmp_path: Path) -> None:
+    checked_folder(tmp_path / "a" / "b", make=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(WrongTarget, match="is a file or lies in one"):
+        checked_folder(tmp_path / "file" / "inner", make=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_that_are_the_same(tmp_path: Path) -> None:
+    talk, link, new = tmp_path / "talk.mp4", tmp_path / "link.mp4", tmp_path / "new.mp4"
+    talk.touch()
+    link.symlink_to(talk)
+    read = [("--portrait", tmp_path / "me.png"), ("--source", talk)]
+    checked_apart(read, [("--out", new)])
+    checked_apart([("--portrait", talk), ("--source", talk)], [("--out", new)])
+    with pytest.raises(ConfigError, match="--out is the same file as --source"):
+        checked_apart(read, [("--out", link)])
+    with pytest.raises(ConfigError, match="--json-log is the same file as --out"):
+        checked_apart(read, [("--out", new), ("--json-log", tmp_path / "." / "new.mp4")])
+
+
+def test_names_beside_others(tmp_path: Path) -> None:
+    assert free_name(tmp_path / "r.mp4", "part").name == "r.part.mp4"
+    (tmp_path / "r.part.mp4").touch()
+    assert free_name(tmp_path / "r.mp4", "part").name == "r.part2.mp4"
+    assert readable("t\udcf6n") == "t\ufffdn"

@@ -1,0 +1,65 @@
+"""Portraits that are kept: by the user, and in the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.portrait import Portrait
+from realtime import faces
+from realtime.faces import load_portrait
+
+FACE = Path(__file__).parents[1] / "data" / "face.jpg"
+
+
+@pytest.fixture(scope="module")
+def small() -> Portrait:
+    return load_portrait(FACE, "face", use_cache=False).portrait
+
+
+class Denied:
+    """A cache in another user's home. (To a test that root runs no folder is unreadable.)"""
+
+    def __truediv__(self, name: str) -> Denied:
+        return self
+
+    @property
+    def parent(self) -> Denied:
+        return self
+
+    def is_file(self) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    def mkdir(self, **_: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+
+def no_place() -> Path:
+    raise PermissionError(13, "not a folder of this user's alone")
+
+
+@pytest.mark.parametrize("cache", [Denied, no_place])
+def test_without_a_cache_the_photo_is_analysed(cache: object, small: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "cache_folder", cache)
+    made = load_portrait(FACE, "face")
+    assert np.array_equal(made.portrait.photo, small.photo)
+    assert "could not be cached" in made.notes[-1]
+
+
+def test_an_enrolled_portrait_tells_that_it_keeps_its_size(small: Portrait, tmp_path: Path) -> None:
+    kept = tmp_path / "me.npz"
+    small.save(kept)
+    (note,) = load_portrait(kept, camera=(1280, 720)).notes
+    assert note == (f"{kept} is 256x256 as enrolled: --camera-size has no effect; enroll with --camera-size 1280x720")
+    assert load_portrait(kept, camera=(256, 256)).notes == []
+    assert load_portrait(kept, "face").notes == []
+    assert load_portrait(kept).notes == []
+
+
+def test_a_full_portrait_tells_that_it_is_no_cut_face(tmp_path: Path) -> None:
+    kept = tmp_path / "me.npz"
+    load_portrait(FACE, camera=(320, 240), use_cache=False).portrait.save(kept)
+    (note,) = load_portrait(kept, "face").notes
+    assert note == f"{kept} is 320x240 as enrolled: --size has no effect; enroll with --size face"
