@@ -274,6 +274,7 @@ def test_a_closed_terminal_ends_it_with_a_recording_that_plays(tmp_path: Path) -
     if child == 0:
         os.chdir(ROOT)
         os.environ["TERM"] = "xterm"
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests by nohup ignores it
         os.execv(sys.executable, [sys.executable, "-m", "realtime", "live", "--portrait", PORTRAIT, *options])
     ended, status = 0, 0
     try:
