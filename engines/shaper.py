@@ -9,8 +9,8 @@ Order, and why:
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
    which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
-3. In a pause of who has spoken the lips meet: where the phone is silence, the sound far below the voice, for more than
-   a tenth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
+3. In a pause of who has spoken the lips meet: where the phone is silence and the sound far below the voice, within a
+   fifth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
 4. Emotion and the idle process are added. Neither changes the gap between the lips.
 5. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
 6. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What

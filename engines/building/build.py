@@ -300,7 +300,8 @@ def clean_engines(engines_dir: Path | None = None, everything: bool = False) -> 
             continue
         if card.build is None:
             kept.add(path)
-        if everything or card.build is None:
+            continue
+        if everything:
             continue
         try:
             read_checked(path)

@@ -36,22 +36,21 @@ def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
     path = Path(path)
     data = _read_bytes(path)
     _check_size(path, data)
-    if _is_cut_short(data.tobytes()):
+    if _is_cut_short(data):
         raise InputError(f"{path} is cut short", "copy or download it again")
-    if _is_heic(data[:64].tobytes()):
-        return to_rgb(_read_heic(path, data.tobytes()), path)
+    if _is_heic(data[:64]):
+        return to_rgb(_read_heic(path, data), path)
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         picture = None
     if picture is None:
-        raise InputError(f"{path} is not a picture that can be read", _advice(data.tobytes()))
+        raise InputError(f"{path} is not a picture that can be read", _advice(data))
     rgb = to_rgb(picture, path)
-    content = data.tobytes()
-    if _is_avif(content[:64]):
-        turns, mirrored = avif_orientation(content[:65_536])
+    if _is_avif(data[:64]):
+        turns, mirrored = avif_orientation(data[:65_536])
     else:
-        turns, mirrored = ORIENTATIONS.get(exif_orientation(content), (0, False))
+        turns, mirrored = ORIENTATIONS.get(exif_orientation(data), (0, False))
     rgb = np.rot90(rgb, turns)
     return np.ascontiguousarray(rgb[:, ::-1] if mirrored else rgb)
 
@@ -204,7 +203,7 @@ def _advice(data: bytes) -> str:
     return GOOD_PHOTO
 
 
-def _read_bytes(path: Path) -> np.ndarray:
+def _read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if not path.is_file() and not path.is_dir():  # a device may never end
@@ -215,7 +214,7 @@ def _read_bytes(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path} is too large ({size // 1_000_000} MB)", "save it as a JPEG of at most 60 megapixels"
             )
-        return np.fromfile(path, np.uint8)
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise WrongInput(f"{path} does not exist", "check the path") from error
     except IsADirectoryError as error:
@@ -224,9 +223,9 @@ def _read_bytes(path: Path) -> np.ndarray:
         raise InputError(f"{path} cannot be read ({error.strerror})", "check the path and its permissions") from error
 
 
-def _check_size(path: Path, data: np.ndarray) -> None:
+def _check_size(path: Path, data: bytes) -> None:
     """Refuse huge pictures before they fill the memory: the header tells their size."""
-    size = _header_size(data[:1_000_000].tobytes())
+    size = _header_size(data[:1_000_000])
     if size:
         _refuse_huge(path, *size)
 

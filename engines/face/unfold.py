@@ -47,8 +47,7 @@ TINT = np.array([0.87, 1.05, 1.10], np.float32)  # of the logarithm, by colour: 
 DARK = 8.0  # levels: below it differences of light are the camera's noise
 FOLDED, HUE_REACH = (0.02, 0.08), 0.14  # gains between which skin counts as a fold's; where its hue comes from, sigma
 IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it is dark for another reason than a fold
-# A grin's folds leave smudges: share that goes of what is darker than the skin around, its blurs; in which
-# smiles.
+# A grin's folds leave smudges: share that goes of what is darker than the skin around, its blurs; in which smiles.
 SMUDGE, SMUDGE_PX, GRIN = 0.8, (0.8, 2.0), (0.08, 0.16)
 TOO_DARK, SHADOW_PX = (0.45, 0.70), 6  # of the logarithm: more is no smudge; reach of what is not
 CORNERS = (61, 291)  # the person's right and left

@@ -204,18 +204,11 @@ def test_an_impatient_second_one_does_not_cut_the_end_short() -> None:
 
 
 def test_a_reader_of_pictures_that_stands_still_holds_up_no_end(tmp_path: Path) -> None:
-    script = (
-        "import sys, realtime.engines_in_use, realtime.faces, tests.rigs.loud_voxcam as loud\n"
-        "realtime.engines_in_use.open_engines = loud.open_loud_engines\n"
-        "realtime.faces.load_portrait = loud.load_grey_portrait\n"
-        "from realtime.__main__ import main\n"
-        "main()\n"
-    )
     minute = tmp_path / "minute.wav"
     soundfile.write(minute, np.zeros(16_000 * 60, np.float32), 16_000)
     options = ["--source", str(minute), "--camera", "none", "--camera-size", "320x240", "--raw"]
     with subprocess.Popen(
-        [sys.executable, "-c", script, "live", "--portrait", "any", *options],
+        [sys.executable, "-m", "tests.rigs.loud_voxcam", "live", "--portrait", "any", *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": ""},  # a buffer has a lock
         stdout=subprocess.PIPE,
