@@ -190,13 +190,13 @@ def everything(
     """All of it, one after another; with --quick in under three minutes."""
     from bench.report import measure_parts, tables
 
-    _check_outputs(json, None)
+    load = _check_outputs(json, None)
     rows: list[Row] = []
     for name, part in measure_parts(quick, _folders(clips, noise, teach, emotional, encoder), _say):
         print(f"## {name}, {part['took_s']:.0f} s\n\n{tables(name, part['rows'], padded=True)}\n", flush=True)
         rows += part["rows"]
         if json is not None:  # after each part: an interruption loses one alone
-            write_report(as_report(rows), json)
+            write_report(as_report(rows, load), json)
 
 
 @app.command()
@@ -258,7 +258,7 @@ def engines(
     plot: Plot = None,
 ) -> None:
     """Build every engine of every model and measure it: ms, pictures a second on one core, error, size, build time."""
-    _check_outputs(json, plot)
+    load = _check_outputs(json, plot)
     from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
     from realtime.pictures.targets import checked_folder
 
@@ -271,7 +271,7 @@ def engines(
         write_engines_report(rows, out)
         print(out / "README.md")
     if json is not None:
-        write_report(as_report(rows), json)
+        write_report(as_report(rows, load), json)
     if plot is not None:
         from bench.figures import draw_engines
 

@@ -462,8 +462,8 @@ def log_mels(sound: np.ndarray, bands: int) -> np.ndarray:
     window, size = SPEC.window_samples, 512
     padded = np.concatenate([np.zeros(window - HOP, np.float32), sound])
     hops = len(sound) // HOP
-    frames = np.stack([padded[k * HOP : k * HOP + window] for k in range(hops)]) * np.hanning(window)
-    power = np.abs(np.fft.rfft(frames, size)) ** 2
+    windows = np.stack([padded[k * HOP : k * HOP + window] for k in range(hops)]) * np.hanning(window)
+    power = np.abs(np.fft.rfft(windows, size)) ** 2
     edges = 700 * (10 ** (np.linspace(mel(60), mel(7600), bands + 2) / 2595) - 1)
     frequencies = np.fft.rfftfreq(size, 1 / SPEC.sample_rate_hz)
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
@@ -505,8 +505,8 @@ def three_bands(clips: list[Clip]) -> System:
     def features(clip: Clip, sound: np.ndarray) -> np.ndarray:
         window = SPEC.window_samples
         padded = np.concatenate([np.zeros(window, np.float32), sound])
-        frames = np.stack([padded[end : end + window] for end in picture_ends(clip).clip(0, len(sound))])
-        power = np.abs(np.fft.rfft(frames * np.hanning(window), 512)) ** 2
+        windows = np.stack([padded[end : end + window] for end in picture_ends(clip).clip(0, len(sound))])
+        power = np.abs(np.fft.rfft(windows * np.hanning(window), 512)) ** 2
         frequencies = np.fft.rfftfreq(512, 1 / SPEC.sample_rate_hz)
         return np.stack(
             [np.log(power[:, (frequencies >= low) & (frequencies < high)].sum(1) + 1e-6) for low, high in BANDS_HZ], 1

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    help="Train the models: prepare, vae, motion, probe, score, export.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(help="Train the models: prepare, train, judge, export.", no_args_is_help=True, add_completion=False)
 corpus_app = typer.Typer(help="Look at a corpus before training on it.", no_args_is_help=True)
 score_app = typer.Typer(help="Measure a trained model and write the report.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-FIRST = (
+DRAWN = (
     "motion",
     "correlation",
     "phones",
@@ -32,7 +32,7 @@ def draw(log: Path, picture: Path, smooth: int = 20) -> None:
 
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    names = [name for name in FIRST if rows and name in rows[0]]
+    names = [name for name in DRAWN if rows and name in rows[0]]
     figure, axes = pyplot.subplots(-(-len(names) // 4), 4, figsize=(12, 2.2 * -(-len(names) // 4)), squeeze=False)
     steps = np.array([float(row["step"]) for row in rows])
     for axis, name in zip(axes.flat, names, strict=False):

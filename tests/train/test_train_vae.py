@@ -8,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,15 @@ def test_batches_hang_on_seed_and_step_alone() -> None:
     for name, value in next(resumed).items():
         torch.testing.assert_close(value, whole[1][name], equal_nan=True)
     assert not torch.equal(whole[0]["samples"], whole[1]["samples"])
+
+
+@pytest.mark.parametrize("own", [0, 1])
+def test_workers_share_the_steps(own: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two processes that make batches each makes every second step: no step twice, none left out."""
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: SimpleNamespace(id=own, num_workers=2))
+    batches = Batches(make_corpus(), BATCH, 3, first=4)
+    for step, made in zip((4 + own, 6 + own), batches, strict=False):
+        torch.testing.assert_close(made["samples"], batches.batch(step)["samples"])
 
 
 def test_rows_of_a_batch() -> None:

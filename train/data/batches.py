@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from engines.spec import SPEC, SPEECH_CHANNELS
-from train.data.augment import Augment, AugmentConfig, active_rms
+from train.data.augment import Augment, AugmentConfig
 from train.data.corpora import EMOTIONS, Clip, noise, sound_of, training_speech
 from train.data.lively import BREATH, retell
 from train.data.motion_labels import smooth
@@ -97,11 +98,14 @@ def load(data_root: Path, cache: Path, split: str = "train", leave_out: tuple[st
 
 
 class Batches(torch.utils.data.IterableDataset):
-    """Endless batches from `first` on; row r of step s has the seed (seed, s, r)."""
+    """Endless batches from `first` on; row r of step s has the seed (seed, s, r).
 
-    def __init__(self, corpus: Corpus, config: BatchConfig, seed: int, first: int = 0, stride: int = 1) -> None:
+    A DataLoader's workers each hold a copy and are asked in turn: each makes every so many-th step.
+    """
+
+    def __init__(self, corpus: Corpus, config: BatchConfig, seed: int, first: int = 0) -> None:
         super().__init__()
-        self.corpus, self.config, self.seed, self.first, self.stride = corpus, config, seed, first, stride
+        self.corpus, self.config, self.seed, self.first = corpus, config, seed, first
         voices = [item.sound.astype(np.float32) / 32767 for item in corpus.items.get("librispeech", [])[::2]]
         voices += [item.sound.astype(np.float32) / 32767 for item in corpus.items.get("tts", [])[::12]]
         self.augment = Augment(corpus.noises, corpus.rooms, voices, config.augment)
@@ -116,10 +120,10 @@ class Batches(torch.utils.data.IterableDataset):
         self.noise_index = {name: index for index, name in enumerate(corpus.noise_classes)}
 
     def __iter__(self) -> Iterator[Batch]:
-        step = self.first
-        while True:
+        worker = torch.utils.data.get_worker_info()
+        own, of = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in itertools.count(self.first + own, of):
             yield self.batch(step)
-            step += self.stride
 
     def batch(self, step: int) -> Batch:
         config = self.config
@@ -274,6 +278,3 @@ def livelier(item: Item, most_codes: int, draw: np.random.Generator, kind: str |
         mood=NOT_HAPPY if told.wordless.any() and not told.laughs else np.zeros_like(item.mood),
         style=np.full((len(at), STYLE), np.nan, np.float32),
     )
-
-
-__all__ = ["SPEC", "BatchConfig", "Batches", "Corpus", "Item", "active_rms", "load"]

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from engines.spec import SPEECH_CHANNELS
-from train.data.motion_labels import AT_LEAST_0, OPEN
+from train.data.motion_labels import AT_LEAST_0
 from train.data.teacher import FEATURES
 
 BATCH = 32  # clips that are labelled at once
@@ -162,6 +162,3 @@ def finish(motion: np.ndarray) -> np.ndarray:
     motion = motion.copy()
     motion[:, AT_LEAST_0] = np.maximum(motion[:, AT_LEAST_0], 0)
     return motion
-
-
-__all__ = ["OPEN", "LabelNet", "LabellerConfig", "amplitude_gain", "correlation", "finish", "label", "teach"]

@@ -20,7 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
-from engines.errors import InputError
+from engines.errors import InputError, VoxcamError
 from engines.face.landmarker import Landmarker
 from train.data.corpora import Clip, Interval, speech
 from train.data.motion_labels import fast_landmarker
@@ -65,10 +65,10 @@ class RenderedTalker:
 
 def load_heads(folder: Path) -> ModuleType:
     """The renderer's module; InputError where the folder holds none."""
-    sys.path.insert(0, str(folder))
     specification = importlib.util.spec_from_file_location("heads", folder / "heads.py")
     if specification is None or specification.loader is None or not (folder / "heads.py").is_file():
-        raise InputError(f"{folder} holds no heads.py", "name the renderer's folder with --renderer")
+        raise InputError(f"{folder} holds no heads.py", "name the head renderer's own folder")
+    sys.path.insert(0, str(folder))
     heads = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(heads)
     return heads
@@ -209,8 +209,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.data_root is None:
         parser.error("name the data with --data-root or VOXCAM_DATA")
-    for talker in rendered_talkers(options.out, options.renderer, Path(options.data_root), options.people):
-        print(talker.name, talker.utterance)
+    try:
+        for talker in rendered_talkers(options.out, options.renderer, Path(options.data_root), options.people):
+            print(talker.name, talker.utterance)
+    except VoxcamError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 blinks: light across the line of a shut eye, as shares of the skin's, from .16 of an eye distance above it to .16 below:
 GRID's training talkers' most shut eyes, and the same people's first pictures drawn shut.
 rims: eyes of the sharp photos in which rims are found, as they are (none wears glasses), and with drawn ones.
-colours: how coloured photos are taken for, 0 to 1 (engines/tones.Palette): as they are, with two fifths of their
-colour, and toned.
+colours: how coloured photos are taken for, 0 to 1 (Palette in engines/face/tones.py): as they are, with two fifths of
+their colour, and toned.
 """
 
 from __future__ import annotations

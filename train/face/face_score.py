@@ -277,7 +277,7 @@ def score_drawn(
 ) -> dict[str, np.ndarray]:
     """Draw a clip by `codes` (T, 26) and compare with the truth: name -> a number for each compared picture.
 
-    `every`: of the truth's pictures, how many are left out between two. pixels: also SSIM, PSNR, sharpness.
+    every: each so many-th of the truth's pictures is compared. pixels: also SSIM, PSNR, sharpness.
     """
     rows, columns = mouth_box(driven.portrait)
     static = driven.portrait.photo

@@ -48,7 +48,7 @@ class SoundJudge:
         self.random = np.random.default_rng(seed)
 
     def codes(self, driven: Driven, samples: np.ndarray, offset_s: float) -> dict[tuple[str, int], np.ndarray]:
-        """(condition, lookahead) -> codes (T, 25)."""
+        """(condition, lookahead) -> codes (T, 26)."""
         found = {}
         for condition in dict.fromkeys(name for name, _ in CONDITIONS):
             sound = samples

@@ -25,7 +25,6 @@ from train.face.picture_metrics import gradient_similarity, grey, sharpness, ssi
 
 SMILE_EYES_PX = 72  # pixels between the eyes at which smiles are compared
 SPEECH_SHAPES = ("parted", "half", "wide")
-SAME_PERSON = 0.6  # the face model's own threshold of distance
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 rows = hear(encoder, samples)              # what every step said, the lookahead's silence behind the sound's end
 raw = encoder_motion(rows, 80)             # (codes, 14): code k, known 80 ms after it
-shown = shaped_motion(rows, 80)            # (codes, 25): what the generator draws, without idle life
+shown = shaped_motion(rows, 80)            # (codes, 26): what the generator draws, without idle life
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def encoder_motion(rows: Rows, lookahead_ms: int) -> np.ndarray:
 
 
 def shaped_motion(rows: Rows, lookahead_ms: int, shaper: Shaper | None = None) -> np.ndarray:
-    """What the laws make of it, (codes, 25); without a shaper: no idle life, no emotion."""
+    """What the laws make of it, (codes, 26); without a shaper: no idle life, no emotion."""
     shaper = shaper or plain_shaper(lookahead_ms)
     row, first = SPEC.lookahead_row(lookahead_ms), SPEC.lookahead_chunks(lookahead_ms)
     motion, _ = shaper.run(

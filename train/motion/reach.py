@@ -2,10 +2,10 @@
 
     python -m train.motion.reach [--clips 4] [--lookahead-ms 80]
 
-Where engines/reach.TYPICAL_REACH comes from. Each talker's clips are divided into groups of `clips`, as one might film
-oneself: factors learned from a group are judged on the talker's other clips, beside no factors at all and those of most
-people, which for a train talker come from the other train talkers alone. The encoder was taught on the train talkers
-(r .95), never on s5 (.86).
+Where TYPICAL_REACH (engines/motion/reach.py) comes from. Each talker's clips are divided into groups of `clips`, as one
+might film oneself: factors learned from a group are judged on the talker's other clips, beside no factors at all and
+those of most people, which for a train talker come from the other train talkers alone. The encoder was taught on the
+train talkers (r .95), never on s5 (.85).
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def judge_own(clips: Sequence[Seen], each: int) -> tuple[float, float]:
 def main(
     data_root: Annotated[Path, typer.Option(envvar="VOXCAM_DATA")],
     cache: Annotated[Path, typer.Option(envvar="VOXCAM_CACHE")],
-    landmarks: Annotated[Path | None, typer.Option(help="CACHE/../landmarks when not given.")] = None,
+    landmarks: Annotated[Path | None, typer.Option(help="CACHE/landmarks when not given.")] = None,
     clips: Annotated[int, typer.Option(min=1, help="Three-second clips that a person films of themselves.")] = 4,
     lookahead_ms: Annotated[int, typer.Option()] = 80,
 ) -> None:
     """A table of talkers, and the factors that fit most of them."""
 
-    points = landmarks or cache.parent / "landmarks"
+    points = landmarks or cache / "landmarks"
     people: dict[tuple[str, str], list[Seen]] = {}
     with open_encoder() as encoder:
         for split in ("train", "val"):

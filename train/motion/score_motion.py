@@ -118,8 +118,7 @@ def r_of(guesses: list[np.ndarray], found: list[Take], channel: int = OPEN, word
     values = []
     for guess, take in zip(guesses, found, strict=True):
         part = take.words if words else np.ones(PICTURES, bool)
-        a, b = guess[part], take.truth[part, channel]
-        values.append(float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else 0.0)
+        values.append(correlation(guess[part], take.truth[part, channel]))
     return float(np.mean(values))
 
 

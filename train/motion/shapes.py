@@ -11,19 +11,19 @@ hold the numbers that follow. HEADS is the folder of the renderer (heads.py; mod
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from engines.errors import InputError
+from engines.errors import VoxcamError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.face.photo import read_photo
 from engines.spec import SPEECH_CHANNELS
+from train.data.rendered_people import load_heads
+from train.data.shards import write_whole
 
 COLUMNS = (*SPEECH_CHANNELS, "lids shut")
 SHUT_SMILE = 0.02  # eye distances: a smile that opens the lips by less counts as shut
@@ -39,13 +39,8 @@ def effect(neutral: np.ndarray, changed: np.ndarray) -> np.ndarray:
 
 
 def load_renderer(folder: Path) -> tuple[object, Callable[[int], None], Callable[[dict[str, float]], np.ndarray]]:
-    """The renderer's module: names of its shapes, a function to choose a person, one to draw weights."""
-    sys.path.insert(0, str(folder))
-    specification = importlib.util.spec_from_file_location("heads", folder / "heads.py")
-    if specification is None or specification.loader is None:
-        raise InputError(f"{folder} holds no heads.py", "name the renderer's folder with --heads")
-    heads = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(heads)
+    """Names of the renderer's shapes, a function to choose a person, one to draw weights."""
+    heads = load_heads(folder)
     renderer = heads.Renderer(size=PICTURE_PX, ss=1.5)
     zero = (0.0, 0.0, 0.0)
 
@@ -104,9 +99,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.data_root is None:
         parser.error("name the data with --data-root or VOXCAM_DATA")
-    with Landmarker() as landmarker:
-        smiles = measure_smiles(Path(options.data_root) / "faces", landmarker)
-        shapes = measure_heads(options.heads, options.people, landmarker)
+    try:
+        with Landmarker() as landmarker:
+            smiles = measure_smiles(Path(options.data_root) / "faces", landmarker)
+            shapes = measure_heads(options.heads, options.people, landmarker)
+    except VoxcamError as error:
+        parser.error(str(error))
     shut = smiles[smiles[:, 0] < SHUT_SMILE]
     rows = {**shapes, f"smile, {len(smiles)} real people": smiles, f"of these {len(shut)} with shut lips": shut}
     text = (
@@ -115,9 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
         "open gap; a dot is less than .005. Made by `python -m train.motion.shapes`.\n\n" + table(rows) + "\n"
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    beside = options.out.with_suffix(".part")
-    beside.write_text(text)
-    beside.replace(options.out)
+    write_whole(options.out, text.encode())
     print(options.out)
 
 

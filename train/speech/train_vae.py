@@ -226,6 +226,3 @@ def _log(path: Path, row: dict[str, float]) -> None:
         if new:
             writer.writerow(row)
         writer.writerow([f"{value:.6g}" for value in row.values()])
-
-
-__all__ = ["Model", "VaeConfig", "rate_at", "train_vae"]
