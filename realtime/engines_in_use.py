@@ -49,23 +49,21 @@ class Engines(AbstractContextManager["Engines"]):
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
 
-    def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> None:
+    def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> float:
         """Move the mouth as far as this portrait's person does; draw it with everything moving, and in a blink.
 
         So kernels are loaded before sound flows; or compiled, after an update: `say` is told of it, for that must not
-        look as if nothing happened.
+        look as if nothing happened. Gives the seconds that this took, 0 where none was compiled.
         """
+        from engines.compiling import watch_compiling
+
         self.shaper.reach = portrait.reach
-        patience = threading.Timer(2.0, say or (lambda _: None), ("compiling for this computer, once: half a minute",))
-        patience.daemon = True
-        patience.start()
-        try:
+        with watch_compiling(say or (lambda _: None)) as compiling:
             moving = np.full(len(MOTION_CHANNELS), 0.05, np.float32)
             self.generator.draw(moving, portrait)
             moving[[MOTION_CHANNELS.index(name) for name in SHUT_AND_OPEN]] = 1.0
             self.generator.draw(moving, portrait)
-        finally:
-            patience.cancel()
+        return compiling.seconds
 
     @property
     def sessions(self) -> list[tuple[Any, Session]]:

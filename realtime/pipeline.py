@@ -495,7 +495,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         while not self.ring.codes and not self._halt.is_set() and self.ring.stop is None:
             self.ring.doorbell.wait(NS // 10)  # the source's clock starts with its first sound
         now_ns = self.clock.now_ns()
-        if self._looked_ns and now_ns - self._looked_ns > NS:
+        if now_ns - self._looked_ns > NS:  # at the start, too: a pipe begins with all that it held
             self._awake_ns = now_ns + WAKING_NS
         self._looked_ns = now_ns
         newest = self.pacer.index_at(self.source.sample_at(now_ns - self.arrival.lag_ns))

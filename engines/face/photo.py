@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from engines.errors import InputError, WrongInput
+from engines.face.colour_profile import read_profile
+from engines.face.picture_file import find_exif, find_profile, is_cut_short, is_damaged, tiff_entry
 
 MIN_SIDE_PX = 200
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
@@ -27,26 +29,29 @@ ORIENTATIONS = {
 }
 
 
-def read_photo(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a photo as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+def read_photo(path: str | os.PathLike[str], notes: list[str] | None = None) -> np.ndarray:
+    """Read a photo as (H, W, 3) uint8 sRGB, turned upright by its EXIF orientation.
 
     Transparent places are shown over grey, grey pictures become RGB, and 16 bit or float ones 8 bit. InputError where
-    the file is missing, empty, no picture, smaller than 200 px, larger than 60 megapixels, or not made of numbers.
+    the file is missing, empty, damaged, no picture, smaller than 200 px, larger than 60 megapixels, or not made of
+    numbers. What is less than ideal is added to notes.
     """
     path = Path(path)
     data = _read_bytes(path)
     _check_size(path, data)
-    if _is_cut_short(data):
+    if is_cut_short(data):
         raise InputError(f"{path} is cut short", "copy or download it again")
+    if is_damaged(data):
+        raise InputError(f"{path} is damaged: a part of its pixels is lost", "copy or download it again")
     if _is_heic(data[:64]):
-        return to_rgb(_read_heic(path, data), path)
+        return _in_srgb(to_rgb(_read_heic(path, data), path), data, notes)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         picture = None
     if picture is None:
         raise InputError(f"{path} is not a picture that can be read", _advice(data))
-    rgb = to_rgb(picture, path)
+    rgb = _in_srgb(to_rgb(picture, path), data, notes)
     if _is_avif(data[:64]):
         turns, mirrored = avif_orientation(data[:65_536])
     else:
@@ -87,24 +92,8 @@ def exif_orientation(data: bytes) -> int:
 
     Read here rather than by OpenCV, which forgets the orientation when it keeps transparency and 16 bit.
     """
-    tiff = _find_exif(data)
-    if tiff[:4] == b"II*\0":
-        order = "little"
-    elif tiff[:4] == b"MM\0*":
-        order = "big"
-    else:
-        return 1
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(tiff[start : start + size], order)  # type: ignore[arg-type]
-
-    start = number(4, 4)
-    for entry in range(min(number(start, 2), 512)):
-        at = start + 2 + 12 * entry
-        if number(at, 2) == 0x0112:
-            value = number(at + 8, 2)
-            return value if 1 <= value <= 8 else 1
-    return 1
+    found = tiff_entry(find_exif(data), 0x0112)
+    return found[1] if found and 1 <= found[1] <= 8 else 1
 
 
 def avif_orientation(head: bytes) -> tuple[int, bool]:
@@ -125,44 +114,17 @@ def avif_orientation(head: bytes) -> tuple[int, bool]:
     return (turns if mirror & 1 else turns + 2) % 4, True  # upside down is mirrored and turned by half
 
 
-def _find_exif(data: bytes) -> bytes:
-    """The TIFF block inside a picture file, empty where there is none."""
-    if data[:2] == b"\xff\xd8":
-        at = 2
-        while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
-            size = int.from_bytes(data[at + 2 : at + 4], "big")
-            if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-                return data[at + 10 : at + 2 + size]
-            at += 2 + max(size, 2)
-    elif data[:8] == b"\x89PNG\r\n\x1a\n":
-        at = 8
-        while at + 8 <= len(data):
-            size = int.from_bytes(data[at : at + 4], "big")
-            if data[at + 4 : at + 8] == b"eXIf":
-                return data[at + 8 : at + 8 + size]
-            at += 12 + size
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        at = 12
-        while at + 8 <= len(data):
-            size = int.from_bytes(data[at + 4 : at + 8], "little")
-            if data[at : at + 4] == b"EXIF":
-                return data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0")
-            at += 8 + size + size % 2
-    return b""
-
-
-def _is_cut_short(data: bytes) -> bool:
-    """A JPEG or PNG whose end is missing: OpenCV would show the rest of it as grey."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" not in data[-65_536:]
-    if data[:2] != b"\xff\xd8":
-        return False
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xDA:  # pixels begin; thumbnails, which have an end of their own, lie before
-            return data.find(b"\xff\xd9", at) < 0
-        at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
-    return True
+def _in_srgb(rgb: np.ndarray, data: bytes, notes: list[str] | None) -> np.ndarray:
+    """The pixels as sRGB, where the file says that they are something else; themselves, bit by bit, where they are."""
+    icc = find_profile(data)
+    if not icc or icc[16:20] == b"GRAY":
+        return rgb
+    profile = read_profile(icc)
+    if profile is None:
+        if notes is not None:
+            notes.append("its colour profile is of a kind that is not read: if the colours are off, save it as sRGB")
+        return rgb
+    return rgb if profile.is_srgb else profile.to_srgb(rgb)
 
 
 def _is_avif(data: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import DeviceError
-from realtime.audio.microphone import STREAMS, find_device, import_sounddevice
+from realtime.audio.microphone import STREAMS, find_device, hushed, import_sounddevice
 from realtime.audio.resampler import VariableResampler
 from realtime.audio.sample_ring import SampleRing
 from realtime.audio.sound import to_mono
@@ -248,15 +248,16 @@ class AudioOut:
         self.prepare()
         self._number, _ = find_device(self._wanted, "output")
         try:
-            self._stream = sd.OutputStream(
-                device=self._number,
-                samplerate=self.rate_hz,
-                channels=self._channels,
-                dtype="float32",
-                blocksize=0,
-                latency=LATENCY_S,
-                callback=self._callback,
-            )
+            with STREAMS.lock, hushed():
+                self._stream = sd.OutputStream(
+                    device=self._number,
+                    samplerate=self.rate_hz,
+                    channels=self._channels,
+                    dtype="float32",
+                    blocksize=0,
+                    latency=LATENCY_S,
+                    callback=self._callback,
+                )
             self.latency_ns = round(float(self._stream.latency) * NS)
             self.line.begin_anew()
             self._stream.start()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,6 +112,34 @@ class Streams:
 STREAMS = Streams()
 
 
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what C libraries write to stderr off the screen: ALSA tells of each underrun and each device it misses.
+
+    It would tear the view, and bury our own line about what is wrong. That line comes afterwards, as an exception, and
+    notes go into the view. `with STREAMS.lock, hushed():` where there is none, so that no note is said meanwhile.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    with STREAMS.lock:  # a scan leads stderr to nowhere as well, and puts back what it found
+        try:
+            kept = os.dup(2)
+        except OSError:  # closed: nothing is to be seen anyway
+            kept = -1
+        else:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+    try:
+        yield
+    finally:
+        if kept >= 0:
+            sys.stderr.flush()
+            with STREAMS.lock:
+                os.dup2(kept, 2)
+                os.close(kept)
+
+
 def _kind(device: dict[str, Any]) -> tuple[int, int]:
     """Rate and channels to open an input at: its own, and no more than two."""
     return round(device["default_samplerate"]) or 48_000, min(2, device["max_input_channels"])
@@ -132,16 +163,17 @@ class Microphone(DeviceSource):
     def _open_device(self) -> None:
         sd = self._sd
         try:
-            self._stream = sd.InputStream(
-                device=self._number,
-                samplerate=self.device_rate_hz,
-                channels=self.ring.channels,
-                dtype="float32",
-                blocksize=0,
-                latency="low",
-                callback=self._callback,
-            )
-            self._stream.start()
+            with STREAMS.lock, hushed():
+                self._stream = sd.InputStream(
+                    device=self._number,
+                    samplerate=self.device_rate_hz,
+                    channels=self.ring.channels,
+                    dtype="float32",
+                    blocksize=0,
+                    latency="low",
+                    callback=self._callback,
+                )
+                self._stream.start()
             self.device_latency_ms = 1000 * float(self._stream.latency)
         except (sd.PortAudioError, ValueError, OSError) as error:
             self._close_device()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import DeviceError
+from realtime.audio.microphone import STREAMS, hushed
 from realtime.audio.sources import DeviceSource
 from realtime.clock import Clock
 
@@ -25,7 +26,8 @@ class PyAudioMicrophone(DeviceSource):
         except ImportError as error:
             raise DeviceError("PyAudio is not installed", "pip install 'voxcam[pyaudio]'") from error
         self._pyaudio = pyaudio
-        self._host = pyaudio.PyAudio()
+        with STREAMS.lock, hushed():
+            self._host = pyaudio.PyAudio()
         self._stream: Any = None
         self._wanted = wanted
         device = self._find()
@@ -55,15 +57,16 @@ class PyAudioMicrophone(DeviceSource):
         device = self._find()
         self._use_kind(*_kind(device))
         try:
-            self._stream = self._host.open(
-                format=self._pyaudio.paFloat32,
-                channels=self.ring.channels,
-                rate=self.device_rate_hz,
-                input=True,
-                input_device_index=int(device["index"]),
-                frames_per_buffer=self.device_rate_hz // 100,
-                stream_callback=self._callback,
-            )
+            with STREAMS.lock, hushed():
+                self._stream = self._host.open(
+                    format=self._pyaudio.paFloat32,
+                    channels=self.ring.channels,
+                    rate=self.device_rate_hz,
+                    input=True,
+                    input_device_index=int(device["index"]),
+                    frames_per_buffer=self.device_rate_hz // 100,
+                    stream_callback=self._callback,
+                )
             self.device_latency_ms = 1000 * float(self._stream.get_input_latency())
         except (OSError, ValueError) as error:
             raise DeviceError(

@@ -1,4 +1,4 @@
-"""Single key presses from a terminal, without waiting; nothing where there is no terminal, or another job has it."""
+"""Single key presses from a terminal, without waiting; none where there is no terminal, or while another job has it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 TERMINAL_BYTES = 4096  # no terminal lets more wait
+LOCAL_MODES = 3  # where termios.tcgetattr keeps them
 ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~])?")  # an arrow, a function key, or Esc itself
 
 
@@ -25,21 +26,35 @@ def in_foreground(descriptor: int) -> bool:
 
 
 class Keys:
-    """`with Keys() as keys: keys.pressed()` gives the next key or "". The terminal is put back at the end."""
+    """`with Keys() as keys: keys.pressed()` gives the next key or "". The terminal is put back at the end.
+
+    `on`: whether keys are heard now. A job in the background hears none until `fg` brings it forward.
+    """
 
     def __init__(self) -> None:
+        self.on = sys.platform == "win32"
         self._before: Any = None
         self._typed: deque[str] = deque()
 
     def __enter__(self) -> Keys:
-        if sys.platform != "win32" and sys.stdin is not None and sys.stdin.isatty():
-            import termios
-            import tty
-
-            if in_foreground(sys.stdin.fileno()):
-                self._before = termios.tcgetattr(sys.stdin.fileno())
-                tty.setcbreak(sys.stdin.fileno())
+        self._look()
         return self
+
+    def _look(self) -> None:
+        """Have keys come one by one, where they are ours; again, where a shell has set its own ways in between."""
+        if sys.platform == "win32" or sys.stdin is None or not sys.stdin.isatty():
+            return
+        import termios
+        import tty
+
+        self.on = in_foreground(sys.stdin.fileno())
+        if not self.on:
+            return
+        with suppress(termios.error):  # the terminal is gone
+            found = termios.tcgetattr(sys.stdin.fileno())
+            if found[LOCAL_MODES] & termios.ICANON:  # by lines
+                self._before = found
+                tty.setcbreak(sys.stdin.fileno(), termios.TCSANOW)  # and keep what is typed already
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._before is not None and in_foreground(sys.stdin.fileno()):
@@ -54,6 +69,7 @@ class Keys:
             import msvcrt
 
             return msvcrt.getwch() if sys.stdin.isatty() and msvcrt.kbhit() else ""
+        self._look()
         if not self._typed and self._before is not None:
             self._typed.extend(_waiting(sys.stdin.fileno()))
         return self._typed.popleft() if self._typed else ""

@@ -19,7 +19,7 @@ import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
-from realtime.audio.microphone import STREAMS
+from realtime.audio.microphone import STREAMS, hushed
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.engines_in_use import Articulation, Seed
@@ -179,10 +179,11 @@ class LiveSession:
         from realtime.faces import load_portrait
 
         try:
-            portrait = load_portrait(self.portrait_path, camera=self.camera_size).portrait
+            portrayed = load_portrait(self.portrait_path, camera=self.camera_size)
         except VoxcamError as error:
             self.tell(f"the portrait stays: {error}")
             return
+        portrait = portrayed.portrait
         if portrait.size != (self.pipeline.face.height, self.pipeline.face.width):
             self.tell("the portrait stays: the new one has another size, start live again")
             return
@@ -190,6 +191,8 @@ class LiveSession:
         type(self.engines.generator)().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait)
         self.pipeline.face.swap(portrait)
         self.engines.shaper.reach = portrait.reach
+        for note in portrayed.notes:
+            self.tell(note)
         self.tell(f"{self.portrait_path.name} fades in")
 
     def _snapshot(self, pixels: np.ndarray) -> None:
@@ -222,7 +225,7 @@ class LiveSession:
             self.audio_out.line.delay_ns = pipeline.sound_delay_ns + round(self.av_offset_ms * 1e6)
         if pipeline.source.lost != self._was_lost:
             self._was_lost = pipeline.source.lost
-            self.tell("the microphone is lost: the face idles until it is back" if self._was_lost else "sound is back")
+            self.tell(pipeline.source.lost_words[0 if self._was_lost else 1])
         cameras = [worker.sink.name for worker in pipeline.workers if worker.sink.lost]
         if cameras != self._lost_cameras:
             gone, back = (set(a) - set(b) for a, b in ((cameras, self._lost_cameras), (self._lost_cameras, cameras)))
@@ -501,15 +504,16 @@ def _run(session: LiveSession, raw: bool) -> None:
         if interactive:
             from rich.live import Live
 
-            from realtime.commands.live_view import draw, nothing_between
+            from realtime.commands.live_view import draw
 
             session.has_view = True
             stack.callback(setattr, session, "has_view", False)
             if sys.stderr.isatty():
-                stack.enter_context(nothing_between())
+                stack.enter_context(hushed())
             view = stack.enter_context(Live(draw(pipeline, session.state), refresh_per_second=8, transient=True))
         else:
             say(f"live: {session.state['microphone']} -> {session.state['camera']} (Ctrl-C ends it)")
+        keys_told = keys.on or raw
         while pipeline.wait(0.12) is None:
             if interrupts.came:  # and was swallowed
                 interrupts.heed()
@@ -518,6 +522,11 @@ def _run(session: LiveSession, raw: bool) -> None:
             session.say_notes()
             if view is not None:
                 view.update(draw(pipeline, session.state))
+            if keys.on and not keys_told:  # `fg` has brought it forward: there is no view that names them
+                keys_told = True
+                from realtime.commands.live_view import KEYS
+
+                say(f"keys: {KEYS}")
             while key := keys.pressed():
                 if not session.key(key):
                     return

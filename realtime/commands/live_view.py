@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +10,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from realtime.audio.microphone import STREAMS
 from realtime.pipeline import EMOTIONS, Pipeline
 
 STAGES = {  # of a picture, and how they are called here
@@ -26,27 +21,6 @@ STAGES = {  # of a picture, and how they are called here
     "hand_over": "out",
 }
 KEYS = "m mute  e mood  +- mouth  l lookahead  r reload  b badge  s snapshot  q quit"  # fits into 80 columns
-
-
-@contextmanager
-def nothing_between() -> Iterator[None]:
-    """Keep what C libraries write to stderr off the screen: ALSA tells of each underrun, which would tear the view.
-
-    Our own notes go into the view, and errors are told when it is gone.
-    """
-    sys.stderr.flush()
-    with STREAMS.lock:  # a scan leads stderr to nowhere as well, and puts back what it found
-        kept = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        with STREAMS.lock:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def level_bar(share: float) -> Text:

@@ -161,6 +161,165 @@ def test_photo_cut_short_is_refused(tmp_path, kind):
     assert "cut short" in line_of(path)
 
 
+def damaged(data: bytes, how: str, at: int, count: int) -> bytes:
+    return data[:at] + (bytes(count) if how == "zeroed" else b"") + data[at + count :]
+
+
+@pytest.mark.parametrize("how", ["zeroed", "cut out"])
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_damaged_jpeg_that_has_an_end_is_refused(tmp_path, capfd, how, progressive, share):
+    picture = cv2.resize(cv2.imread(str(FACE)), (640, 640))
+    path = write(tmp_path / "photo.jpg", picture, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    data = path.read_bytes()
+    path.write_bytes(damaged(data, how, int(share * len(data)), len(data) // 20))
+    assert cv2.imread(str(path)) is not None, "OpenCV takes it for whole"
+    capfd.readouterr()
+    assert "is damaged: a part of its pixels is lost: copy or download it again" in line_of(path)
+    assert capfd.readouterr().err == "", "libjpeg says nothing of its own"
+
+
+@pytest.mark.parametrize("how", ["zeroed", "cut out"])
+def test_a_damaged_png_that_has_an_end_is_refused(tmp_path, how):
+    path = write(tmp_path / "photo.png", cv2.imread(str(FACE)))
+    data = path.read_bytes()
+    path.write_bytes(damaged(data, how, len(data) // 2, 1000))
+    assert "is damaged: a part of its pixels is lost" in line_of(path)
+
+
+def test_odd_but_whole_photos_are_read(tmp_path):
+    """What programs put beside the pixels, and behind them, is no damage."""
+    data, path = FACE.read_bytes(), tmp_path / "photo.jpg"
+    odd = b"\xff\xe2" + struct.pack(">H", 40) + b"ICC_PROFILE\0\3\1" + bytes(24)
+    for whole in (
+        data[:2] + odd + data[2:],
+        data + data,  # a gain map, another view
+        data + b"\0\0\0\x18ftypmp42" + bytes(5000),  # a motion photo
+        data[:-2] + bytes(64) + data[-2:],
+    ):
+        path.write_bytes(whole)
+        np.testing.assert_array_equal(read_photo(path), by_opencv(FACE))
+    png = write(tmp_path / "photo.png", gradient())
+    png.write_bytes(png.read_bytes() + b"a program's own notes")
+    assert read_photo(png).shape == (240, 320, 3)
+
+
+def s15(*numbers: float) -> bytes:
+    return struct.pack(f">{len(numbers)}i", *(round(number * 65_536) for number in numbers))
+
+
+# Primaries (x, y) and curves, as the profiles' makers publish them; white is D65.
+SRGB_CURVE = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + s15(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+ADOBE_CURVE = b"curv\0\0\0\0" + struct.pack(">IH", 1, 563)
+TABLE = (np.linspace(0, 1, 1024) ** 1.8 * 65_535 + 0.5).astype(">u2")
+TABLE_CURVE = b"curv\0\0\0\0" + struct.pack(">I", 1024) + TABLE.tobytes()
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+DISPLAY_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+
+
+def to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """Linear RGB to XYZ in the light of D65."""
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
+    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    return columns * np.linalg.solve(columns, white)
+
+
+def profile(primaries: tuple[tuple[float, float], ...], curve: bytes, space: bytes = b"RGB ") -> bytes:
+    """A display profile (ICC.1): colours adapted to D50 after Bradford."""
+    cones = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    white = to_xyz(primaries).sum(1)
+    gains = (cones @ [0.9642, 1, 0.8249]) / (cones @ white)
+    colours = np.linalg.inv(cones) @ np.diag(gains) @ cones @ to_xyz(primaries)
+    tags = [
+        (name + b"XYZ", b"XYZ \0\0\0\0" + s15(*colour))
+        for name, colour in zip((b"r", b"g", b"b"), colours.T, strict=True)
+    ]
+    tags += [(name + b"TRC", curve) for name in (b"r", b"g", b"b")]
+    head, body = struct.pack(">I", len(tags)), b""
+    for name, content in tags:
+        head += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    begin = (
+        struct.pack(">I", 128 + len(head) + len(body))
+        + bytes(4)
+        + b"\2\x40\0\0mntr"
+        + space
+        + b"XYZ "
+        + bytes(12)
+        + b"acsp"
+    )
+    return begin.ljust(128, b"\0") + head + body
+
+
+def jpeg_with_profile(data: bytes, icc: bytes) -> bytes:
+    half = len(icc) // 2  # larger ones are cut
+    blocks = [b"ICC_PROFILE\0" + bytes([k, 2]) + part for k, part in ((1, icc[:half]), (2, icc[half:]))]
+    return data[:2] + b"".join(b"\xff\xe2" + struct.pack(">H", len(b) + 2) + b for b in blocks) + data[2:]
+
+
+def png_with_profile(data: bytes, icc: bytes) -> bytes:
+    chunk = b"iCCPours\0\0" + zlib.compress(icc)
+    return data[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def light_of(level: np.ndarray, curve: bytes) -> np.ndarray:
+    if curve == SRGB_CURVE:
+        return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return level ** (563 / 256 if curve == ADOBE_CURVE else 1.8)
+
+
+@pytest.mark.parametrize(
+    ("primaries", "curve"), [(DISPLAY_P3, SRGB_CURVE), (ADOBE_RGB, ADOBE_CURVE), (SRGB, TABLE_CURVE)]
+)
+def test_colours_of_phones_and_cameras_become_srgb(tmp_path, primaries, curve):
+    path = write(tmp_path / "photo.png", gradient())
+    path.write_bytes(png_with_profile(path.read_bytes(), profile(primaries, curve)))
+    shown = light_of(gradient()[..., ::-1] / 255, curve) @ (np.linalg.inv(to_xyz(SRGB)) @ to_xyz(primaries)).T
+    shown = np.clip(shown, 0, 1)
+    wanted = np.where(shown <= 0.0031308, shown * 12.92, 1.055 * shown ** (1 / 2.4) - 0.055) * 255
+    assert np.abs(read_photo(path) - wanted).max() < 1.5
+    assert np.abs(gradient()[..., ::-1] - wanted).max() > 15, "it matters"
+
+
+def test_a_profile_is_found_in_each_kind_of_file(tmp_path):
+    icc, p3 = profile(DISPLAY_P3, SRGB_CURVE), tmp_path / "photo.png"
+    write(p3, gradient())
+    p3.write_bytes(png_with_profile(p3.read_bytes(), icc))
+    wanted = read_photo(p3)
+    path = write(tmp_path / "photo.jpg", gradient(), cv2.IMWRITE_JPEG_QUALITY, 100)
+    path.write_bytes(jpeg_with_exif(jpeg_with_profile(path.read_bytes(), icc), exif(1)))
+    assert np.abs(read_photo(path).astype(int) - wanted).mean() < 2
+    pillow = pytest.importorskip("PIL.Image")
+    photo = pillow.fromarray(np.ascontiguousarray(gradient()[..., ::-1]))
+    for kind, options in (("WEBP", {"lossless": True}), ("TIFF", {})):
+        path = tmp_path / f"photo.{kind}"
+        photo.save(path, kind, icc_profile=icc, **options)
+        np.testing.assert_array_equal(read_photo(path), wanted)
+
+
+def test_srgb_itself_changes_no_pixel(tmp_path):
+    path = write(tmp_path / "photo.png", gradient())
+    path.write_bytes(png_with_profile(path.read_bytes(), profile(SRGB, SRGB_CURVE)))
+    np.testing.assert_array_equal(read_photo(path), gradient()[..., ::-1])
+
+
+WHOLE = profile(DISPLAY_P3, SRGB_CURVE)
+
+
+@pytest.mark.parametrize(
+    "icc",
+    [b"no profile at all", profile(DISPLAY_P3, SRGB_CURVE, b"CMYK"), profile(DISPLAY_P3, bytes(32))]
+    + [WHOLE[:length] for length in range(37, len(WHOLE), 37)],
+)
+def test_profiles_that_are_not_understood_are_noted(tmp_path, icc):
+    path, notes = tmp_path / "photo.jpg", []
+    path.write_bytes(jpeg_with_profile(FACE.read_bytes(), icc))
+    np.testing.assert_array_equal(read_photo(path, notes), by_opencv(FACE))
+    (note,) = notes
+    assert "colour profile" in note
+
+
 def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 60_000, 50_000, 8, 2, 0, 0, 0)
     chunks = b"".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +28,9 @@ class Denied:
 
     @property
     def parent(self) -> Denied:
+        return self
+
+    def with_suffix(self, suffix: str) -> Denied:
         return self
 
     def is_file(self) -> bool:
@@ -63,3 +67,29 @@ def test_a_full_portrait_tells_that_it_is_no_cut_face(tmp_path: Path) -> None:
     load_portrait(FACE, camera=(320, 240), use_cache=False).portrait.save(kept)
     (note,) = load_portrait(kept, "face").notes
     assert note == f"{kept} is 320x240 as enrolled: --size has no effect; enroll with --size face"
+
+
+def test_notes_about_a_photo_are_told_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(faces, "light_notes", lambda *_: ["it smiles"])
+    first = load_portrait(FACE, "face").notes
+    assert first[-1] == "it smiles"
+    with monkeypatch.context() as once:
+        once.setattr(faces, "analyse_photo", None)  # the second time it is not analysed
+        assert load_portrait(FACE, "face").notes == first
+    (notes,) = (tmp_path / "portraits").glob("*.json")
+    notes.write_text("damaged")
+    assert load_portrait(FACE, "face").notes == first
+    notes.unlink()  # as an older version left it
+    assert load_portrait(FACE, "face").notes == first
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "word"),
+    [(0.15, 0, "very dark"), (0.1, 235, "overexposed"), (4, 120, "overexposed"), (1, 0, "")],
+)
+def test_faces_that_are_nearly_black_or_white_are_told(gain: float, offset: float, word: str) -> None:
+    rgb = cv2.cvtColor(cv2.imread(str(FACE)), cv2.COLOR_BGR2RGB)
+    landmarks = np.load(FACE.with_name("face_landmarks.npy")).reshape(-1, 478, 3)[0]
+    notes = faces.light_notes(cv2.convertScaleAbs(rgb, alpha=gain, beta=offset), landmarks)
+    assert [word in note for note in notes] == ([True] if word else [])

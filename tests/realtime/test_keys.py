@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,54 @@ def test_a_job_in_the_background_is_not_stopped(job: str) -> None:
     os.close(keyboard)
     os.close(terminal)
     assert (done.stdout, done.stderr) == ("''\n", "")
+
+
+# A shell with job control: it starts a job in the background, brings it forward (fg), and sets its own ways once more.
+SHELL_FG = """
+import fcntl, os, signal, subprocess, sys, termios
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+modes = termios.tcgetattr(0)
+job = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, process_group=0, text=True)
+print(job.stdout.readline().strip(), flush=True)
+os.tcsetpgrp(0, job.pid)
+for _ in range(2):
+    print(job.stdout.readline().strip(), flush=True)
+    termios.tcsetattr(0, termios.TCSANOW, modes)
+job.wait()
+print(termios.tcgetattr(0)[3] == modes[3])
+"""
+JOB_FG = """
+import time
+from realtime.commands.keys import Keys
+with Keys() as keys:
+    print(keys.on, repr(keys.pressed()), flush=True)
+    for _ in range(2):
+        while not (key := keys.pressed()):
+            time.sleep(0.01)
+        print(keys.on, key, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="subprocess has no process_group")
+def test_a_job_that_is_brought_forward_hears_keys() -> None:
+    keyboard, terminal = pty.openpty()
+    shell = subprocess.Popen(
+        [sys.executable, "-c", SHELL_FG, JOB_FG],
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert shell.stdout is not None
+    lines = [shell.stdout.readline().strip()]
+    for key in b"mq":
+        time.sleep(0.2)
+        os.write(keyboard, bytes([key]))  # no line end
+        lines.append(shell.stdout.readline().strip())
+    rest, errors = shell.communicate(timeout=60)
+    os.close(keyboard)
+    os.close(terminal)
+    assert ([*lines, rest.strip()], errors) == (["False ''", "True m", "True q", "True"], "")

@@ -155,9 +155,11 @@ def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, mo
     session.portrait_path = Path("missing.jpg")
     session.reload()
     assert "the portrait stays" in session.state["notes"][-1]
-    monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(grey=9)))
+    new = SimpleNamespace(portrait=FakePortrait(grey=9), notes=["the face is small"])
+    monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: new)
     session.reload()
     assert session.pipeline.face.portrait.grey == 9
+    assert "the face is small" in session.state["notes"]
     assert session.engines.shaper.reach is session.pipeline.face.portrait.reach  # and moves its mouth so far
 
 
@@ -452,9 +454,9 @@ def test_a_camera_that_is_not_there_is_told(long_sound: Path) -> None:
 
 def test_what_libraries_write_to_stderr_does_not_tear_the_view() -> None:
     script = (
-        "import os, sys; from realtime.commands.live_view import nothing_between\n"
+        "import os, sys; from realtime.audio.microphone import hushed\n"
         "os.write(2, b'before\\n')\n"
-        "with nothing_between():\n"
+        "with hushed():\n"
         "    os.write(2, b'ALSA lib: underrun occurred\\n'); print('ours', file=sys.stderr)\n"
         "print('after', file=sys.stderr)\n"
     )

@@ -154,17 +154,17 @@ def test_portraits_are_cached_by_content(tmp_path: Path, monkeypatch: pytest.Mon
     photo = tmp_path / "me.jpg"
     photo.write_bytes(FACE.read_bytes())
     first = load_portrait(photo, "face").portrait
-    kept = list((tmp_path / "cache" / "portraits").iterdir())
+    kept = list((tmp_path / "cache" / "portraits").glob("*.npz"))
     assert len(kept) == 1
     load_portrait(photo, "face")
     load_portrait(photo, "face", use_cache=False)
-    assert list((tmp_path / "cache" / "portraits").iterdir()) == kept
+    assert list((tmp_path / "cache" / "portraits").glob("*.npz")) == kept
     kept[0].write_bytes(b"damaged")
     again = load_portrait(photo, "face").portrait
     assert np.array_equal(first.photo, again.photo)
     assert kept[0].stat().st_size > 1_000
     load_portrait(photo, camera=(320, 180))
-    assert len(list((tmp_path / "cache" / "portraits").iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "portraits").glob("*.npz"))) == 2
 
 
 @pytest.mark.parametrize("camera", [(1280, 720), (640, 480), (360, 640)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import threading
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +18,16 @@ from hypothesis import strategies as st
 
 from engines.errors import ConfigError, DeviceError
 from realtime.audio.sound import SoundFile
-from realtime.audio.sources import HOP, PIPE_BYTES, BlockSource, DeviceSource, FileSource, HopCutter, PipeSource
+from realtime.audio.sources import (
+    HOP,
+    PIPE_BYTES,
+    Backlog,
+    BlockSource,
+    DeviceSource,
+    FileSource,
+    HopCutter,
+    PipeSource,
+)
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
 
@@ -286,7 +297,7 @@ def pumped_ms(takes_ms: Iterable[float], file: bool) -> np.ndarray:
     clock = FakeClock(NS)
     descriptors = [os.open(__file__, os.O_RDONLY)] if file else os.pipe()
     source = PipeSource(Program(clock, takes_ms, descriptors[0]), 16_000, 2, "s16le", clock)  # type: ignore[arg-type]
-    source._pump()
+    source._pump(source._reads())
     for descriptor in descriptors:
         os.close(descriptor)
     return np.array([(at_ns - NS) / 1e6 for _, at_ns in source.ring.stamps()])
@@ -315,6 +326,74 @@ def test_a_sentence_after_a_silence_is_held_as_the_first_one() -> None:
     sentence = [0.0] * 49
     heard_ms = pumped_ms([5.0, *sentence, 3_000.0, *sentence], file=True)
     assert heard_ms[50:] - heard_ms[50] == pytest.approx(np.arange(50) * 10, abs=0.5)
+
+
+def told_at_s(parts: Iterable[tuple[float, float]]) -> float | None:
+    """When a backlog is told of, from seconds waited and seconds of sound that came then."""
+    backlog, now_ns = Backlog(), NS
+    for wait_s, sound_s in parts:
+        now_ns += round(wait_s * NS)
+        if backlog.add(now_ns, round(sound_s * NS)):
+            return now_ns / NS - 1
+    return None
+
+
+LIVE = [(0.01, 0.01)] * 300
+BURSTS = [(0.16, 0.16)] * 20
+
+
+@pytest.mark.parametrize("live", [LIVE, BURSTS, [(0.064, 0.064)] * 50])
+@pytest.mark.parametrize("kept_s", [0.4, 3.0, 60.0])
+def test_what_a_live_producer_kept_while_it_stood_still_is_old(live: list[tuple[float, float]], kept_s: float) -> None:
+    begin_s = sum(wait for wait, _ in live)
+    at_s = told_at_s([*live, (kept_s, kept_s), *live])
+    assert at_s is not None
+    assert at_s - begin_s - kept_s < 1.3
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        LIVE,
+        BURSTS,
+        [*LIVE, (5.0, 0.01), *LIVE],  # it kept nothing
+        [(3.0, 4.0), (6.0, 2.0), (0.5, 2.0)] * 5,  # sentences
+        [(2.0, 0.1), *[(0.05, 0.1)] * 100] * 3,  # made twice as fast as they sound
+        [(2.0, 0.1), *[(0.1, 0.13)] * 100] * 3,  # a little faster
+    ],
+)
+def test_sentences_are_heard_to_their_end(parts: list[tuple[float, float]]) -> None:
+    assert told_at_s(parts) is None
+
+
+def test_a_live_pipe_that_stood_still_is_on_time_again() -> None:
+    """Each 50 ms of it are as loud as the time at which they were said."""
+    reading, writing = os.pipe()
+    begin_s = time.monotonic()
+
+    def speak() -> None:
+        with open(writing, "wb", buffering=0) as pipe:
+            for k in range(52):
+                said_s = 0.05 * (k + 1)
+                if not 0.3 < said_s < 0.9:  # then it gives what it had kept, too
+                    time.sleep(max(0.0, begin_s + said_s - time.monotonic()))
+                elif said_s < 0.35:
+                    time.sleep(max(0.0, begin_s + 0.9 - time.monotonic()))
+                pipe.write(np.full((2_400, 2), said_s / 4, "<f4").tobytes())
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    gaps, late_s = 0, []
+    with open(reading, "rb") as pipe, PipeSource(pipe, 48_000, 2, "f32le") as source:
+        while not isinstance(message := source.read_hop(NS // 10), Stop):
+            if message is not None:
+                gaps += message.gap
+                if not message.gap:
+                    late_s.append(time.monotonic() - begin_s - 4 * float(message.samples[HOP // 2]))
+        speaker.join()
+    assert gaps > 20, "silence stands for it meanwhile"
+    assert max(late_s) > 0.3
+    assert float(np.median(late_s[-30:-5])) < 0.1
 
 
 def test_an_unknown_sample_format_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -297,3 +299,40 @@ def test_what_is_told_during_a_scan_is_said_after_it(
     session.say_notes()
     session.say_notes()
     assert capsys.readouterr().err == "note: the microphone is lost\n"
+
+
+class ChattyPyAudio:
+    """As PyAudio over ALSA without a sound card: what the C library has to say goes to descriptor 2."""
+
+    paFloat32 = 1
+
+    def PyAudio(self) -> ChattyPyAudio:
+        os.write(2, b"ALSA lib confmisc.c:855:(parse_card) cannot find card '0'\n")
+        return self
+
+    def get_device_count(self) -> int:
+        return 1
+
+    def get_device_info_by_index(self, index: int) -> dict[str, Any]:
+        return {"name": "jack", "index": 0, "defaultSampleRate": 48_000.0, "maxInputChannels": 1}
+
+    def open(self, **_: Any) -> None:
+        os.write(2, b"ALSA lib pcm_dsnoop.c:566: unable to open slave\n")
+        raise OSError(-9985, "Device unavailable")
+
+    def terminate(self) -> None:
+        return
+
+
+def test_alsa_says_nothing_beside_our_own_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from realtime.audio.pyaudio_microphone import PyAudioMicrophone
+
+    monkeypatch.setitem(sys.modules, "pyaudio", ChattyPyAudio())
+    microphone = PyAudioMicrophone("jack")
+    with pytest.raises(DeviceError, match="'jack' cannot be opened"):
+        microphone.__enter__()
+    microphone.close()
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == "afterwards\n"
