@@ -1,7 +1,8 @@
 """Generator: one motion code and one portrait -> one picture. It has no memory.
 
 moved = mesh at rest + basis . code, turned with the head       engines/drawing/geometry.py, 576 points
-shift = the moved mesh rasterised on a coarse grid               engines/drawing/geometry.py
+ground = hair with the head, torso with its lean                 engines/drawing/ground.py, on a coarse grid
+shift = the moved mesh rasterised over it                        engines/drawing/geometry.py
 picture = the photo's own pixels fetched through that map        engines/drawing/warp.py
 eyes, mouth = layers between the lids and lips of now            engines/drawing/layers.py
 """
@@ -27,6 +28,7 @@ from engines.drawing.geometry import (
     head_rotation,
     move_mesh,
 )
+from engines.drawing.ground import lay_ground, leave_ground
 from engines.drawing.layers import (
     LASH_REACH,
     LASHES_LIFT,
@@ -67,8 +69,8 @@ for _name, _low, _high in (
     ("jawOpen", 0.0, 0.45),
     ("jawDrop", -0.10, 0.45),
     ("mouthOpenSide", -0.02, 0.40),
-    ("eyeBlinkLeft", 0.0, 1.0),
-    ("eyeBlinkRight", 0.0, 1.0),
+    ("eyeBlinkLeft", -0.2, 1.0),
+    ("eyeBlinkRight", -0.2, 1.0),
     ("eyeSquint", 0.0, 1.0),
     ("noseSneer", 0.0, 1.0),
     ("eyeLookX", -0.5, 0.5),
@@ -116,6 +118,7 @@ class Scratch:
     cover: np.ndarray  # (picture) uint8: inside of the mouth; all 0 between pictures
     moved: np.ndarray  # (POINTS, 2) float32
     own: np.ndarray  # (POINTS, 3) float32: displacement of the mesh before the head moves
+    lean: np.ndarray  # (2,) px: how far the torso carries the head
     source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
     finer: np.ndarray  # (2 h, 2 w, 3) uint8: what moves of it, twice as fine
     marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: photo, bare photo, place in source (finer)
@@ -129,6 +132,9 @@ class Scratch:
     eye_planes: np.ndarray  # (2, 2, 3)
     skin: np.ndarray  # (96, 120, 3) float32: gain of the lower face's skin
     rims: RimsMotion
+    to_px: np.ndarray  # (2, 3): canonical lengths -> px
+    depths: np.ndarray  # (2, 2, 3): planes of the skull at depth 0 and 1 in the photo, canonical x, y -> px
+    off: np.ndarray  # (POINTS, 2) float32 px: what the mesh's points add to the ground
 
 
 def open_generator(
@@ -154,6 +160,8 @@ class Learned:
 
 
 NO_RIMS_MOVE = RimsMotion(np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32), np.zeros((0, 0, 2), np.float32))
+STILL = np.column_stack([np.eye(3), np.zeros(3)])
+DEPTHS = np.array([(0.0, 0.0, 0.0), (0.0, 0.0, 1.0)])
 NO_SHADE = np.zeros((*CROP_SIZE_PX, 3), np.float32)
 NOTHING = Learned(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
 
@@ -210,9 +218,12 @@ class Generator:
         learned = self._learned(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
         fade_marks(portrait, moved, code, scratch)
-        warp(moved, portrait.source, portrait.triangles, portrait.photo, scratch.finer, scratch.maps, out)
+        lay_around(portrait, skull, scratch)
+        maps = scratch.maps
+        leave_ground(moved, portrait.source, maps.ground, maps.grid, scratch.own, scratch.to_px, scratch.off)
+        warp(moved, scratch.off, portrait.triangles, portrait.photo, scratch.finer, maps, out)
         for side in range(2):
-            if code[BLINK + side] > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
+            if abs(code[BLINK + side]) > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, code, scratch, out)
         if scratch.rims.triangles.size:
             self._move(still_eyes(code), portrait, scratch, scratch.rims.moved)
@@ -250,6 +261,7 @@ class Generator:
                 cover=np.zeros(portrait.size, np.uint8),
                 moved=np.zeros(portrait.source.shape, np.float32),
                 own=np.zeros(portrait.rest.shape, np.float32),
+                lean=np.zeros(2),
                 source=np.empty_like(portrait.photo),
                 finer=np.zeros((0, 0, 3), np.uint8),
                 marks=[],
@@ -261,6 +273,9 @@ class Generator:
                 eye_planes=np.zeros((2, 2, 3)),
                 skin=np.zeros((*CROP_SIZE_PX, 3), np.float32),
                 rims=NO_RIMS_MOVE,
+                to_px=portrait.scale[0] * portrait.rotation[:2],
+                depths=np.zeros((2, 2, 3)),
+                off=np.zeros(portrait.source.shape, np.float32),
             )
         return self._scratch[key]
 
@@ -272,20 +287,36 @@ class Generator:
         pitch, yaw, roll, head_x, head_y = code[HEAD : HEAD + 5]
         turn = head_rotation(pitch, yaw, roll)
         offset = NECK - turn @ NECK + (head_x, head_y, 0.0)
+        scratch.lean[:] = scratch.to_px[:, 0] * head_x + scratch.to_px[:, 1] * head_y
         move_mesh(
             code[: len(MODEL_CHANNELS)],
             portrait.basis,
             portrait.rest,
             portrait.rest_shift,
             portrait.head_share,
+            portrait.torso_share,
             turn,
             offset,
-            portrait.scale[0] * portrait.rotation[:2],
+            scratch.lean,
+            scratch.to_px,
             portrait.source,
             scratch.own,
             moved,
         )
         return moved, np.column_stack([turn, offset])
+
+
+def lay_around(portrait: Portrait, skull: np.ndarray, scratch: Scratch) -> None:
+    """Move what lies around the face with skull (3, 4) and torso: the ground that the mesh is laid on."""
+    maps = scratch.maps
+    if np.array_equal(skull, STILL):  # then the torso has not moved either
+        maps.ground.fill(0)
+        return
+    flat, deep = (
+        compose(still, invert(plane_to_px(portrait, skull, depth)))
+        for still, depth in zip(scratch.depths, DEPTHS, strict=True)
+    )
+    lay_ground(portrait.ground, flat, deep[:, 2] - flat[:, 2], scratch.lean, maps.grid, maps.ground)
 
 
 def shade_of(learned: Learned, code: np.ndarray, portrait: Portrait, skin: np.ndarray) -> bool:
@@ -328,12 +359,13 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
                 (with_marks, bare, scratch.finer[finer_here]),
             ]
         )
-    scale, still = float(portrait.scale[0]), np.column_stack([np.eye(3), np.zeros(3)])
+    scale = float(portrait.scale[0])
     seams = ((UPPER_SEAM, LOWER_SEAM), *(lids_of(side) for side in range(2)))
     for k, (upper, lower) in enumerate(seams):
         scratch.photo_frames[k] = trace_photo(portrait.source, upper, lower, scale, scratch.photo_lines[k])
     for side in range(2):
-        scratch.eye_planes[side] = plane_to_px(portrait, still, eye_place(portrait, side))
+        scratch.eye_planes[side] = plane_to_px(portrait, STILL, eye_place(portrait, side))
+        scratch.depths[side] = plane_to_px(portrait, STILL, DEPTHS[side])
     scratch.source_of, scratch.faded[:] = portrait, 0.0
     scratch.rims = rims_motion(portrait, scratch.maps.shift)
 
@@ -633,17 +665,16 @@ def still_eyes(code: np.ndarray) -> np.ndarray:
 
 def draw_rims(portrait: Portrait, scratch: Scratch, out: np.ndarray) -> None:
     """What stands before the eyes, rims of glasses or hair: with the head, whatever lids and brows do."""
-    moved, shift = scratch.rims.moved, scratch.rims.shift
-    x0, y0 = scratch.maps.corner
-    grid = np.array([x0 + (GRID_PX - 1) / 2, y0 + (GRID_PX - 1) / 2, GRID_PX])
-    fill_map(moved, portrait.source, scratch.rims.triangles, grid[0], grid[1], grid[2], shift)
+    moved, shift, maps = scratch.rims.moved, scratch.rims.shift, scratch.maps
+    leave_ground(moved, portrait.source, maps.ground, maps.grid, scratch.own, scratch.to_px, scratch.off)
+    fill_map(moved, scratch.off, scratch.rims.triangles, maps.ground, maps.grid, shift)
     for rims, eye in zip(portrait.bare.rims, EYES, strict=True):
         if rims.cover.size:
             around = list(eye.upper + eye.lower + eye.brow)
             went = moved[around] - portrait.source[around]
             first, last = rims.corner + went.min(0), rims.corner + rims.cover.shape[::-1] + went.max(0)
             box = pixel_box(first[None], last[None], 3.0, *out.shape[:2])
-            paint_rims(out, box, portrait.photo, rims.cover, rims.near, rims.corner, shift, grid)
+            paint_rims(out, box, portrait.photo, rims.cover, rims.near, rims.corner, shift, maps.grid)
 
 
 @numba.njit(cache=True)

@@ -20,16 +20,20 @@ from engines.card import WEIGHTS
 from engines.drawing.folds import fold_gains
 from engines.drawing.geometry import (
     EYES,
+    FACE,
     FACE_OVAL,
     LOWER_SEAM,
     POINTS,
+    RING,
     RINGS,
     UPPER_SEAM,
     load_geometry,
     mesh_triangles,
     push_out,
 )
+from engines.drawing.ground import share_ground
 from engines.drawing.layers import TEETH_PX
+from engines.drawing.warp import grid_of, map_size
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.face.bare import Bare, lift_marks
 from engines.face.corners import shut_corners
@@ -43,6 +47,7 @@ from engines.face.measure import (
     head_angles,
     remove_pose,
 )
+from engines.face.person import person_mask
 from engines.face.rims import behind_dark_glasses
 from engines.face.tones import measure_palette, measure_tones, room_for_light
 from engines.face.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
@@ -51,7 +56,7 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 10
+VERSION = 11
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -82,6 +87,8 @@ class Portrait:
     rest_shift: np.ndarray  # (POINTS, 3) canonical: rest - the photo's own shape; 0 where the mouth is shut
     basis: np.ndarray  # (25, POINTS, 3) float32 canonical, for one unit of each channel
     head_share: np.ndarray  # (POINTS,) share of the head's motion that a point follows
+    torso_share: np.ndarray  # (POINTS,) share of the torso's
+    ground: np.ndarray  # (h, w, 3) float32: both shares and the depth, at the points of the box's map
     triangles: np.ndarray  # (n, 3) int32
     box: np.ndarray  # (4,) int32 x0, y0, x1, y1: all that may change
     upper_teeth: np.ndarray  # (h, w, 4) float32 premultiplied RGBA, 0..255 and 0..1
@@ -170,6 +177,7 @@ class Portrait:
 STORED_SHAPES: dict[str, tuple[int | None, ...]] = {
     **{"photo": (None, None, 3), "landmarks": (478, 3), "rotation": (3, 3), "scale": (1,), "translation": (3,)},
     **{"source": (POINTS, 2), "rest": (POINTS, 3), "rest_shift": (POINTS, 3), "head_share": (POINTS,)},
+    **{"torso_share": (POINTS,), "ground": (None, None, 3)},
     **{"basis": (len(MODEL_CHANNELS), POINTS, 3), "triangles": (None, 3), "box": (4,)},
     **{"upper_teeth": (None, None, 4), "lower_teeth": (None, None, 4), "teeth_px": (1,), "teeth_place": (2, 3)},
     **{"teeth_by_smile": (1,), "teeth_slant": (2, 2), "cavity": (3,), "tongue": (3,), "colour": (1,)},
@@ -200,6 +208,7 @@ def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
         all(np.isfinite(array).all() for array in numbers)
         and bool(((arrays["triangles"] >= 0) & (arrays["triangles"] < POINTS)).all())
         and bool(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height)
+        and arrays["ground"].shape == (*map_size(int(y1 - y0), int(x1 - x0)), 3)
         and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
         and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
         and bool((arrays["reach"] > 0).all())
@@ -217,9 +226,9 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 
 
 def geometry_hash() -> str:
-    """sha256 of the trained geometry, teeth, ways to rest and encoder: portraits hold what follows from them."""
+    """sha256 of the trained geometry, teeth, ways to rest, mask and encoder: portraits hold what follows from them."""
     total = hashlib.sha256((WEIGHTS / "geometry.npz").read_bytes())
-    for name in ("portrait_encoder", "unsmile", "unfold", "teeth"):
+    for name in ("portrait_encoder", "unsmile", "unfold", "teeth", "person_mask"):
         card = WEIGHTS / f"{name}.card.json"
         if card.is_file():
             total.update(card.read_bytes())
@@ -371,19 +380,17 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     basis[:, :468] = channel_basis[:, :468]
     for k, eye in enumerate(EYES):
         basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
-    head_share = np.ones(POINTS, np.float32)
-    oval = list(FACE_OVAL)
     for k in range(len(RINGS)):
-        ring = slice(468 + len(oval) * k, 468 + len(oval) * (k + 1))
-        rest[ring], head_share[ring], own = push_out(rest[oval], k, rotation[2])
-        basis[:, ring] = own[:, None] * basis[:, oval]
+        ring = slice(FACE + RING * k, FACE + RING * (k + 1))
+        rest[ring], own = push_out(rest[list(FACE_OVAL)], k)
+        basis[:, ring] = own[:, None] * basis[:, list(FACE_OVAL)]
     full_shift = np.zeros((POINTS, 3), np.float32)
     full_shift[:468] = shift[:468]
     source = (scale * (rest - full_shift) @ rotation.T + translations)[:, :2].astype(np.float32)
-    height, width = photo.shape[:2]
-    low = np.floor(source.min(0)).astype(int) - 2
-    high = np.ceil(source.max(0)).astype(int) + 3
-    box = np.array([max(0, low[0]), max(0, low[1]), min(width, high[0]), min(height, high[1])], np.int32)
+    mask = person_mask(photo, translations[:2], scale)
+    shares = share_ground(photo.shape[:2], mask, rest[list(FACE_OVAL)], rotation, scale, translations)
+    box = box_of(shares, source)
+    ring_shares = sample(shares, source[None, FACE:])[0]
 
     blur_px = photo_blur(photo, landmarks)
     palette = measure_palette(photo, landmarks)
@@ -435,7 +442,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         rest=rest,
         rest_shift=full_shift,
         basis=basis,
-        head_share=head_share,
+        head_share=np.append(np.ones(FACE, np.float32), ring_shares[:, 0]),
+        torso_share=np.append(np.zeros(FACE, np.float32), ring_shares[:, 1]),
+        ground=on_map(shares, box),
         triangles=mesh_triangles(surface),
         box=box,
         upper_teeth=palette.fit_texture(upper_teeth),
@@ -460,6 +469,31 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         features=np.zeros(0, np.float32),
         vector=np.zeros(0, np.float32),
     )
+
+
+def box_of(shares: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The part of the photo that may move, (4,) int32: the mesh (n, 2) px, and where shares (H, W, 3) are above 0."""
+    height, width = shares.shape[:2]
+    rows, columns = (np.flatnonzero(shares[..., :2].any(axis=(axis, 2))) for axis in (1, 0))
+    x, y = np.append(source[:, 0], columns[[0, -1]]), np.append(source[:, 1], rows[[0, -1]])
+    low = np.floor((x.min(), y.min())).astype(int) - 2
+    high = np.ceil((x.max(), y.max())).astype(int) + 3
+    return np.array([max(0, low[0]), max(0, low[1]), min(width, high[0]), min(height, high[1])], np.int32)
+
+
+def on_map(values: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Values (H, W, c) float32 at the points of a box's backward map, (h, w, c)."""
+    first_x, first_y, step = grid_of(box)
+    rows, columns = map_size(int(box[3] - box[1]), int(box[2] - box[0]))
+    places = np.meshgrid(first_x + step * np.arange(columns), first_y + step * np.arange(rows))
+    return sample(values, np.stack(places, -1))
+
+
+def sample(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Values (H, W, c) float32 at points (h, w, 2) px, (h, w, c); the nearest ones beyond the edge."""
+    at = points.astype(np.float32)
+    found: np.ndarray = cv2.remap(values, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found
 
 
 def is_flesh(teeth: Teeth, skin: np.ndarray) -> bool:

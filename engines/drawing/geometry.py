@@ -1,7 +1,7 @@
 """The face as a mesh: which points are lips, lids and outline, how they move, and the backward map for the warp.
 
-Points are FaceMesh's 478 (engines/face/measure.py), followed by rings of RING points pushed out from the face outline;
-the outermost ring never moves, so that the picture beyond it stays as it is.
+Points are FaceMesh's 478 (engines/face/measure.py), followed by rings of RING points pushed out from the face outline,
+over which its own motion fades; the outermost ring adds nothing to what the ground does (engines/drawing/ground.py).
 """
 
 from __future__ import annotations
@@ -25,13 +25,10 @@ FACE_OVAL = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 RING = len(FACE_OVAL)
-RINGS = ((1.12, 0.96, 0.50), (1.30, 0.60, 0.15), (1.55, 0.0, 0.0))  # size, share of head motion, share of own motion
-# Above the face skull and hair go along up to the crown, .8 eye distances above the outline's top: size across and
-# upright, share of head motion, how far behind the outline (eye distances). Filmed talkers' crowns go .96 to 1.52 times
-# as far sideways as their brows; ours somewhat less, for what fades out above them is the wall's.
-CROWN_RINGS = ((1.12, 1.18, 0.97, 0.2), (1.34, 1.48, 0.74, 0.4), (1.70, 1.80, 0.0, 0.4))
-CROWN_FROM, CROWN_HIGH = 0.15, 1.3  # above the outline's middle, eye distances: where these begin, and hold in full
-POINTS = 468 + RING * len(RINGS)  # iris points are not part of the mesh
+RINGS = ((1.12, 0.50), (1.30, 0.15), (1.55, 0.0))  # size, share of the face's own motion
+CROWN_FROM, CROWN_HIGH = 0.15, 1.3  # above the outline's middle, eye distances: from where on brows move nothing
+FACE = 468  # iris points are not part of the mesh
+POINTS = FACE + RING * len(RINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +127,10 @@ def move_mesh(
     rest: np.ndarray,
     rest_shift: np.ndarray,
     head_share: np.ndarray,
+    torso_share: np.ndarray,
     turn: np.ndarray,
     offset: np.ndarray,
+    lean: np.ndarray,
     to_px: np.ndarray,
     source: np.ndarray,
     own: np.ndarray,
@@ -139,8 +138,9 @@ def move_mesh(
 ) -> None:
     """Where the mesh goes at a code: moved (n, 2) px, lips and lids uncrossed.
 
-    code (c,), basis (c, n, 3), rest and rest_shift (n, 3), head_share (n,), source (n, 2): as in engines/portrait.py;
-    turn (3, 3), offset (3,): the head's motion; to_px (2, 3): canonical lengths to px; own (n, 3): scratch, float32.
+    code (c,), basis (c, n, 3), rest and rest_shift (n, 3), head_share and torso_share (n,), source (n, 2): as in
+    engines/portrait.py; turn (3, 3), offset (3,): the head's motion; lean (2,) px: the torso's; to_px (2, 3): canonical
+    lengths to px; own (n, 3): scratch, float32.
     """
     own[:] = 0.0
     for c in range(len(code)):
@@ -159,6 +159,7 @@ def move_mesh(
         dz = rest_shift[p, 2] + own[p, 2] + head_share[p] * head_z
         for d in range(2):
             moved[p, d] = source[p, d] + to_px[d, 0] * dx + to_px[d, 1] * dy + to_px[d, 2] * dz
+            moved[p, d] += torso_share[p] * lean[d]
     down_x = to_px[0, 0] * turn[0, 1] + to_px[0, 1] * turn[1, 1]
     down_y = to_px[1, 0] * turn[0, 1] + to_px[1, 1] * turn[1, 1]
     length = max(np.sqrt(down_x * down_x + down_y * down_y), 1e-9)
@@ -169,21 +170,14 @@ def move_mesh(
     uncross(moved, RIGHT_SEAM, down_x, down_y)
 
 
-def push_out(outline: np.ndarray, k: int, away: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ring k around an outline (RING, 3) at rest, canonical: its points, their shares of the head's and own motion.
-
-    away (3,): unit vector from who looks at the photo, along which a point may go back and stays where it is seen.
-    """
+def push_out(outline: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ring k around an outline (RING, 3) at rest, canonical: its points, and their shares of the outline's motion."""
     middle = outline.mean(0)
     up = np.clip((middle[1] - outline[:, 1] - CROWN_FROM) / (CROWN_HIGH - CROWN_FROM), 0, 1)
-    up = up * up * (3 - 2 * up)
-    size, head, own = RINGS[k]
-    *crown_size, crown_head, behind = CROWN_RINGS[k]
-    points = outline + (behind * up)[:, None] * away
-    points[:, :2] += (size - 1 + up[:, None] * (np.array(crown_size) - size)) * (outline[:, :2] - middle[:2])
-    # Hair goes with the head; neck and shoulders stay behind.
-    head_share = (head + up * (crown_head - head)) * (1 - np.clip((points[:, 1] - 1.6) / 0.9, 0, 1))
-    return points, head_share, own * (1 - up)
+    size, own = RINGS[k]
+    points = outline.copy()
+    points[:, :2] += (size - 1) * (outline[:, :2] - middle[:2])
+    return points, own * (1 - up * up * (3 - 2 * up))
 
 
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:
@@ -226,22 +220,20 @@ def head_rotation(pitch: float, yaw: float, roll: float) -> np.ndarray:
 
 @numba.njit(cache=True, fastmath=True)
 def fill_map(
-    moved: np.ndarray, source: np.ndarray, triangles: np.ndarray, x0: float, y0: float, step: float, shift: np.ndarray
+    moved: np.ndarray, off: np.ndarray, triangles: np.ndarray, ground: np.ndarray, grid: np.ndarray, shift: np.ndarray
 ) -> None:
     """Rasterise the moved mesh into a coarse backward map.
 
-    moved, source (P, 2) px; triangles (n, 3); grid point (j, i) of `shift` (h, w, 2) lies at px (x0 + step i,
-    y0 + step j) of the picture and receives where its pixel comes from, as a shift in px. Outside the mesh it is 0.
+    moved (P, 2) px; triangles (n, 3); the point (j, i) of `shift` (h, w, 2) lies at px grid[:2] + grid[2] (i, j) of the
+    picture and receives where its pixel comes from, as a shift in px: the ground's (h, w, 2), and inside the mesh what
+    its points are `off` (P, 2) that.
     """
     height, width = shift.shape[0], shift.shape[1]
-    shift[:] = 0.0
+    shift[:] = ground
+    x0, y0, step = grid[0], grid[1], grid[2]
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        dax, day = source[a, 0] - moved[a, 0], source[a, 1] - moved[a, 1]
-        dbx, dby = source[b, 0] - moved[b, 0], source[b, 1] - moved[b, 1]
-        dcx, dcy = source[c, 0] - moved[c, 0], source[c, 1] - moved[c, 1]
-        if dax == 0.0 and day == 0.0 and dbx == 0.0 and dby == 0.0 and dcx == 0.0 and dcy == 0.0:
-            continue
+        dax, day, dbx, dby, dcx, dcy = off[a, 0], off[a, 1], off[b, 0], off[b, 1], off[c, 0], off[c, 1]
         ax, ay = (moved[a, 0] - x0) / step, (moved[a, 1] - y0) / step
         bx, by = (moved[b, 0] - x0) / step, (moved[b, 1] - y0) / step
         cx, cy = (moved[c, 0] - x0) / step, (moved[c, 1] - y0) / step
@@ -259,21 +251,22 @@ def fill_map(
                 wc = ((bx - ax) * (j - ay) - (i - ax) * (by - ay)) * inverse
                 wa = 1.0 - wb - wc
                 if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
-                    shift[j, i, 0] = wa * dax + wb * dbx + wc * dcx
-                    shift[j, i, 1] = wa * day + wb * dby + wc * dcy
-    farthest = 0.0
-    for p in range(source.shape[0]):
-        farthest = max(farthest, abs(source[p, 0] - moved[p, 0]), abs(source[p, 1] - moved[p, 1]))
-    keep_inside(shift, step, farthest)
+                    shift[j, i, 0] = ground[j, i, 0] + wa * dax + wb * dbx + wc * dcx
+                    shift[j, i, 1] = ground[j, i, 1] + wa * day + wb * dby + wc * dcy
+    keep_inside(shift, step)
 
 
 @numba.njit(cache=True, fastmath=True)
-def keep_inside(shift: np.ndarray, step: float, farthest: float) -> None:
+def keep_inside(shift: np.ndarray, step: float) -> None:
     """Fetch nothing from beyond the map: where the picture's edge cuts the mesh, what lies at it is stretched instead.
 
-    shift (h, w, 2) px, none above `farthest`: as in `fill_map`, its last points up to `step` beyond the picture's edge.
+    shift (h, w, 2) px: as in `fill_map`, its last points up to `step` beyond the picture's edge.
     """
     height, width = shift.shape[0], shift.shape[1]
+    farthest = np.float32(0.0)
+    for j in range(height):
+        for i in range(width):
+            farthest = max(farthest, abs(shift[j, i, 0]), abs(shift[j, i, 1]))
     most = 1.0 - 1.0 / EDGE_STRETCH  # a shift, for one px of distance from the edge
     reach = int(farthest / (most * step)) + 3
     for j in range(height):

@@ -549,8 +549,8 @@ def paint_eye(
     """Paint the eyeball between the lids of now.
 
     As in `paint_mouth`; eyeball (h, w, 3) uint8: the eye's own pixels, continued under the lids; back (2, 3): px of the
-    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing: 0
-    open .. 1 shut, the depth of the upper lid's shadow.
+    picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing:
+    below 0 wide, 0 open .. 1 shut, the depth of the upper lid's shadow.
     """
     wx, wy = np.empty(4), np.empty(4)
     lid, colour = np.empty(3, np.float32), np.empty(3, np.float32)
@@ -588,7 +588,7 @@ def paint_eye(
                 distance = np.sqrt((px - gaze[0] - iris[0]) ** 2 + (py - gaze[1] - iris[1]) ** 2) / iris[2]
                 follow = 1.0 - ramp(distance, 1.05, 2.3)
                 fetch(eyeball, px - gaze[0] * follow, py - gaze[1] * follow, wx, wy, colour)
-                shadow = 1.0 - closing * 0.35 * (1.0 - ramp(v - top, 0.0, 0.05))
+                shadow = 1.0 - max(0.0, closing) * 0.35 * (1.0 - ramp(v - top, 0.0, 0.05))
                 for c in range(3):
                     lid[c] = lid[c] * (1.0 - alpha) + colour[c] * shadow * alpha
             for c in range(3):

@@ -1,6 +1,6 @@
 """The photo's own pixels, fetched to where the moved mesh says.
 
-mesh -> coarse backward map (one point for each 4x4 px)          engines/drawing/geometry.py, fill_map
+ground, mesh -> coarse backward map (a point for each 4x4 px)   engines/drawing/geometry.py, fill_map
 coarse map -> where every pixel comes from, band by band         refine_map
 pixels, halfway between four of a photo twice as fine            cv2.remap
 
@@ -36,6 +36,8 @@ class BackwardMap:
     corner: tuple[int, int]  # x0, y0 of the box, px of the photo
     size: tuple[int, int]  # H, W of the box
     shift: np.ndarray  # (h, w, 2) float32: the coarse map, px
+    ground: np.ndarray  # (h, w, 2) float32: what it is around the face
+    grid: np.ndarray  # (3,): px of its first point, and the step to the next
     row: np.ndarray  # (2, w) float32: one picture row of it, 1/32 points of the finer photo; x, y
     course: np.ndarray  # (2, 4 (w + 1)) float32: the same for every px, from half a cell before the box on
     # The map of a band of the box in fixed point. One band's buffer serves all: it stays in the processor's cache.
@@ -47,16 +49,29 @@ class BackwardMap:
         """For a box x0, y0, x1, y1 px."""
         x0, y0, x1, y1 = (int(value) for value in box)
         height, width = y1 - y0, x1 - x0
-        rows, columns = -(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1
+        rows, columns = map_size(height, width)
         return cls(
             corner=(x0, y0),
             size=(height, width),
             shift=np.zeros((rows, columns, 2), np.float32),
+            ground=np.zeros((rows, columns, 2), np.float32),
+            grid=grid_of(box),
             row=np.zeros((2, columns), np.float32),
             course=np.zeros((2, GRID_PX * (columns + 1)), np.float32),
             whole=np.zeros((BAND * GRID_PX, width, 2), np.int16),
             parts=np.zeros((BAND * GRID_PX, width), np.uint16),
         )
+
+
+def map_size(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the coarse map over a box, px."""
+    return -(-height // GRID_PX) + 1, -(-width // GRID_PX) + 1
+
+
+def grid_of(box: np.ndarray) -> np.ndarray:
+    """Px of the first point of the coarse map over a box x0, y0, x1, y1, and the step to the next; (3,)."""
+    centre = (GRID_PX - 1) / 2
+    return np.array([box[0] + centre, box[1] + centre, GRID_PX], np.float64)
 
 
 def make_finer(photo: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -75,16 +90,16 @@ def make_finer(photo: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
 
 def warp(
     moved: np.ndarray,
-    source: np.ndarray,
+    off: np.ndarray,
     triangles: np.ndarray,
     photo: np.ndarray,
     finer: np.ndarray,
     maps: BackwardMap,
     out: np.ndarray,
 ) -> None:
-    """The photo (H, W, 3) in `out`, its box's pixels fetched through the moved mesh.
+    """The photo (H, W, 3) in `out`, its box's pixels fetched through the ground in `maps` and the moved mesh.
 
-    moved, source (n, 2) px: the mesh of now and of the photo; `finer`: the box of `make_finer`.
+    moved, off (n, 2) px: the mesh of now, and what its points add to the ground; `finer`: the box of `make_finer`.
     """
     x0, y0 = maps.corner
     height, width = maps.size
@@ -92,8 +107,7 @@ def warp(
     rows = slice(y0, y0 + height)
     out[rows, :x0], out[rows, x0 + width :] = photo[rows, :x0], photo[rows, x0 + width :]
     still, drawn = photo[rows, x0 : x0 + width], out[rows, x0 : x0 + width]
-    centre = (GRID_PX - 1) / 2
-    fill_map(moved, source, triangles, x0 + centre, y0 + centre, float(GRID_PX), maps.shift)
+    fill_map(moved, off, triangles, maps.ground, maps.grid, maps.shift)
     for first in range(0, len(maps.shift), BAND):
         last = min(first + BAND, len(maps.shift))
         # Pixels lie between grid points: they move with the rows beside the band, too, and with the next columns.

@@ -81,3 +81,18 @@ def test_a_lid_in_the_shade_of_a_brow_is_no_greyer_than_skin() -> None:
     for kept in ((120, 150, 170), (105, 40, 20)):  # light blue paint; a lid redder than the skin
         painted = np.full((4, 4, 3), kept, np.float32)
         np.testing.assert_array_equal(warmed(painted, skin), painted)
+
+
+def test_wide_eyes_show_more_of_the_eye() -> None:
+    photo, landmarks = paint_face()
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+
+    def seen(lids: float) -> int:
+        """How many pixels around the left eye are the eyeball's: its white or its iris."""
+        drawn = generator.draw(code(eyeBlinkLeft=lids, eyeBlinkRight=lids), portrait)
+        x, y = landmarks[EYES[0].opening, :2].mean(0).astype(int)
+        around = drawn[y - 12 : y + 13, x - 16 : x + 17]
+        return int((np.abs(around @ LUMA - 150) > 55).sum())
+
+    assert seen(0) < seen(-0.1) < seen(-0.2)
+    assert seen(-0.2) > 1.08 * seen(0)

@@ -49,7 +49,7 @@ def warped(moved: np.ndarray, photo: np.ndarray) -> np.ndarray:
     points, triangles = grid_mesh()
     out = np.zeros_like(photo)
     box = (0, 0, SIZE, SIZE)
-    warp(moved, points, triangles, photo, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
+    warp(moved, points - moved, triangles, photo, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
     return out
 
 
@@ -100,7 +100,8 @@ def test_a_shift_by_whole_pixels_copies_them() -> None:
     out = np.zeros_like(photo)
     finer = make_finer(photo, (0, 0, SIZE, SIZE))
     maps = BackwardMap.over(np.array((0, 0, SIZE, SIZE)))
-    warp(points + np.float32((2, 3)), points, triangles, photo, finer, maps, out)
+    away = np.float32((2, 3))
+    warp(points + away, np.tile(-away, (len(points), 1)), triangles, photo, finer, maps, out)
     x0, y0, x1, y1 = inner
     assert np.array_equal(out[y0:y1, x0:x1], photo[y0 - 3 : y1 - 3, x0 - 2 : x1 - 2])
 

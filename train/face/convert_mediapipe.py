@@ -1,4 +1,4 @@
-"""Turn MediaPipe's face models (TFLite, Apache-2.0) into the two ONNX files in engines/weights/.
+"""Turn MediaPipe's models of faces and people (TFLite, Apache-2.0) into the three ONNX files in engines/weights/.
 
     python -m train.face.convert_mediapipe MODULES engines/weights
 
@@ -8,9 +8,10 @@ MODULES is the folder `mediapipe/modules` of an unpacked mediapipe wheel (0.10.2
 - face_landmarks.onnx from face_landmark/face_landmark_with_attention.tflite: Attention Mesh (Grishchenko et al. 2020),
   468 points and two irises; lips and eyes are read a second time from feature maps cut out around them. MediaPipe
   merges those readings outside of the network; here the graph does it, so that its output is the 478 finished points.
+- person_mask.onnx from selfie_segmentation/selfie_segmentation.tflite: how likely each px of 256x256 shows a person.
 
-Weights stay float16 as they come, each behind a Cast that the runtime folds away when it loads. The three custom
-operators of Attention Mesh are written with standard ones, after mediapipe/util/tflite/operations/*.cc (version 2).
+Weights stay float16 as they come, each behind a Cast that the runtime folds away when it loads. Custom operators
+are written with standard ones, after mediapipe/util/tflite/operations/*.cc (version 2).
 TFLite keeps maps as (batch, height, width, channels), ONNX as (batch, channels, height, width): spatial maps live in
 ONNX's order here, and reshapes turn them back first.
 """
@@ -34,6 +35,7 @@ from engines.spec import SPEC
 
 OPSET = 16  # the first with GridSample
 CROP_PX = 192  # input side of Attention Mesh
+MASK_PX = 256  # input side of the segmentation
 LICENCE = "Apache-2.0, copyright The MediaPipe Authors; converted to ONNX, weights unchanged"
 EYE_CONTOUR_POINTS = 16  # the first points of each eye's list ring the eyeball; an iris takes its depth from them
 NUMPY_TYPES = {tflite.TensorType.FLOAT32: np.float32, tflite.TensorType.FLOAT16: np.float16}
@@ -132,10 +134,15 @@ class TfliteGraph:
             "DEQUANTIZE": self._dequantize,
             "CONV_2D": self._conv,
             "DEPTHWISE_CONV_2D": self._depthwise_conv,
+            "Convolution2DTransposeBias": self._transposed_conv,
             "PRELU": self._prelu,
             "RELU": self._relu,
+            "HARD_SWISH": self._hard_swish,
+            "LOGISTIC": self._logistic,
             "ADD": self._add,
             "MUL": self._mul,
+            "AVERAGE_POOL_2D": self._mean_of_map,
+            "RESIZE_BILINEAR": self._resize,
             "MAX_POOL_2D": self._max_pool,
             "PAD": self._pad,
             "RESHAPE": self._reshape,
@@ -185,6 +192,15 @@ class TfliteGraph:
         channels = self.shape(inputs[0])[3]
         self._any_conv(inputs, output, kernel, channels, self._options(operator, tflite.DepthwiseConv2DOptions))
 
+    def _transposed_conv(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        height, width = self.shape(inputs[0])[1:3]
+        kernel = self.array(inputs[1]).transpose(3, 0, 1, 2)
+        strides = [size // before for size, before in zip(self.shape(output)[1:3], (height, width), strict=True)]
+        if list(kernel.shape[2:]) != strides:
+            raise NotImplementedError("a transposed convolution whose strokes overlap")
+        tensors = [self.written[inputs[0]], self.writer.weight(kernel), self.writer.weight(self.array(inputs[2]))]
+        self._spatial_output(output, self.writer.add("ConvTranspose", tensors, strides=strides))
+
     def _prelu(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
         slope = self.array(inputs[1]).transpose(2, 0, 1)
         self._spatial_output(output, self.writer.add("PRelu", [self.written[inputs[0]], self.writer.weight(slope)]))
@@ -192,14 +208,39 @@ class TfliteGraph:
     def _relu(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
         self._spatial_output(output, self.writer.add("Relu", [self.written[inputs[0]]]))
 
+    def _hard_swish(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        self._spatial_output(output, self.writer.add("HardSwish", [self.written[inputs[0]]]))
+
+    def _logistic(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        self._spatial_output(output, self.writer.add("Sigmoid", [self.written[inputs[0]]]))
+
     def _add(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
         name = self.writer.add("Add", [self.written[tensor] for tensor in inputs])
         code = self._options(operator, tflite.AddOptions).FusedActivationFunction()
         self._spatial_output(output, self._activation(name, code))
 
     def _mul(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        if inputs[1] in self.spatial:
+            self._spatial_output(output, self.writer.add("Mul", [self.written[tensor] for tensor in inputs]))
+            return
         factor = self.writer.constant(self.array(inputs[1]))
         self.written[output] = self.writer.add("Mul", [self.plain(inputs[0]), factor])
+
+    def _mean_of_map(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        if self.shape(output)[1:3] != [1, 1]:
+            raise NotImplementedError("a mean of less than the map")
+        self._spatial_output(output, self.writer.add("GlobalAveragePool", [self.written[inputs[0]]]))
+
+    def _resize(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
+        options = self._options(operator, tflite.ResizeBilinearOptions)
+        if options.AlignCorners():
+            raise NotImplementedError("a resizing that aligns corners")
+        mode = "half_pixel" if options.HalfPixelCenters() else "asymmetric"
+        height, width = self.shape(output)[1:3]
+        sizes = self.writer.constant([1, self.shape(output)[3], height, width], np.int64)
+        tensors = [self.written[inputs[0]], "", "", sizes]
+        name = self.writer.add("Resize", tensors, mode="linear", coordinate_transformation_mode=mode)
+        self._spatial_output(output, name)
 
     def _max_pool(self, operator: tflite.Operator, inputs: list[int], output: int) -> None:
         options = self._options(operator, tflite.Pool2DOptions)
@@ -356,6 +397,14 @@ def finish_landmarks(graph: TfliteGraph, writer: GraphWriter) -> dict[str, tuple
     return {"landmarks": (478, 3), "presence": (1,)}
 
 
+def finish_mask(graph: TfliteGraph, writer: GraphWriter) -> dict[str, tuple[int, ...]]:
+    """Name the output: a person's likelihood for each px of the input."""
+    output = int(graph.graph.Outputs(0))
+    shape = tuple(graph.shape(output)[1:3])
+    writer.rename(writer.add("Reshape", [graph.written[output], writer.constant([1, *shape], np.int64)]), "person")
+    return {"person": (1, *shape)}
+
+
 def convert(source: Path, name: str, input_px: int, finish: Callable, folder: Path) -> None:
     """Write NAME.onnx and NAME.card.json from one TFLite file."""
     data = source.read_bytes()
@@ -389,17 +438,19 @@ def convert(source: Path, name: str, input_px: int, finish: Callable, folder: Pa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Convert MediaPipe's face models to ONNX.")
+    parser = argparse.ArgumentParser(description="Convert MediaPipe's models of faces and people to ONNX.")
     parser.add_argument("modules", type=Path, help="folder mediapipe/modules of an unpacked mediapipe wheel")
     parser.add_argument("folder", type=Path, help="where the ONNX files and cards go")
     arguments = parser.parse_args()
     detector = arguments.modules / "face_detection" / "face_detection_short_range.tflite"
     landmarks = arguments.modules / "face_landmark" / "face_landmark_with_attention.tflite"
-    for source in (detector, landmarks):
+    mask = arguments.modules / "selfie_segmentation" / "selfie_segmentation.tflite"
+    for source in (detector, landmarks, mask):
         if not source.is_file():
             parser.error(f"{source} is missing: unpack a mediapipe wheel and name its folder mediapipe/modules")
     convert(detector, "face_detector", 128, finish_detector, arguments.folder)
     convert(landmarks, "face_landmarks", CROP_PX, finish_landmarks, arguments.folder)
+    convert(mask, "person_mask", MASK_PX, finish_mask, arguments.folder)
 
 
 if __name__ == "__main__":

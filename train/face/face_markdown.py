@@ -284,22 +284,26 @@ def section_identity(results: dict) -> list[str]:
 
 def section_steady(results: dict) -> list[str]:
     found = results["steady"]
-    places = ("mouth", "upper face", "around the head", "beyond")
+    places = ("mouth", "upper face", "around the head", "shoulders", "beyond")
     rows = [
         [name, *(f"{row[place]['deviation']:.2f} ({row[place]['deviation_p99']:.1f})" for place in places)]
         for name, row in found["flicker"].items()
     ]
-    keys = ("around the head", "around the head, coded", "beyond", "beyond, largest", "beyond, coded")
+    keys = (
+        *("around the head", "around the head, coded", "shoulders", "shoulders, coded"),
+        *("beyond", "beyond, largest", "beyond, coded"),
+    )
     return [
         "## What must not change\n\nDeviation over 75 pictures of speech, grey levels: mean of pixels, 99th percentile "
         "in brackets. Drawn: head, eyes and brows kept still, so that all change outside the mouth is flicker. Real "
         "video: with its camera's noise, brows and blinks.\n\n",
-        markdown_table(("pictures", "mouth", "upper face", "around the head", "beyond the mesh"), rows),
+        markdown_table(("pictures", *places[:-1], "beyond"), rows),
         "\nDistance to the photo, grey levels, mean; coded: after H.264, less what the codec does to the static photo. "
-        "Around the head: hair and background between face and the mesh's last ring, neck left out.\n\n",
+        "Around the head: hair and background between face and the mesh's last ring, neck left out. Shoulders: the "
+        "person below the chin, beyond that ring. Beyond: all else, the wall beside the shoulders among it.\n\n",
         markdown_table(
-            ("", "around the head", "coded", "beyond the mesh", "largest", "coded"),
-            ([name, *(n[key] for key in keys)] for name, n in found["outside"].items()),
+            ("", "around the head", "coded", "shoulders", "coded", "beyond", "largest", "coded"),
+            ([name, *(n.get(key, 0.0) for key in keys)] for name, n in found["outside"].items()),
         ),
     ]
 

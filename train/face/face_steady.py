@@ -10,18 +10,21 @@ import cv2
 import numpy as np
 
 from engines.drawing.geometry import FACE_OVAL, RING
+from engines.face.person import person_mask
 from engines.generator import Generator
 from engines.portrait import Portrait
 from engines.spec import MOTION_CHANNELS
 from train.face.face_score import HEAD, Driven, mouth_box
 from train.face.picture_metrics import grey
 
-REGIONS = ("mouth", "upper face", "around the head", "beyond")
+REGIONS = ("mouth", "upper face", "around the head", "shoulders", "beyond")
 CODEC = {"crf": "18", "preset": "veryfast"}
 
 
 def regions(portrait: Portrait) -> dict[str, np.ndarray]:
-    """Masks (H, W) bool: mouth box; face above the nose's tip; between face and outermost ring; beyond that ring."""
+    """Masks (H, W) bool: mouth box; face above the nose's tip; between face and outermost ring; the person's torso
+    beyond that ring; all else beyond it, the wall beside the shoulders among it.
+    """
 
     def filled(points: np.ndarray, size: float = 1.0) -> np.ndarray:
         middle = points.mean(0)
@@ -41,11 +44,17 @@ def regions(portrait: Portrait) -> dict[str, np.ndarray]:
     face, moving = filled(oval, 1.05), filled(ring, 1.01)
     above = np.zeros(portrait.size, bool)
     above[: int(portrait.landmarks[4, 1])] = True
+    person = person_mask(portrait.photo, portrait.translation[:2], float(portrait.scale[0]))
+    torso = np.zeros(portrait.size, bool)
+    if person is not None and portrait.ground[..., 1].any():
+        torso = (person > 0.5) & ~moving
+        torso[: int(oval[:, 1].max())] = False
     return {
         "mouth": mouth & face,
         "upper face": filled(oval, 0.95) & above & ~mouth,
         "around the head": moving & ~face & ~neck,
-        "beyond": ~moving,
+        "shoulders": torso,
+        "beyond": ~moving & ~torso,
     }
 
 
@@ -118,8 +127,10 @@ def score_outside(portrait: Portrait, codes: np.ndarray, generator: Generator) -
         after = np.mean([np.abs(p.astype(np.float32) - photo[:height, :width]).mean(2) for p in coded(drawn)], 0)
         base = np.mean([np.abs(p.astype(np.float32) - photo[:height, :width]).mean(2) for p in alone], 0)
         found[name] = {}
-        for region in ("around the head", "beyond"):
+        for region in REGIONS[2:]:
             mask, cut = masks[region], masks[region][:height, :width]
+            if not mask.any():  # a picture that ends at the neck
+                continue
             found[name][region] = float(change[mask].mean())
             found[name][f"{region}, largest"] = float(largest[mask].max())
             found[name][f"{region}, coded"] = float(after[cut].mean() - base[cut].mean())

@@ -134,7 +134,7 @@ def with_mouth(portrait: Portrait, mouth: np.ndarray) -> Portrait:
     """The portrait with another basis (11, 478, 3) for its mouth channels."""
     basis = portrait.basis.copy()
     basis[: len(MOUTH), :468] = mouth[:, :468]
-    for k, (_, _, own) in enumerate(RINGS):
+    for k, (_, own) in enumerate(RINGS):
         ring = slice(468 + RING * k, 468 + RING * (k + 1))
         basis[: len(MOUTH), ring] = own * basis[: len(MOUTH), list(FACE_OVAL)]
     return replace(portrait, basis=basis)
