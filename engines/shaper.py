@@ -3,7 +3,8 @@
 Order, and why:
 
 1. What changes is led a little: what an encoder is not sure of it says late and small, where lips are quick. Each of
-   the mouth's channels goes as far as this person's does, or most people's (engines/motion/reach.py).
+   the mouth's channels goes as far as this person's does, or most people's (engines/motion/reach.py), and further in
+   anger, fear and disgust.
 2. Evidence of speech opens and shuts a gate on everything that the voice moves, with hysteresis: in silence, music and
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
@@ -11,12 +12,13 @@ Order, and why:
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
 3. In a pause of who has spoken the lips meet: where the phone is silence and the sound far below the voice, within a
    fifth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
-4. Emotion and the idle process are added. Neither changes the gap between the lips.
+4. Emotion and the idle process are added. Neither changes the gap between the lips. With idle life looks live, too, and
+   one corner of the mouth goes a little further than the other.
 5. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
 6. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening, within the reach: the
    jaw stays half lowered, the lower lip comes up, the upper one comes down a little.
-7. Bounds: no negative opening, sides never wider open than the centre, lids and the like in 0..1.
+7. Bounds: no negative opening, sides never wider open than the centre, lids a fifth wider than at rest at most.
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
@@ -34,8 +36,20 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.motion.expression import EXPRESSION_STATE, MEANT, STRENGTH, WANTED, Emotion, parse_emotion, step_expression
-from engines.motion.idle import Idle, step_idle
+from engines.motion.expression import (
+    EXPRESSION_STATE,
+    MEANT,
+    PLAY_LOWER,
+    PLAY_UPPER,
+    STRENGTH,
+    WANTED,
+    Emotion,
+    head_energy,
+    mouth_energy,
+    parse_emotion,
+    step_expression,
+)
+from engines.motion.idle import C_UNEVEN, PLAY, SMILE_LEFT, SMILE_RIGHT, Idle, step_idle
 from engines.motion.reach import MOUTH, TYPICAL_REACH
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
@@ -91,7 +105,7 @@ TONGUE_STEP = 0.4  # a code: from the floor to the teeth in 50 ms, as fast as ti
 TONGUE_FROM, TONGUE_SURE = 0.1, 0.4  # posterior of phones that say something of it: none, and all their way
 IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 
-LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, 0.0, 0.0, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1, 0.0])
+LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, -0.2, -0.2, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1, 0.0])
 HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1, 1.0])
 
 # What each phone says: lips shut, lower lip at the teeth, silence, something of the tongue's tip, and its height.
@@ -192,17 +206,24 @@ def _step(
     out[:] = 0.0
     for c in range(SPEECH):
         out[c] = speech[c] * gate
+    energy = mouth_energy(mood)
     for c in range(MOUTH):
-        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * hush * reach[c]
+        out[c] = (speech[c] + LEAD * (speech[c] - laws[BEFORE + c])) * gate * hush * reach[c] * energy
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
 
+    mood[PLAY_UPPER], mood[PLAY_LOWER] = laws[LIFE] * life[PLAY], laws[LIFE] * life[PLAY + 1]
     step_expression(mood, emotion, emotion_logits, presence, out)
     if with_life or laws[LIFE] > 0.001:
         laws[LIFE] += IDLE_FADE * ((1.0 if with_life else 0.0) - laws[LIFE])
         share = laws[LIFE]
         alive = np.zeros(len(out))
-        step_idle(life, constants, presence, min(1.0, rms), min(HIGH[JAW_OPEN], max(0.0, out[JAW_OPEN])), alive)
+        opening = min(HIGH[JAW_OPEN], max(0.0, out[JAW_OPEN]))
+        step_idle(life, constants, presence, min(1.0, rms), opening, head_energy(mood), alive)
+        for lid in (BLINK_LEFT, BLINK_LEFT + 1):
+            out[lid] *= 1 - share * max(0.0, alive[lid])  # a blink shuts wide eyes, too
+        out[SMILE_LEFT] *= 1 + share * constants[C_UNEVEN]
+        out[SMILE_RIGHT] *= 1 - share * constants[C_UNEVEN]
         for c in range(len(out)):
             out[c] += share * alive[c]
 

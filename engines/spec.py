@@ -34,7 +34,7 @@ SPEECH_CHANNELS = (
     "browDown",  # brows drawn together
 )
 FACE_CHANNELS = (
-    # From the idle process and emotion. Lids 0 open .. 1 shut.
+    # From the idle process and emotion. Lids 0 open .. 1 shut, down to -0.2 wide.
     "eyeBlinkLeft",
     "eyeBlinkRight",
     "eyeSquint",

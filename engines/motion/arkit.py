@@ -6,7 +6,7 @@ apart in the order of the face: jaw first, then lips, then corners. Shut lips st
 the lips' gap, `mouthClose` takes back, and no shape that parts the lips is set past what is left of the gap.
 
 Shapes that nothing here moves stay 0: jawForward, jawLeft, jawRight, mouthLeft, mouthRight, mouthDimple, mouthShrug,
-mouthPress, cheekPuff, eyeWide, tongueOut. A tongue behind the teeth (tongueUp) has no shape among them.
+mouthPress, cheekPuff, tongueOut. A tongue behind the teeth (tongueUp) has no shape among them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ ROLL_WITH_GAP = 0.125  # an upper lip thins by this much of the gap without roll
 INNER_INNER, INNER_OUTER = 0.038, 0.017  # browInnerUp: effect on the inner and the outer brow
 OUTER_INNER, OUTER_OUTER = 0.058, 0.062  # browOuterUp
 BROW_DOWN, SNEER_INNER = 0.028, 0.052
-# By convention, not measured: landmarks are too coarse for protrusion and for brows drawn together, and ARKit gives no
-# angles. Together by this much is an angry face's.
+# By convention, not measured: landmarks are too coarse for protrusion, raised lids and for brows drawn together, and
+# ARKit gives no angles. Together by this much is an angry face's.
 BROW_TOGETHER = 0.028
+WIDE_OPEN = 0.2  # lids beyond rest, as a share of the gap between them: as far as any look here raises them
 FUNNEL_FORWARD = 0.04
 LOOK_SIDE, LOOK_UPRIGHT = np.radians(30.0), np.radians(25.0)
 
@@ -100,6 +101,7 @@ def arkit_weights(motion: np.ndarray) -> np.ndarray:
 
     for side, outward in (("Left", 1), ("Right", -1)):
         put("eyeBlink" + side, channel("eyeBlink" + side))
+        put("eyeWide" + side, -channel("eyeBlink" + side) / WIDE_OPEN)
         put("eyeLookOut" + side, outward * channel("eyeLookX") / LOOK_SIDE)
         put("eyeLookIn" + side, -outward * channel("eyeLookX") / LOOK_SIDE)
     put("eyeLookUp", channel("eyeLookY") / LOOK_UPRIGHT)

@@ -21,11 +21,12 @@ import numba
 import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch
+from engines.motion.idle import PLAY_MOST
 from engines.spec import MOTION_CHANNELS
 
 EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of emotion_logits
 
-# Strength 1 of each. Lengths in eye distances, lids and squint 0..1, head in rad.
+# Strength 1 of each. Lengths in eye distances, lids -0.2 (wide) to 1 (shut), squint 0..1, head in rad.
 PROTOTYPES: dict[str, dict[str, float]] = {
     "neutral": {},
     "happiness": {  # AU 6 + 12
@@ -82,7 +83,9 @@ PROTOTYPES: dict[str, dict[str, float]] = {
         "headPitch": 0.020,
         "headYaw": 0.03,
     },
-    "fear": {  # AU 1 + 2 + 4 + 20; what AU 5 would widen, the lids' lower bound keeps at the person's own
+    "fear": {  # AU 1 + 2 + 4 + 5 + 20
+        "eyeBlinkLeft": -0.15,
+        "eyeBlinkRight": -0.15,
         "browInnerUp": 0.062,
         "browOuterUp": 0.040,
         "browDown": 0.012,
@@ -114,7 +117,9 @@ PROTOTYPES: dict[str, dict[str, float]] = {
         "mouthLowerDown": 0.008,
         "headPitch": -0.020,
     },
-    "surprise": {  # AU 1 + 2; the jaw stays with the voice
+    "surprise": {  # AU 1 + 2 + 5; the jaw stays with the voice
+        "eyeBlinkLeft": -0.17,
+        "eyeBlinkRight": -0.17,
         "browInnerUp": 0.066,
         "browOuterUp": 0.060,
         "mouthStretch": -0.015,
@@ -159,6 +164,9 @@ LEAVE = 0.40
 # Share of the mouth's part while somebody speaks, for articulation needs the lips: of a look that the user chose, who
 # means it to be seen, and of one that `auto` shows.
 SPEAKING_MOUTH, SPEAKING_MOUTH_AUTO = 0.90, 0.65
+MOST_SHOWN = 1.1  # of a prototype, however lively
+# Who is excited moves the head and opens the mouth further, who is sad or bored moves it less: shares at strength 1.
+HEAD_EXCITED, HEAD_DULL, MOUTH_EXCITED = 0.6, 0.3, 0.30
 CODE_S = 0.02
 
 LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
@@ -171,10 +179,11 @@ _MOST[LOOKS.index("anger")] = AUTO_ANGER
 _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS])
 
 # State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2] how far the user has chosen the look,
-# [3:10] believed probabilities, [10:] strength now of each look.
-CHOSEN, SPEAKING, MEANT, BELIEF = 0, 1, 2, 3
+# [3:5] by what share looks are shown above their strength by the upper and the lower face (given from outside: the idle
+# process plays with them; 0 is still), [5:12] believed probabilities, [12:] strength now of each look.
+CHOSEN, SPEAKING, MEANT, PLAY_UPPER, PLAY_LOWER, BELIEF = range(6)
 STRENGTH = BELIEF + len(EMOTIONS)
-HAPPINESS = EMOTIONS.index("happiness")
+ANGER, BOREDOM, DISGUST, FEAR, HAPPINESS, SADNESS = range(1, 7)
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
 WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
 
@@ -303,6 +312,24 @@ def step_expression(
         strength += (wanted - strength) * CODE_S / tau
         state[STRENGTH + look] = strength
         if strength > 1e-4:
-            mouth = strength * (1 - (1 - speaking_mouth) * state[SPEAKING])
+            room = min(1.0, (MOST_SHOWN / strength - 1) / PLAY_MOST)
+            face = strength * (1 + room * state[PLAY_UPPER])
+            mouth = strength * (1 + room * state[PLAY_LOWER]) * (1 - (1 - speaking_mouth) * state[SPEAKING])
             for c in range(len(out)):
-                out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else strength)
+                out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else face)
+
+
+@numba.njit(cache=True)
+def head_energy(state: np.ndarray) -> float:
+    """Factor of what the head does by itself, by the looks shown now: 1 without any, up to 1.6, down to .7."""
+    shown = state[STRENGTH:]
+    return (1 + HEAD_EXCITED * max(shown[ANGER], shown[FEAR], shown[HAPPINESS])) * (
+        1 - HEAD_DULL * max(shown[BOREDOM], shown[SADNESS])
+    )
+
+
+@numba.njit(cache=True)
+def mouth_energy(state: np.ndarray) -> float:
+    """Factor of what the mouth does in speech, by the looks shown now: 1 to 1.3."""
+    shown = state[STRENGTH:]
+    return 1 + MOUTH_EXCITED * max(shown[ANGER], shown[DISGUST], shown[FEAR])

@@ -1,13 +1,14 @@
-"""The idle process: blinks, looks, sways, nods and lifts its brows, so that a face is alive while its mouth rests.
+"""The idle process: blinks, looks, sways, nods and lifts its brows, so that a face is alive whatever its mouth does.
 
 One step a code, explicit state, no clock and no global randomness: every draw is a hash of the seed and a counter in
 the state, so that a stream can be saved, resumed and repeated bit for bit, and no course ever loops. Rates, depths and
-deviations are those of GRID's talkers (engines/weights/idle.json, measured by train/motion/idle.py); what GRID's short
-sentences cannot show (how often people change their posture or glance away) is stated beside each constant.
+deviations of the median seed are those of GRID's talkers (engines/weights/idle.json, measured by train/motion/idle.py),
+and seeds differ as those do; what GRID's short sentences cannot show (how often people change their posture or glance
+away) is stated beside each constant.
 
     process = Idle(seed=7)
     state = process.init_state()                        # (IDLE_STATE,) float64
-    step_idle(state, process.constants, talk, rms, opening, out)    # numba, in place; engines/shaper.py calls it
+    step_idle(state, process.constants, talk, rms, opening, energy, out)    # numba, in place, for engines/shaper.py
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ DEGREE = np.pi / 180
 BROW_INNER, BROW_OUTER = MOTION_CHANNELS.index("browInnerUp"), MOTION_CHANNELS.index("browOuterUp")
 ROLL_UPPER, ROLL_LOWER = MOTION_CHANNELS.index("mouthRollUpper"), MOTION_CHANNELS.index("mouthRollLower")
 UPPER_UP, LOWER_DOWN = MOTION_CHANNELS.index("mouthUpperUp"), MOTION_CHANNELS.index("mouthLowerDown")
+STRETCH = MOTION_CHANNELS.index("mouthStretch")
+SMILE_LEFT, SMILE_RIGHT = MOTION_CHANNELS.index("mouthSmileLeft"), MOTION_CHANNELS.index("mouthSmileRight")
 BLINK_LEFT, BLINK_RIGHT = MOTION_CHANNELS.index("eyeBlinkLeft"), MOTION_CHANNELS.index("eyeBlinkRight")
 LOOK_X, LOOK_Y = MOTION_CHANNELS.index("eyeLookX"), MOTION_CHANNELS.index("eyeLookY")
 PITCH, YAW, ROLL = (MOTION_CHANNELS.index(name) for name in ("headPitch", "headYaw", "headRoll"))
@@ -36,19 +39,27 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 
 # The state, all float64: where each thing lies. Times in s; waits count down.
 (SEED, DRAWS, STARTED, TALK, LEVEL, FLOOR, ONSET_REST) = range(7)
-# Lids: age of this blink (-1: none), its depth, closing, hold and opening time, the right eye's lag and share of it.
+# Lids: wait, age of this blink (-1: none), its depth, closing, hold and opening time, the right eye's lag and share.
 (BLINK_WAIT, BLINK_AGE, BLINK_DEPTH, BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN, BLINK_LAG, BLINK_SIDE) = range(7, 15)
 # Gaze: time left of this fixation, whether it is off the camera, the point looked at (rad, in the room), and the last.
 (FIX_WAIT, AWAY, GAZE_X, GAZE_Y, FROM_X, FROM_Y, SACCADE_AGE) = range(15, 22)
-# Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, posture now, its speed, sway, its stage.
-(POST_WAIT, WANT, AT, SPEED, SWAY, STAGE) = (22, 23, 28, 33, 38, 43)
+# Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, posture now, its speed, sway's stage, it.
+(POST_WAIT, WANT, AT, SPEED, STAGE, SWAY) = (22, 23, 28, 33, 38, 43)
 (NOD, NOD_SPEED, TURN, TURN_SPEED, BREATH, BREATH_S) = range(48, 54)
 (BROW, BROW_INNER_SWAY, BROW_STAGE, ACCENT, ACCENT_WANT, ACCENT_LEFT, PRESS_WAIT, PRESS_AGE) = range(54, 62)
-IDLE_STATE = 62
+# s since the last blink's start and whether it was a double's second; the lips' opening, smoothed, and its mean.
+(BLINK_SINCE, DOUBLED, OPENING, OPENING_MEAN) = range(62, 66)
+# Play of features: s of voice heard (at most LOUD_S), its envelope and that one's mean, dB; two each (upper and lower
+# face): the noise's stage, the noise, and by what share looks are shown above their strength.
+(HEARD, ENVELOPE, ENVELOPE_MEAN, PLAY_STAGE, PLAY_NOISE, PLAY) = (66, 67, 68, 69, 71, 73)
+# Drift of the resting mouth, four each (stretch, both corners, the left one's own, the right one's own): stage, noise.
+(DRIFT_STAGE, DRIFT) = (75, 79)
+IDLE_STATE = 83
 
 # Constants that travel as one array (what GRID says), and those that are laws.
 (C_BLINK_S, C_DEPTH, C_DEPTH_SPREAD, C_CLOSE_S, C_DOUBLE) = range(5)
-(C_PITCH, C_YAW, C_ROLL, C_SHIFT_X, C_SHIFT_Y, C_BROW) = range(5, 11)
+(C_PITCH, C_YAW, C_ROLL, C_SHIFT_X, C_SHIFT_Y, C_BROW, C_FOLLOW, C_UNEVEN) = range(5, 13)
+CONSTANTS = 13
 
 LISTENING_LIMIT, SPEAKING_LIMIT = 3.8 * DEGREE, 5.5 * DEGREE  # no head angle leaves these
 GAZE_LIMIT = 12 * DEGREE
@@ -58,10 +69,25 @@ SACCADE_S = 0.04  # two codes; real ones take 25 to 45 ms for the 3 to 9 degrees
 POSTURE_HZ = 0.45  # how briskly a new posture is taken up
 NOD_HZ, NOD_DAMPING = 1.7, 0.55
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
-SWAY_GAIN = 2 * (SWAY_S / CODE_S) ** 0.5  # makes its deviation 1
+# The head goes along with the lips: in GRID the chin rises as they part, r .33 within a second, at no lag; by person 0
+# to 9 degrees of pitch an eye distance of opening, above its mean of a second.
+FOLLOW_MOST, FOLLOW_S, FOLLOW_MEAN_S = 10 * DEGREE, 0.06, 1.0
+# Looks live with the voice and by themselves: two stages of .4 s, no longer alike after .8 s.
+PLAY_S, PLAY_DEPTH, LOUD_DEPTH = 0.4, 0.22, 0.18
+PLAY_LEAST, PLAY_MOST = -0.40, 0.25
+LOUD_S, LOUD_DB, LOUD_ATTACK_S, LOUD_RELEASE_S = 2.0, 10.0, 0.08, 0.40  # stresses, not every syllable
+DRIFT_S = 0.5  # two stages of this
+DRIFT_STRETCH, DRIFT_CORNERS, DRIFT_CORNER = 0.003, 0.0016, 0.0012  # eye distances; a corner: .002 in all
 BLINK_REFRACTORY_S = 0.35
+BLINK_APART_S = 0.6  # nearer ones are a double
+AFTER_DOUBLE_S = 1.0  # four blinks within 1.4 s would flutter
 FIRST_BLINK_S = 4.0
 HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
+# People: deviations of the logarithm, of all that the head does, of each of its ways, and of the time between blinks;
+# GRID's heads differ by four, its blinks from none to 47 a minute. None is further out than PERSON_LIMIT deviations.
+PERSON_HEAD, PERSON_WAY, PERSON_BLINK, PERSON_LIMIT = 0.40, 0.25, 0.35, 1.5
+UNEVEN, UNEVEN_LIMIT = 0.10, 0.20  # by what share one corner goes further than both do
+PERSON_DRAWS = -1000  # where a person's draws begin: those of a stream begin at 0
 
 
 @numba.njit(cache=True)
@@ -90,6 +116,15 @@ def _wait(state: np.ndarray, mean_s: float, least_s: float) -> float:
 
 
 @numba.njit(cache=True)
+def _noises(state: np.ndarray, stage: int, noise: int, count: int, stage_s: float) -> None:
+    """Age smooth noises of deviation 1: two stages of stage_s each."""
+    gain = 2 * (stage_s / CODE_S) ** 0.5
+    for i in range(count):
+        state[stage + i] += CODE_S / stage_s * (gain * _normal(state) - state[stage + i])
+        state[noise + i] += CODE_S / stage_s * (state[stage + i] - state[noise + i])
+
+
+@numba.njit(cache=True)
 def _between(state: np.ndarray, low: float, high: float) -> float:
     return low + (high - low) * _draw(state)
 
@@ -115,10 +150,14 @@ def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
         if state[BLINK_AGE] > state[BLINK_CLOSE] + state[BLINK_HOLD] + 12 * state[BLINK_OPEN]:
             state[BLINK_AGE] = -1
     state[BLINK_WAIT] -= CODE_S
-    if hasten > 0 and state[BLINK_WAIT] > 0.1 and state[BLINK_AGE] < 0 and _draw(state) < hasten:
+    state[BLINK_SINCE] += CODE_S
+    rested = state[BLINK_AGE] < 0 and (state[DOUBLED] == 0 or state[BLINK_SINCE] > AFTER_DOUBLE_S)
+    if hasten > 0 and state[BLINK_WAIT] > 0.1 and rested and _draw(state) < hasten:
         state[BLINK_WAIT] = _between(state, 0.0, 0.1)
     if state[BLINK_WAIT] > 0:
         return
+    state[DOUBLED] = 1.0 if state[BLINK_SINCE] < BLINK_APART_S else 0.0
+    state[BLINK_SINCE] = 0
     state[BLINK_AGE] = 0
     state[BLINK_DEPTH] = c[C_DEPTH] - c[C_DEPTH_SPREAD] * abs(_normal(state))
     if _draw(state) < 0.06:
@@ -128,10 +167,12 @@ def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
     state[BLINK_OPEN] = _between(state, 0.024, 0.034)
     state[BLINK_LAG] = _between(state, -0.008, 0.008)
     state[BLINK_SIDE] = _between(state, 0.96, 1.0)
-    if _draw(state) < c[C_DOUBLE]:
+    if state[DOUBLED] > 0:
+        state[BLINK_WAIT] = _wait(state, c[C_BLINK_S], AFTER_DOUBLE_S)
+    elif _draw(state) < c[C_DOUBLE]:
         state[BLINK_WAIT] = _between(state, BLINK_REFRACTORY_S, 0.55)
     else:
-        state[BLINK_WAIT] = _wait(state, c[C_BLINK_S], BLINK_REFRACTORY_S + 0.25)
+        state[BLINK_WAIT] = _wait(state, c[C_BLINK_S], BLINK_APART_S)
 
 
 @numba.njit(cache=True)
@@ -178,14 +219,14 @@ def _gaze(state: np.ndarray) -> bool:
 
 
 @numba.njit(cache=True)
-def _head(state: np.ndarray, c: np.ndarray, onset: float) -> None:
-    """Posture (held, then left), sway, breath and nods."""
+def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy: float) -> None:
+    """Posture (held, then left), sway, breath, nods, and how the chin goes along with the lips."""
     talk = state[TALK]
     state[POST_WAIT] -= CODE_S
     if state[POST_WAIT] <= 0:
         # GRID's sentences are too short to show it: a shift each 4 s in silence and each 2 s in speech.
         state[POST_WAIT] = _wait(state, 3.6 - 1.8 * talk, 0.7)
-        size = 1.0 + 0.3 * talk
+        size = energy * (1.0 + 0.3 * talk)
         for i in range(3):
             state[WANT + i] = c[C_PITCH + i] * size * 1.4 * _normal(state)
         state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
@@ -196,18 +237,20 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float) -> None:
         push = stiff * (state[WANT + i] - state[AT + i]) - 2 * np.sqrt(stiff) * state[SPEED + i]
         state[SPEED + i] += push * CODE_S
         state[AT + i] += state[SPEED + i] * CODE_S
-        state[STAGE + i] += CODE_S / SWAY_S * (SWAY_GAIN * _normal(state) - state[STAGE + i])
-        state[SWAY + i] += CODE_S / SWAY_S * (state[STAGE + i] - state[SWAY + i])
+    _noises(state, STAGE, SWAY, 5, SWAY_S)
 
     if onset > 0:
-        down = -1.0 if _draw(state) < 0.8 else 0.6
-        state[NOD_SPEED] += down * onset * _between(state, 4.0, 20.0) * DEGREE
-        state[TURN_SPEED] += onset * 5.0 * DEGREE * _normal(state)
+        push = energy * onset * DEGREE
+        state[NOD_SPEED] += (-1.0 if _draw(state) < 0.5 else 0.6) * push * _between(state, 3.0, 14.0)
+        state[TURN_SPEED] += 5.0 * push * _normal(state)
     stiff = (2 * np.pi * NOD_HZ) ** 2
     for i in range(0, 3, 2):  # NOD, TURN
         push = -stiff * state[NOD + i] - 2 * NOD_DAMPING * np.sqrt(stiff) * state[NOD + i + 1]
         state[NOD + i + 1] += push * CODE_S
         state[NOD + i] += state[NOD + i + 1] * CODE_S
+
+    state[OPENING] += CODE_S / FOLLOW_S * (opening - state[OPENING])
+    state[OPENING_MEAN] += CODE_S / FOLLOW_MEAN_S * (opening - state[OPENING_MEAN])
 
     state[BREATH] += CODE_S / max(state[BREATH_S], 1.0)
     if state[BREATH] >= 1:
@@ -230,10 +273,27 @@ def _brows(state: np.ndarray, c: np.ndarray, onset: float) -> None:
 
 
 @numba.njit(cache=True)
-def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, out: np.ndarray) -> None:
+def _play(state: np.ndarray, level: float, presence: float) -> None:
+    """By what share looks are shown above their strength: with the voice's level above its own mean, and by chance."""
+    rise = level - state[ENVELOPE]
+    state[ENVELOPE] += CODE_S / (LOUD_ATTACK_S if rise > 0 else LOUD_RELEASE_S) * rise
+    state[HEARD] = min(LOUD_S, state[HEARD] + CODE_S * presence)
+    state[ENVELOPE_MEAN] += presence * CODE_S / max(state[HEARD], CODE_S) * (state[ENVELOPE] - state[ENVELOPE_MEAN])
+    loud = state[TALK] * min(1.0, max(-1.0, (state[ENVELOPE] - state[ENVELOPE_MEAN]) / LOUD_DB))
+    _noises(state, PLAY_STAGE, PLAY_NOISE, 2, PLAY_S)
+    for half in range(2):
+        play = PLAY_DEPTH * state[PLAY_NOISE + half] + LOUD_DEPTH * loud
+        state[PLAY + half] = min(PLAY_MOST, max(PLAY_LEAST, play))
+
+
+@numba.njit(cache=True)
+def step_idle(
+    state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, energy: float, out: np.ndarray
+) -> None:
     """One code: age the state and add the process to `out` (26,); in place, float64.
 
-    presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances.
+    presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances,
+    energy: factor of what the head does by itself (1: as calm talkers do).
     """
     if state[STARTED] == 0:
         state[STARTED] = 1
@@ -243,9 +303,10 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
         state[FIX_WAIT] = _between(state, 0.3, 1.0)
         state[BREATH_S] = _between(state, 3.4, 5.2)
         state[BREATH] = _draw(state)
-        state[PRESS_WAIT] = _between(state, 5.0, 15.0)
+        state[BLINK_SINCE] = BLINK_APART_S
+        state[PRESS_WAIT] = _between(state, 3.0, 8.0)
         state[PRESS_AGE] = -1
-        state[LEVEL] = state[FLOOR] = -60.0
+        state[LEVEL] = state[FLOOR] = state[ENVELOPE] = -60.0
 
     # How loud against the last half second: a stressed syllable begins where it jumps.
     was_talking = state[TALK]
@@ -263,14 +324,16 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
     jump = _gaze(state)
     paused = was_talking >= 0.5 and state[TALK] < 0.5
     _blink(state, c, 0.12 if paused else (0.25 if jump else 0.0))
-    _head(state, c, onset)
+    _head(state, c, onset, opening, energy)
     _brows(state, c, onset)
+    _play(state, level, presence)
 
     talk = state[TALK]
     limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
     lift = np.sin(2 * np.pi * state[BREATH])
-    sway = 0.50 + 0.25 * talk
+    sway = energy * (0.50 + 0.25 * talk)
     pitch = state[AT] + sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
+    pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
     yaw = state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
     roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
     pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
@@ -298,6 +361,12 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
     out[BROW_INNER] += brow + state[BROW_INNER_SWAY]
     out[BROW_OUTER] += brow
 
+    # Corners are never quite still, and their drift parts no lips.
+    _noises(state, DRIFT_STAGE, DRIFT, 4, DRIFT_S)
+    out[STRETCH] += DRIFT_STRETCH * state[DRIFT]
+    out[SMILE_LEFT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 2]
+    out[SMILE_RIGHT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 3]
+
     # Lips press together now and then, in silence only; what presses does not open.
     state[PRESS_WAIT] -= CODE_S
     if state[PRESS_AGE] >= 0:
@@ -306,7 +375,7 @@ def step_idle(state: np.ndarray, c: np.ndarray, presence: float, rms: float, ope
             state[PRESS_AGE] = -1
     elif state[PRESS_WAIT] <= 0 and talk < 0.1:
         state[PRESS_AGE] = 0
-        state[PRESS_WAIT] = _wait(state, 16.0, 6.0)
+        state[PRESS_WAIT] = _wait(state, 10.0, 4.0)
     if state[PRESS_AGE] >= 0:
         press = np.sin(np.pi * state[PRESS_AGE] / 0.9) ** 2 * (1 - talk)
         out[ROLL_UPPER] += 0.010 * press
@@ -330,24 +399,31 @@ class Idle:
     """One seed's process: its constants and its state at the start."""
 
     def __init__(self, seed: int = 0) -> None:
-        """seed: any integer; two faces with one seed blink alike."""
+        """seed: any integer; two faces with one seed blink alike, and are alike in temper."""
         self.seed = seed
         figures = load_figures()
         head = np.array(figures["head_std_deg"]) * DEGREE
         shift = np.array(figures["shift_std"])
         brow = np.array(figures["brow_std"])
-        self.constants = np.zeros(11)
+        self.constants = np.zeros(CONSTANTS)
         doubles = float(figures["double_blink_share"])
         # Of blinks, `doubles` come 0.45 s after another; the rest must wait longer than the mean distance. Pauses and
         # glances hasten some, more of them in speech, as in people: without them the others would come too often.
         own = HASTENED * 60.0 / float(figures["blinks_per_minute"])
+        draws = self.init_state()
+        draws[DRAWS] = PERSON_DRAWS
+        person = np.clip([_normal(draws) for _ in range(8)], -PERSON_LIMIT, PERSON_LIMIT)
+        own *= np.exp(PERSON_BLINK * person[0] + PERSON_BLINK**2 / 2)  # GRID's rate is a mean of people, so is ours
         self.constants[C_BLINK_S] = (own - 0.45 * doubles) / (1 - doubles)
         self.constants[C_DEPTH] = 1.0
         self.constants[C_DEPTH_SPREAD] = float(figures["blink_depth_std"])
         self.constants[C_CLOSE_S] = 0.090  # GRID: .07 of the depth 80 ms before the deepest picture, .49 40 ms before
-        self.constants[C_DOUBLE] = doubles
-        self.constants[C_PITCH : C_ROLL + 1] = head
-        self.constants[C_SHIFT_X : C_SHIFT_Y + 1] = shift
+        self.constants[C_DOUBLE] = doubles / (1 - doubles)  # of those that are no double's second
+        self.constants[C_PITCH : C_SHIFT_Y + 1] = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:7])
+        self.constants[C_PITCH : C_ROLL + 1] *= head
+        self.constants[C_SHIFT_X : C_SHIFT_Y + 1] *= shift
+        self.constants[C_FOLLOW] = FOLLOW_MOST * _draw(draws)
+        self.constants[C_UNEVEN] = np.clip(UNEVEN * _normal(draws), -UNEVEN_LIMIT, UNEVEN_LIMIT)
         self.constants[C_BROW] = 0.85 * float(brow[:2].mean())  # the rest of GRID's deviation is landmark jitter
 
     def init_state(self) -> np.ndarray:
@@ -359,8 +435,14 @@ class Idle:
 
 @numba.njit(cache=True)
 def run_idle(
-    state: np.ndarray, c: np.ndarray, presence: np.ndarray, rms: np.ndarray, opening: np.ndarray, out: np.ndarray
+    state: np.ndarray,
+    c: np.ndarray,
+    presence: np.ndarray,
+    rms: np.ndarray,
+    opening: np.ndarray,
+    energy: float,
+    out: np.ndarray,
 ) -> None:
     """Many codes at once: presence, rms, opening (K,) and out (K, 26), in place; the same as K steps."""
     for k in range(len(out)):
-        step_idle(state, c, presence[k], rms[k], opening[k], out[k])
+        step_idle(state, c, presence[k], rms[k], opening[k], energy, out[k])

@@ -85,6 +85,13 @@ def test_corners_pucker_and_stretch():
     assert smile["mouthStretchLeft"] < 0.01  # the smile's own width
 
 
+def test_wide_eyes_do_not_blink() -> None:
+    made = weights(eyeBlinkLeft=-arkit.WIDE_OPEN / 2, eyeBlinkRight=0.4)
+    assert made["eyeWideLeft"] == pytest.approx(0.5)
+    assert made["eyeBlinkLeft"] == made["eyeWideRight"] == 0
+    assert made["eyeBlinkRight"] == pytest.approx(0.4)
+
+
 def test_corners_that_the_jaw_lowers_are_no_frown():
     made = weights(jawOpen=0.165, jawDrop=0.09, mouthLowerDown=0.16, mouthSmileLeft=-0.04, mouthSmileRight=-0.04)
     assert made["mouthFrownLeft"] == 0

@@ -13,10 +13,15 @@ from engines.motion.expression import (
     EMOTIONS,
     EXPRESSION_STATE,
     LOOKS,
+    PLAY_LOWER,
+    PLAY_UPPER,
+    STRENGTH,
     WANTED,
+    head_energy,
     mood_calibration,
     mood_prior,
     mood_scale,
+    mouth_energy,
     parse_emotion,
     prototype,
     step_expression,
@@ -113,6 +118,41 @@ def test_a_chosen_look_comes_within_a_second_without_a_jump():
     assert smile[50] == pytest.approx(0.8 * prototype("happiness")[AT["mouthSmileLeft"]], rel=0.05)
     assert np.abs(np.diff(smile)).max() < 0.1 * smile[-1]
     assert (out[:, AT["browDown"]] <= 0).all()  # the angry voice does nothing
+
+
+def played(strength: float, upper: float, lower: float) -> np.ndarray:
+    """Happiness of this strength as the face shows it when it is played with by these shares, of the prototype."""
+    state, targets = np.zeros(EXPRESSION_STATE), parse_emotion(f"happy:{strength}").targets()
+    state[STRENGTH:] = targets[WANTED:]
+    state[PLAY_UPPER], state[PLAY_LOWER] = upper, lower
+    out = np.zeros(len(MOTION_CHANNELS))
+    step_expression(state, targets, np.zeros(7), 0.0, out)
+    return (
+        out[[AT["eyeSquint"], AT["mouthSmileLeft"]]] / prototype("happiness")[[AT["eyeSquint"], AT["mouthSmileLeft"]]]
+    )
+
+
+def test_upper_and_lower_face_play_apart_and_no_further_than_a_tenth_past_the_prototype():
+    assert played(0.6, 0, 0) == pytest.approx([0.6, 0.6])
+    assert played(0.6, 0.25, -0.4) == pytest.approx([0.75, 0.36])
+    assert played(1, 0.25, 0.25) == pytest.approx([1.1, 1.1])
+    for strength in np.linspace(0.01, 1, 25):
+        assert played(strength, 0.25, 0.25).max() <= 1.1 + 1e-9
+    assert played(0, 0.25, 0.25) == pytest.approx([0, 0])
+
+
+def test_moods_move_head_and_mouth_further_or_less():
+    def energies(**strengths: float) -> tuple[float, float]:
+        state = np.zeros(EXPRESSION_STATE)
+        for look, strength in strengths.items():
+            state[STRENGTH + LOOKS.index(look)] = strength
+        return head_energy(state), mouth_energy(state)
+
+    assert energies() == energies(surprise=1) == energies(frown=1) == (1, 1)
+    assert energies(anger=1) == energies(fear=1) == pytest.approx((1.6, 1.3))
+    assert energies(happiness=0.5) == pytest.approx((1.3, 1))
+    assert energies(disgust=0.5) == pytest.approx((1, 1.15))
+    assert energies(sadness=1) == energies(boredom=1) == pytest.approx((0.7, 1))
 
 
 def test_speech_takes_part_of_the_mouth_back_but_not_of_the_brows():

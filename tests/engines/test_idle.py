@@ -5,26 +5,58 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.motion.idle import IDLE_STATE, LISTENING_LIMIT, SPEAKING_LIMIT, Idle, load_figures, run_idle
+from engines.motion.idle import (
+    C_FOLLOW,
+    DEGREE,
+    IDLE_STATE,
+    LISTENING_LIMIT,
+    SPEAKING_LIMIT,
+    Idle,
+    load_figures,
+    run_idle,
+)
 from engines.spec import MOTION_CHANNELS
-from train.motion.idle import Clip, measure_motion
+from train.motion.idle import Clip, measure_motion, pitch_with_opening
 
 PITCH, YAW, ROLL = (MOTION_CHANNELS.index(n) for n in ("headPitch", "headYaw", "headRoll"))
 BLINKS = [MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeBlinkRight")]
 LOOK = [MOTION_CHANNELS.index(n) for n in ("eyeLookX", "eyeLookY")]
+STRETCH, SMILE_LEFT, SMILE_RIGHT = (
+    MOTION_CHANNELS.index(n) for n in ("mouthStretch", "mouthSmileLeft", "mouthSmileRight")
+)
 MINUTE = 3000  # codes
 
 
-def course(seed: int, minutes: float, speaks: bool = False, state: np.ndarray | None = None) -> np.ndarray:
-    """(codes, 25) of silence, or of sentences of 3 s at four syllables a second with a pause each."""
+def voice(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Presence, rms and the lips' opening of sentences of 3 s at four syllables a second with a pause each."""
+    seconds = np.arange(count) * 0.02
+    talk = ((seconds % 4.0) < 3.0).astype(float)
+    syllable = talk * np.clip(np.sin(2 * np.pi * 4.1 * seconds), 0, None)
+    opening = 0.2 * np.convolve(syllable, np.ones(3) / 3)[:count]  # lips do not jump
+    return talk, 1e-4 + 0.1 * syllable * (0.5 + 0.5 * np.sin(seconds)), opening
+
+
+def course(
+    seed: int, minutes: float, speaks: bool = False, state: np.ndarray | None = None, energy: float = 1.0
+) -> np.ndarray:
+    """(codes, 26) of silence, or of that voice."""
     idle = Idle(seed)
     count = int(minutes * MINUTE)
-    seconds = np.arange(count) * 0.02
-    talk = ((seconds % 4.0) < 3.0).astype(float) if speaks else np.zeros(count)
-    loud = 1e-4 + 0.1 * talk * np.clip(np.sin(2 * np.pi * 4.1 * seconds), 0, None) * (0.5 + 0.5 * np.sin(seconds))
+    heard = voice(count) if speaks else (np.zeros(count), np.full(count, 1e-4), np.zeros(count))
     out = np.zeros((count, len(MOTION_CHANNELS)))
-    run_idle(idle.init_state() if state is None else state, idle.constants, talk, loud, 0.15 * talk, out)
+    run_idle(idle.init_state() if state is None else state, idle.constants, *heard, energy, out)
     return out
+
+
+def deviations(out: np.ndarray) -> np.ndarray:
+    """Of pitch, yaw, roll within 3 s, degrees, as shares of GRID's."""
+    return np.array(measure_motion(as_clips(out))["head_std_deg"]) / load_figures()["head_std_deg"]
+
+
+def blink_times(out: np.ndarray) -> np.ndarray:
+    """When the left lid passes half-way down, s."""
+    down = out[:, BLINKS[0]] > 0.5
+    return np.flatnonzero(down[1:] & ~down[:-1]) * 0.02
 
 
 def as_clips(out: np.ndarray) -> list[Clip]:
@@ -82,11 +114,27 @@ def test_nothing_loops():
 
 def test_the_mouth_keeps_its_gap():
     out = course(1, 10, speaks=True) + course(1, 10)
-    names = ("jawOpen", "jawDrop", "mouthOpenSide", "mouthStretch", "mouthFunnel", "mouthSmileLeft", "mouthSmileRight")
+    names = ("jawOpen", "jawDrop", "mouthOpenSide", "mouthFunnel")
     assert np.abs(out[:, [MOTION_CHANNELS.index(n) for n in names]]).max() == 0
     parts = {n: out[:, MOTION_CHANNELS.index(n)] for n in MOTION_CHANNELS}
     gap = parts["mouthUpperUp"] + parts["mouthLowerDown"] + parts["mouthRollUpper"] + 0.76 * parts["mouthRollLower"]
     assert np.abs(gap).max() < 0.002
+
+
+def test_a_silent_mouth_is_no_statue():
+    """Within 12 s of silence corners and width drift, each corner a little by itself, and the lips press together."""
+    for seed in range(10):
+        out = course(seed, 0.2)
+        left, right = out[:, SMILE_LEFT], out[:, SMILE_RIGHT]
+        assert 0.0008 < left.std() < 0.004
+        assert 0.0012 < out[:, STRETCH].std() < 0.006
+        assert 0.0004 < (left - right).std() < 0.004
+        pressed = np.flatnonzero(out[:, MOTION_CHANNELS.index("mouthRollUpper")] > 0)
+        assert 3 <= pressed[0] * 0.02 < 8.1
+    long = course(3, 60)
+    assert long[:, SMILE_LEFT].std() == pytest.approx(0.002, rel=0.1)
+    assert long[:, STRETCH].std() == pytest.approx(0.003, rel=0.1)
+    assert np.abs(np.diff(long[:, [STRETCH, SMILE_LEFT]], axis=0)).max() < 0.001
 
 
 @pytest.mark.parametrize("speaks", [False, True])
@@ -104,7 +152,8 @@ def test_blinks_are_as_often_and_as_deep_as_grids(speaks):
 
 @pytest.mark.parametrize("speaks", [False, True])
 def test_every_seed_blinks_as_grids_people_do(speaks):
-    """Ten minutes of each of twenty faces: rate and depth by GRID's ruler, .8 to 1.2 of GRID's."""
+    """Ten minutes of each of twenty faces by GRID's ruler: the median blinks as GRID's mean does, the others more or
+    less often, as GRID's people do (0 to 47 a minute); all as deeply."""
     figures = load_figures()
     rates, depths = [], []
     for seed in range(20):
@@ -112,8 +161,9 @@ def test_every_seed_blinks_as_grids_people_do(speaks):
         rates.append(measured["blinks_per_minute"] / figures["blinks_per_minute"])
         depths.append(measured["blink_depth"] / figures["blink_depth"])
     assert 0.88 < np.mean(rates) < 1.12
-    assert min(rates) > 0.8
-    assert max(rates) < 1.2
+    assert 0.75 < np.median(rates) < 1.15
+    assert 0.5 < min(rates) < 0.85
+    assert 1.2 < max(rates) < 1.9
     assert min(depths) > 0.8
     assert max(depths) < 1.2
 
@@ -124,7 +174,9 @@ def test_the_head_does_not_jump_when_somebody_starts_to_speak():
         angles = np.degrees(course(seed, 10, speaks=True)[:, [PITCH, YAW, ROLL]])
         steps = np.abs(np.diff(angles, axis=0)).max(1)  # degrees a code
         beginning = np.arange(len(steps)) % 200 < 25
-        assert steps.max() < 0.6
+        assert (
+            steps.max() < 0.9
+        )  # GRID's nine at their quickest: .37 to 2.1, the median .8; the chin rises with a vowel
         assert np.quantile(steps[beginning], 0.99) < 1.5 * np.quantile(steps[~beginning], 0.99)
 
 
@@ -133,11 +185,24 @@ def test_a_muted_face_goes_on_living():
     idle = Idle(2)
     out = np.zeros((30 * MINUTE, len(MOTION_CHANNELS)))
     still = np.zeros(len(out))
-    run_idle(idle.init_state(), idle.constants, still, still, still, out)
+    run_idle(idle.init_state(), idle.constants, still, still, still, 1.0, out)
     for minute in out.reshape(30, MINUTE, -1):
         assert minute[:, BLINKS].max(0).min() > 0.5
         assert np.ptp(minute[:, [PITCH, YAW]], axis=0).min() > 0.005
         assert np.ptp(minute[:, LOOK], axis=0).min() > 0.02
+
+
+def test_blinks_do_not_flutter():
+    """A double may come, and no third blink on its heels; and yet doubles are as frequent as GRID's."""
+    gaps, chains = [], []
+    for seed in range(12):
+        times = blink_times(course(seed, 10, speaks=seed % 2 == 0))
+        assert (times[3:] - times[:-3]).min() > 1.4
+        apart = np.diff(times)
+        gaps.extend(apart)
+        chains.extend((apart[1:] < 0.58) & (apart[:-1] < 0.58))  # a lid's way down differs by a code
+    assert 0.12 < (np.array(gaps) < 0.6).mean() < 0.2
+    assert not any(chains)
 
 
 def test_a_short_clip_blinks_as_often_as_a_long_one():
@@ -161,14 +226,68 @@ def test_lids_shut_faster_than_they_open():
     assert np.mean([lid[k + 6] for k in peaks]) > 0.15  # 120 ms after: not yet
 
 
-def test_the_head_goes_as_far_as_grids_in_three_seconds():
-    grid = np.array(load_figures()["head_std_deg"])
-    silent = np.array(measure_motion(as_clips(course(21, 30)))["head_std_deg"])
-    spoken = np.array(measure_motion(as_clips(course(21, 30, speaks=True)))["head_std_deg"])
-    assert ((silent / grid) > 0.45).all()
-    assert ((silent / grid) < 1.0).all()  # GRID speaks half of the time
-    assert ((spoken / grid) > 0.8).all()
-    assert ((spoken / grid) < 1.3).all()
+def test_the_median_head_goes_as_far_as_grids_in_three_seconds():
+    silent, spoken = (np.median([deviations(course(n, 2, speaks)) for n in range(31)], 0) for speaks in (False, True))
+    assert (silent > 0.45).all()
+    assert (silent < 1.0).all()  # GRID speaks half of the time
+    assert (spoken > 0.8).all()
+    assert (spoken < 1.3).all()
+
+
+def test_people_differ_as_grids_do():
+    """GRID's: pitch .41 to 1.77 degrees, yaw .18 to .77, roll .13 to .76, shift .007 to .040 eye distances."""
+    heads = np.array([deviations(course(seed, 3, speaks=True)) for seed in range(30)])
+    spread = heads.max(0) / heads.min(0)
+    assert (spread > 2.5).all()
+    assert (spread < 7).all()
+    assert (heads.min(0) > 0.25).all()
+    assert (heads.max(0) < 2.6).all()
+    assert np.corrcoef(heads[:, 0], heads[:, 1])[0, 1] > 0.3  # who nods much turns much
+
+
+def spoken_pitch(seed: int, degrees: float | None = None) -> np.ndarray:
+    """Degrees of pitch in five minutes of that voice, with so many an eye distance of opening, or the seed's own."""
+    idle = Idle(seed)
+    if degrees is not None:
+        idle.constants[C_FOLLOW] = degrees * DEGREE
+    out = np.zeros((5 * MINUTE, len(MOTION_CHANNELS)))
+    run_idle(idle.init_state(), idle.constants, *voice(len(out)), 1.0, out)
+    return np.degrees(out[:, PITCH])
+
+
+def follow(seed: int, degrees: float | None = None) -> tuple[float, float]:
+    """Correlation of the lips' opening and the pitch within a second, and the slope in degrees, by GRID's ruler."""
+    return pitch_with_opening([voice(5 * MINUTE)[2][::2]], [spoken_pitch(seed, degrees)[::2]])
+
+
+def test_the_chin_rises_as_the_lips_part():
+    """GRID: r .33 in the mean, 0 to .8 by person; slope 3 to 4 degrees an eye distance, 0 to 8 by person."""
+    correlations, slopes = np.array([follow(seed) for seed in range(16)]).T
+    assert 0.2 < correlations.mean() < 0.5
+    assert correlations.min() < 0.15
+    assert correlations.max() > 0.4
+    assert 2 < slopes.mean() < 5
+    still, most = follow(3, 0), follow(3, 10)
+    assert abs(still[0]) < 0.15
+    assert most[0] > still[0] + 0.25
+    assert 3 < most[1] - still[1] < 8  # of 10: lips are quicker than heads
+
+
+def test_nods_go_up_as_often_as_down():
+    """Mean of the pitch's change after a sentence's first, loud onset; GRID's people: -.17 to .26 degrees."""
+    changes = []
+    for seed in range(12):
+        pitch = spoken_pitch(seed, degrees=0).reshape(-1, 200)  # a sentence each row
+        changes.append((pitch[1:, 5:12].mean(1) - pitch[1:, :3].mean(1)).mean())
+    assert abs(np.mean(changes)) < 0.07
+
+
+def test_energy_moves_the_head_further_within_its_limits():
+    calm, lively, dull = (deviations(course(7, 20, speaks=True, energy=e)) for e in (1.0, 1.6, 0.7))
+    assert (lively / calm > 1.2).all()
+    assert (dull / calm < 0.9).all()
+    angles = course(7, 20, speaks=True, energy=1.6)[:, [PITCH, YAW, ROLL]]
+    assert np.abs(angles).max() <= SPEAKING_LIMIT
 
 
 def test_eyes_stay_on_the_camera_while_the_head_moves():

@@ -30,25 +30,29 @@ from engines.face.measure import (
     remove_pose,
 )
 from engines.spec import SPEECH_CHANNELS
+from train.data.shards import write_whole
 
 PICTURES_PER_SECOND = 25
 LEAST_CLIPS = 9  # 27 s of a person; below, a blink rate says nothing
 LAGS = (1, 2, 4, 8, 16, 32, 60)  # pictures
 EYEBALL_RADIUS = 0.19  # of the eye distance: 12 mm of 63 mm
 RIGHT_IRIS, LEFT_IRIS = 468, 473
+JAW_OPEN = SPEECH_CHANNELS.index("jawOpen")
 BROWS = [SPEECH_CHANNELS.index(name) for name in ("browInnerUp", "browOuterUp", "browDown")]
 SHUT = 0.55  # lids past this are a blink: FaceMesh pulls closed lids open a little, and a glance down reaches .35
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip: lids as closure 0..1 (T,), angles (T, 3) and gaze (T, 2) in deg, shift (T, 2), brows (T, 3)."""
+    """One clip: lids as closure 0..1 (T,), angles (T, 3) and gaze (T, 2) in deg, shift (T, 2), brows (T, 3), and the
+    lips' opening (T,) in eye distances, if known."""
 
     closure: np.ndarray
     angles: np.ndarray
     shift: np.ndarray
     gaze: np.ndarray
     brows: np.ndarray
+    opening: np.ndarray | None = None
 
 
 def read_clip(path: Path, reference: np.ndarray) -> Clip | None:
@@ -67,12 +71,14 @@ def read_clip(path: Path, reference: np.ndarray) -> Clip | None:
     )
     open_gap = np.quantile(gap, 0.8)
     gaze = np.degrees((offset - np.median(offset, 0)) / EYEBALL_RADIUS) * (1, -1)
+    measures = mouth_measures(aligned)
     return Clip(
         closure=np.clip(1 - gap / open_gap, 0, 1),
         angles=np.degrees(head_angles(rotation)),
         shift=translation[:, :2] / np.median(scale),
         gaze=gaze,
-        brows=mouth_measures(aligned)[:, BROWS],
+        brows=measures[:, BROWS],
+        opening=measures[:, JAW_OPEN],
     )
 
 
@@ -132,6 +138,20 @@ def std_within(series: list[np.ndarray]) -> np.ndarray:
     return np.sqrt(np.mean([s.var(0) for s in series], 0))
 
 
+def pitch_with_opening(openings: list[np.ndarray], pitches: list[np.ndarray]) -> tuple[float, float]:
+    """How the chin goes along with the lips at no lag, within a second: mean correlation of opening (T,) and pitch (T,)
+    over the courses, and mean slope in what pitch is measured in, an eye distance of opening."""
+    pairs = []
+    window = np.ones(PICTURES_PER_SECOND)
+    count = {len(course): np.convolve(np.ones(len(course)), window, "same") for course in openings}
+    for courses in zip(openings, pitches, strict=True):
+        x, y = (course - np.convolve(course, window, "same") / count[len(course)] for course in courses)
+        if x.std() > 1e-6 and y.std() > 1e-6:
+            pairs.append((np.corrcoef(x, y)[0, 1], (x * y).sum() / (x**2).sum()))
+    correlation, slope = np.mean(pairs, 0) if pairs else (0.0, 0.0)
+    return float(correlation), float(slope)
+
+
 def measure_motion(clips: list[Clip], speech: list[np.ndarray] | None = None) -> dict[str, object]:
     """All figures of one talker (or of the idle process cut into 3 s clips). speech: (T,) bool a clip, or None."""
     blinks = [find_blinks(clip.closure) for clip in clips]
@@ -156,6 +176,9 @@ def measure_motion(clips: list[Clip], speech: list[np.ndarray] | None = None) ->
         "gaze_std_deg": std_within([clip.gaze[clip.closure < 0.25] for clip in clips]).tolist(),
         "brow_std": std_within([clip.brows for clip in clips]).tolist(),
     }
+    heard = [(clip.opening, clip.angles[:, 0]) for clip in clips if clip.opening is not None]
+    if heard:
+        figures["pitch_with_opening"] = list(pitch_with_opening(*map(list, zip(*heard, strict=True))))
     if speech is not None:
         step = [np.abs(clip.angles[4:] - clip.angles[:-4]).mean(-1) for clip in clips]  # 160 ms: above the jitter
         talking = [(s[4:] & s[:-4]) for s in speech]
@@ -223,6 +246,7 @@ def measure(landmarks: Path, phones_tsv: Path) -> dict[str, object]:
         "head_std_deg",
         "head_semivariance_deg2",
         "head_speed_speech_to_silence",
+        "pitch_with_opening",
         "shift_std",
         "gaze_std_deg",
         "brow_std",
@@ -233,7 +257,11 @@ def measure(landmarks: Path, phones_tsv: Path) -> dict[str, object]:
     return {
         "source": "GRID (CC BY 4.0), training clips, FaceMesh landmarks; python -m train.motion.idle",
         "talkers": {
-            name: {"seconds": f["seconds"], "blinks_per_minute": f["blinks_per_minute"]} for name, f in talkers.items()
+            name: {
+                figure: f[figure]
+                for figure in ("seconds", "blinks_per_minute", "head_std_deg", "shift_std", "pitch_with_opening")
+            }
+            for name, f in talkers.items()
         },
         "lags_s": [lag / PICTURES_PER_SECOND for lag in LAGS],
         "blink_course": np.asarray(course).tolist(),
@@ -266,9 +294,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not needed.exists():
             parser.error(f"{needed} is missing")
     figures = rounded(measure(options.landmarks, phones_tsv))
-    beside = options.out.with_suffix(".part")
-    beside.write_text(json.dumps(figures, indent=1) + "\n")
-    beside.replace(options.out)
+    write_whole(options.out, (json.dumps(figures, indent=1) + "\n").encode())
     print(f"{options.out}: {len(figures['talkers'])} talkers")  # type: ignore[index, arg-type, call-overload]
 
 
