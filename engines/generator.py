@@ -82,6 +82,9 @@ for _name, _low, _high in (
 ):
     LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
 
+# A photo's own turn from which on a head turns less, rad, over how much it falls, and what is left.
+TURNED_FROM, TURNED_OVER, LEAST_TURN = np.radians(10.0), np.radians(25.0), 0.3
+
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
 BLINK = MOTION_CHANNELS.index("eyeBlinkLeft")
 SQUINT = MOTION_CHANNELS.index("eyeSquint")
@@ -211,6 +214,7 @@ class Generator:
             raise ConfigError(
                 f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
             )
+        code = hold_turn(code, portrait)
         if portrait.eyes_hidden[0]:
             code = still_eyes(code)
             code[LOOK : LOOK + 2] = 0
@@ -304,6 +308,22 @@ class Generator:
             moved,
         )
         return moved, np.column_stack([turn, offset])
+
+
+def hold_turn(code: np.ndarray, portrait: Portrait) -> np.ndarray:
+    """A code whose head turns no further than the photo shows skin for: less, the further it is turned there.
+
+    What a turned photo hides would be torn out of its far cheek. The eyes stay on what they look at.
+    """
+    room = min(1.0, max(LEAST_TURN, 1.0 - (abs(portrait.turned) - TURNED_FROM) / TURNED_OVER))
+    if room == 1.0:
+        return code
+    held = code.copy()
+    held[[HEAD, HEAD + 2]] *= room**0.5
+    if code[HEAD + 1] * portrait.turned > 0:
+        held[HEAD + 1] *= room
+    held[[LOOK, LOOK + 1]] += code[[HEAD + 1, HEAD]] - held[[HEAD + 1, HEAD]]
+    return held
 
 
 def lay_around(portrait: Portrait, skull: np.ndarray, scratch: Scratch) -> None:

@@ -119,6 +119,11 @@ class Portrait:
         return self.photo.shape[0], self.photo.shape[1]
 
     @cached_property
+    def turned(self) -> float:
+        """The head's yaw in the photo, rad; to the person's left."""
+        return float(head_angles(self.rotation[None])[0, 1])
+
+    @cached_property
     def bare(self) -> Bare:
         """The photo as it is under what must not travel with the skin."""
         return lift_marks(self.photo, self.landmarks, self.rotation, float(self.scale[0]))

@@ -13,11 +13,14 @@ import numpy as np
 from engines.drawing.geometry import FACE, NECK
 
 # Down from the joint that the head turns about (eye distances, upright in the picture) what goes with the head goes
-# more and more with the torso, which leans about a point far below.
+# more and more with the torso, which leans about a point far below. Shoulders, so far aside of the joint, do from the
+# chin's height on; hair that hangs there makes the person less than WIDE times as wide as at the eyes.
 NECK_FROM, NECK_TO, HIPS = 0.0, 1.2, 5.0
+SHOULDERS_ASIDE, SHOULDERS_FROM, SHOULDERS_TO, WIDE = (1.0, 1.6), -0.5, 0.1, (1.10, 1.30)
+TORSO_ASIDE = (3.4, 4.2)  # what is farther aside is somebody else's
 # Beside the person the wall is stretched. Beside the head over this share of the way to the joint, for the farther from
 # it the farther all goes: so wide that the largest turn folds nothing; beside the torso over so many eye distances.
-BESIDE_HEAD, BESIDE_TORSO = 0.36, 0.30
+BESIDE_HEAD, BESIDE_TORSO = 0.25, 0.30
 # What is far from the face is no hair but another head or a hand: shares end between these sizes of its outline.
 HAIR_FROM, HAIR_TO = 1.9, 2.6
 # Where nobody tells person and wall apart: size of the outline, and share of the head's motion; across, and above.
@@ -25,7 +28,8 @@ SIDES = np.array([(1.0, 1.0), (1.12, 0.96), (1.30, 0.65), (1.75, 0.0)])
 CROWN = np.array([(1.0, 1.0), (1.18, 0.97), (1.48, 0.74), (1.90, 0.0)])
 ABOVE_FROM, ABOVE_TO = 0.15, 1.3  # above the outline's middle, eye distances: where the crown begins, and is whole
 BEHIND, BEHIND_OUT = 0.4, 0.34  # how far the crown lies behind the outline, eye distances; so far out of its size
-LEAST_PERSON = 0.5  # share of the face that must be a person's, or the mask is another's
+# Share of the face, and of what is right above it, that must be a person's: or the mask is another's, or misses a hat.
+LEAST_PERSON, LEAST_CROWN = 0.5, 0.7
 
 
 def share_ground(
@@ -41,35 +45,71 @@ def share_ground(
     mask (H, W) 0..1: how likely each pixel shows the person, None where that is unknown: then hair is guessed and no
     torso seen. outline (n, 3): around the face at rest, canonical; rotation, scale, translation: its pose in the photo.
     """
-    height, width = size
     to_px = scale * rotation[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    # From the outline's middle, in the head's own axes, of pixels and of the outline as it is seen.
-    seen = outline @ to_px.T + translation[:2]
-    away, around = ((px - seen.mean(0)) @ np.linalg.inv(to_px[:, :2]).T for px in (np.stack([x, y], -1), seen))
-    angle = np.arctan2(away[..., 1], away[..., 0])
-    angles = np.arctan2(around[:, 1], around[:, 0])
-    size_there = np.interp(angle, angles, np.hypot(*around.T), period=2 * np.pi)
-    outwards = np.hypot(away[..., 0], away[..., 1]) / size_there  # 1 on the outline
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    place = np.stack([x, y], -1)
+    outwards, above, depth = around_face(place, outline, to_px, translation[:2])
+    aside, below = np.moveaxis((place - (to_px @ NECK + translation[:2])) / scale, -1, 0)
+    neck = ease((below - NECK_FROM) / (NECK_TO - NECK_FROM))
+    guess, face = guess_hair(outwards, above), outwards < 1
+    if mask is None or not face.any() or mask[face].mean() < LEAST_PERSON:
+        return np.stack([guess * (1 - neck), np.zeros(size), depth], -1).astype(np.float32)
+
+    person = (mask >= 0.5) | face
+    beside = cv2.distanceTransform((~person).astype(np.uint8), cv2.DIST_L2, 5) / scale
+    neck = np.maximum(neck, shoulders(person, aside, below, scale, translation[1]))
+    hair = 1 - beside / (BESIDE_HEAD * np.maximum(np.hypot(aside, below), 1.0))
+    hair = np.clip(hair, 0, 1) * ease(till(outwards, HAIR_FROM, HAIR_TO))
+    cap = (above > 0.6) & (outwards > 1) & (outwards < 1.3)
+    if cap.any() and person[cap].mean() < LEAST_CROWN:
+        hair = np.maximum(hair, above * guess)
+    torso = ease(1 - beside / BESIDE_TORSO) * ease(till(np.abs(aside), *TORSO_ASIDE)) * np.clip(1 - below / HIPS, 0, 1)
+    return np.stack([hair * (1 - neck), torso * neck, depth], -1).astype(np.float32)
+
+
+def around_face(
+    place: np.ndarray, outline: np.ndarray, to_px: np.ndarray, middle_px: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of places (H, W, 2) px: how far out they lie (1: on the outline), how far above, and how deep.
+
+    outline (n, 3) canonical; to_px (2, 3), middle_px: canonical -> px. Three of (H, W).
+    """
+    # From the outline's middle, in the head's own axes, of places and of the outline as it is seen.
+    seen = outline @ to_px.T + middle_px
+    away, around = ((px - seen.mean(0)) @ np.linalg.inv(to_px[:, :2]).T for px in (place, seen))
+    angle, angles = (np.arctan2(each[..., 1], each[..., 0]) for each in (away, around))
+    outwards = np.hypot(away[..., 0], away[..., 1]) / np.interp(angle, angles, np.hypot(*around.T), period=2 * np.pi)
     above = ease((-away[..., 1] - ABOVE_FROM) / (ABOVE_TO - ABOVE_FROM))
     middle = outline[:, 2].mean()
     on_that_side = np.interp(angle, angles, outline[:, 2], period=2 * np.pi)
     depth = middle + np.minimum(outwards, 1) ** 2 * (on_that_side - middle)
-    depth += BEHIND * above * np.clip((outwards - 1) / BEHIND_OUT, 0, 1)
+    return outwards, above, depth + BEHIND * above * np.clip((outwards - 1) / BEHIND_OUT, 0, 1)
 
-    from_joint = (np.stack([x, y], -1) - (to_px @ NECK + translation[:2])) / scale
-    below = from_joint[..., 1]
-    neck = ease((below - NECK_FROM) / (NECK_TO - NECK_FROM))
-    face = outwards < 1
-    if mask is None or mask[face].size == 0 or mask[face].mean() < LEAST_PERSON:
-        sides, crown = (np.interp(outwards, table[:, 0], table[:, 1]) for table in (SIDES, CROWN))
-        head, torso = (sides + above * (crown - sides)) * (1 - neck), np.zeros(size)
-    else:
-        beside = cv2.distanceTransform(((mask < 0.5) & ~face).astype(np.uint8), cv2.DIST_L2, 5) / scale
-        reach = BESIDE_HEAD * np.maximum(np.hypot(from_joint[..., 0], below), 1.0)
-        head = ease(1 - beside / reach) * ease((HAIR_TO - outwards) / (HAIR_TO - HAIR_FROM)) * (1 - neck)
-        torso = ease(1 - beside / BESIDE_TORSO) * neck * np.clip(1 - below / HIPS, 0, 1)
-    return np.stack([head, torso, depth], -1).astype(np.float32)
+
+def guess_hair(outwards: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """The head's share of what lies around most faces."""
+    sides, crown = (np.interp(outwards, table[:, 0], table[:, 1]) for table in (SIDES, CROWN))
+    guess: np.ndarray = sides + above * (crown - sides)
+    return guess
+
+
+def shoulders(person: np.ndarray, aside: np.ndarray, below: np.ndarray, scale: float, eyes_y: float) -> np.ndarray:
+    """How far each pixel is a shoulder's and not hair that hangs beside the neck, (H, W) 0..1.
+
+    person (H, W) bool; aside, below (H, W): from the joint, eye distances; eyes_y: row of the eyes, px.
+    """
+    widths = person.sum(1) / scale
+    row = int(np.clip(eyes_y, 0, len(widths) - 1))
+    at_eyes = np.median(widths[max(0, row - int(0.2 * scale)) : row + int(0.2 * scale) + 1])
+    wide = ease((widths / max(at_eyes, 0.1) - WIDE[0]) / (WIDE[1] - WIDE[0]))
+    of_row = cv2.GaussianBlur(wide[:, None], (0, 0), 0.15 * scale)
+    high = ease((below - SHOULDERS_FROM) / (SHOULDERS_TO - SHOULDERS_FROM))
+    return of_row * high * (1 - ease(till(np.abs(aside), *SHOULDERS_ASIDE)))
+
+
+def till(x: np.ndarray, whole: float, none: float) -> np.ndarray:
+    """1 at `whole`, 0 at `none`, straight between and beyond."""
+    return (none - x) / (none - whole)
 
 
 def ease(x: np.ndarray) -> np.ndarray:

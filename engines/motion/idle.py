@@ -79,6 +79,7 @@ LOUD_S, LOUD_DB, LOUD_ATTACK_S, LOUD_RELEASE_S = 2.0, 10.0, 0.08, 0.40  # stress
 DRIFT_S = 0.5  # two stages of this
 DRIFT_STRETCH, DRIFT_CORNERS, DRIFT_CORNER = 0.003, 0.0016, 0.0012  # eye distances; a corner: .002 in all
 BLINK_REFRACTORY_S = 0.35
+LID_UP, LID_UP_FROM = 0.12, 2.5 * DEGREE  # lids above rest, and the look up from which they are: nearer GRID's rest
 BLINK_APART_S = 0.6  # nearer ones are a double
 AFTER_DOUBLE_S = 1.0  # four blinks within 1.4 s would flutter
 FIRST_BLINK_S = 4.0
@@ -86,6 +87,8 @@ HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
 # People: deviations of the logarithm, of all that the head does, of each of its ways, and of the time between blinks;
 # GRID's heads differ by four, its blinks from none to 47 a minute. None is further out than PERSON_LIMIT deviations.
 PERSON_HEAD, PERSON_WAY, PERSON_BLINK, PERSON_LIMIT = 0.40, 0.25, 0.35, 1.5
+PERSON_LEAST, PERSON_MOST = 0.55, 1.6  # of the median head: less looks frozen, more dizzy
+ENERGY_ASIDE = 0.25  # of what moods do to nods, to turns and tilts
 UNEVEN, UNEVEN_LIMIT = 0.10, 0.20  # by what share one corner goes further than both do
 PERSON_DRAWS = -1000  # where a person's draws begin: those of a stream begin at 0
 
@@ -221,14 +224,14 @@ def _gaze(state: np.ndarray) -> bool:
 @numba.njit(cache=True)
 def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy: float) -> None:
     """Posture (held, then left), sway, breath, nods, and how the chin goes along with the lips."""
-    talk = state[TALK]
+    talk, aside = state[TALK], 1 + ENERGY_ASIDE * (energy - 1)
     state[POST_WAIT] -= CODE_S
     if state[POST_WAIT] <= 0:
         # GRID's sentences are too short to show it: a shift each 4 s in silence and each 2 s in speech.
         state[POST_WAIT] = _wait(state, 3.6 - 1.8 * talk, 0.7)
-        size = energy * (1.0 + 0.3 * talk)
+        size = 1.0 + 0.3 * talk
         for i in range(3):
-            state[WANT + i] = c[C_PITCH + i] * size * 1.4 * _normal(state)
+            state[WANT + i] = (energy if i == 0 else aside) * c[C_PITCH + i] * size * 1.4 * _normal(state)
         state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
         state[WANT + 3] = c[C_SHIFT_X] * size * 0.6 * _normal(state) + 0.10 * state[WANT + 1]
         state[WANT + 4] = c[C_SHIFT_Y] * size * 0.5 * _normal(state)
@@ -240,9 +243,9 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy
     _noises(state, STAGE, SWAY, 5, SWAY_S)
 
     if onset > 0:
-        push = energy * onset * DEGREE
-        state[NOD_SPEED] += (-1.0 if _draw(state) < 0.5 else 0.6) * push * _between(state, 3.0, 14.0)
-        state[TURN_SPEED] += 5.0 * push * _normal(state)
+        push = onset * DEGREE
+        state[NOD_SPEED] += (-1.0 if _draw(state) < 0.5 else 0.6) * energy * push * _between(state, 3.0, 14.0)
+        state[TURN_SPEED] += 5.0 * aside * push * _normal(state)
     stiff = (2 * np.pi * NOD_HZ) ** 2
     for i in range(0, 3, 2):  # NOD, TURN
         push = -stiff * state[NOD + i] - 2 * NOD_DAMPING * np.sqrt(stiff) * state[NOD + i + 1]
@@ -331,9 +334,10 @@ def step_idle(
     talk = state[TALK]
     limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
     lift = np.sin(2 * np.pi * state[BREATH])
-    sway = energy * (0.50 + 0.25 * talk)
-    pitch = state[AT] + sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
+    sway = 0.50 + 0.25 * talk
+    pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
     pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
+    sway *= 1 + ENERGY_ASIDE * (energy - 1)
     yaw = state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
     roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
     pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
@@ -351,8 +355,8 @@ def step_idle(
     out[LOOK_X] += look_x
     out[LOOK_Y] += look_y
 
-    # The lid follows the eye down; a blink comes on top of it.
-    lowered = min(0.25, max(0.0, -look_y * 1.2))
+    # The lid follows the eye down, and far up; a blink comes on top of it.
+    lowered = min(0.25, max(0.0, -look_y * 1.2)) - min(LID_UP, max(0.0, (look_y - LID_UP_FROM) * 1.6))
     left, right = _lid(state, 0.0), _lid(state, state[BLINK_LAG]) * state[BLINK_SIDE]
     out[BLINK_LEFT] += left + lowered * (1 - left)
     out[BLINK_RIGHT] += right + lowered * (1 - right)
@@ -419,7 +423,8 @@ class Idle:
         self.constants[C_DEPTH_SPREAD] = float(figures["blink_depth_std"])
         self.constants[C_CLOSE_S] = 0.090  # GRID: .07 of the depth 80 ms before the deepest picture, .49 40 ms before
         self.constants[C_DOUBLE] = doubles / (1 - doubles)  # of those that are no double's second
-        self.constants[C_PITCH : C_SHIFT_Y + 1] = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:7])
+        ways = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:7])
+        self.constants[C_PITCH : C_SHIFT_Y + 1] = np.clip(ways, PERSON_LEAST, PERSON_MOST)
         self.constants[C_PITCH : C_ROLL + 1] *= head
         self.constants[C_SHIFT_X : C_SHIFT_Y + 1] *= shift
         self.constants[C_FOLLOW] = FOLLOW_MOST * _draw(draws)

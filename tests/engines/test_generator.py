@@ -28,7 +28,7 @@ from engines.drawing.warp import GRID_PX
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.face.tones import LIGHTEST
-from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, open_generator
+from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, hold_turn, open_generator
 from engines.golden import golden_path, read_golden, verify
 from engines.opening import open_session
 from engines.portrait import CROP_SIZE_PX, Portrait, make_portrait
@@ -776,3 +776,21 @@ def test_the_network_may_shade_large_faces_only_so_far(monkeypatch: pytest.Monke
     assert np.median(change(-0.4, False)) == pytest.approx(-0.4, abs=0.02)
     assert change(0.3, True).max() < LIGHTEST + 0.03
     assert np.median(change(-0.4, True)) == pytest.approx(-DEEPEST, abs=0.02)
+
+
+def test_a_turned_photo_turns_no_further_away(generator: Generator) -> None:
+    """What it does not show would be torn out of the far cheek; the eyes stay where they look."""
+    photo, landmarks = paint_face(size=480)
+    by = {}
+    for degrees in (5.0, 25.0):
+        turn = head_rotation(0, np.radians(degrees), 0).astype(np.float32)
+        portrait = make_portrait(photo, (landmarks - landmarks[168]) @ turn.T + landmarks[168])
+        assert np.degrees(portrait.turned) == pytest.approx(degrees, abs=2)
+        by[degrees] = portrait
+    further, back = code(headYaw=0.08, eyeLookX=-0.08), code(headYaw=-0.08, eyeLookX=0.08)
+    assert hold_turn(further, by[5.0]) is further
+    held = hold_turn(further, by[25.0])
+    yaw, look = MOTION_CHANNELS.index("headYaw"), MOTION_CHANNELS.index("eyeLookX")
+    assert 0.2 * 0.08 < held[yaw] < 0.5 * 0.08
+    assert held[yaw] + held[look] == pytest.approx(0, abs=1e-6)
+    assert np.array_equal(hold_turn(back, by[25.0]), back)

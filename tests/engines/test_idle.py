@@ -9,6 +9,7 @@ from engines.motion.idle import (
     C_FOLLOW,
     DEGREE,
     IDLE_STATE,
+    LID_UP,
     LISTENING_LIMIT,
     SPEAKING_LIMIT,
     Idle,
@@ -94,7 +95,7 @@ def test_an_hour_stays_bounded_and_does_not_drift(speaks):
     limit = SPEAKING_LIMIT if speaks else LISTENING_LIMIT
     assert np.abs(out[:, [PITCH, YAW, ROLL]]).max() <= limit
     assert np.abs(out[:, -2:]).max() <= 0.05
-    assert out[:, BLINKS].min() >= 0
+    assert out[:, BLINKS].min() >= -LID_UP
     assert out[:, BLINKS].max() <= 1.0
     first, last = out[: 20 * MINUTE], out[-20 * MINUTE :]
     for channel in (PITCH, YAW, ROLL):
@@ -235,10 +236,13 @@ def test_the_median_head_goes_as_far_as_grids_in_three_seconds():
 
 
 def test_people_differ_as_grids_do():
-    """GRID's: pitch .41 to 1.77 degrees, yaw .18 to .77, roll .13 to .76, shift .007 to .040 eye distances."""
+    """GRID's: pitch .41 to 1.77 degrees, yaw .18 to .77, roll .13 to .76, shift .007 to .040 eye distances.
+
+    Not quite as far: who moves least looks frozen on a photo, and who moves most dizzy.
+    """
     heads = np.array([deviations(course(seed, 3, speaks=True)) for seed in range(30)])
     spread = heads.max(0) / heads.min(0)
-    assert (spread > 2.5).all()
+    assert (spread > 2.2).all()
     assert (spread < 7).all()
     assert (heads.min(0) > 0.25).all()
     assert (heads.max(0) < 2.6).all()
@@ -284,8 +288,11 @@ def test_nods_go_up_as_often_as_down():
 
 def test_energy_moves_the_head_further_within_its_limits():
     calm, lively, dull = (deviations(course(7, 20, speaks=True, energy=e)) for e in (1.0, 1.6, 0.7))
-    assert (lively / calm > 1.2).all()
-    assert (dull / calm < 0.9).all()
+    assert lively[0] / calm[0] > 1.2
+    assert (lively / calm > 1.05).all()
+    assert (lively[1:] / calm[1:] < 1.3).all(), "an actor's nods grow with his mood, his turns hardly"
+    assert dull[0] / calm[0] < 0.9
+    assert (dull / calm < 1.0).all()
     angles = course(7, 20, speaks=True, energy=1.6)[:, [PITCH, YAW, ROLL]]
     assert np.abs(angles).max() <= SPEAKING_LIMIT
 
@@ -304,3 +311,12 @@ def test_stress_nods_and_lifts_brows():
     assert spoken[:, brow].max() > 1.5 * quiet[:, brow].max()
     speed = [np.abs(np.diff(out[:, PITCH])).mean() for out in (quiet, spoken)]
     assert speed[1] > 1.3 * speed[0]
+
+
+def test_lids_follow_eyes_that_look_far_up():
+    """Or the white would show below the iris. A glance in the call leaves them at rest, as GRID's are measured."""
+    out = np.concatenate([course(seed, 10, speaks=True, energy=1.6) for seed in range(6)])
+    lids, up = out[:, BLINKS].mean(1), np.degrees(out[:, LOOK[1]])
+    assert (up > 5).any()
+    assert lids[up > 5].min() < -0.05
+    assert lids[(up > 0) & (up < 2.4)].min() >= 0

@@ -101,6 +101,28 @@ def test_between_head_and_torso_nothing_is_left_behind() -> None:
     assert np.abs(np.diff(head)).max() < 0.05, "no step"
 
 
+def test_shoulders_beside_the_chin_are_no_hair() -> None:
+    """A head turns, and the cloth beside it stays with the torso; hair that hangs there goes along."""
+    high = person()
+    row, column = at(0, 4.4)
+    cv2.ellipse(high, (column, row), (int(3.2 * EYES_PX), int(3.2 * EYES_PX)), 0, 0, 360, 1, -1)
+    long = person()
+    (top, left), (bottom, right) = at(-1.7, -0.5), at(1.7, 1.9)
+    long[top:bottom, left:right] = 1
+    place = at(1.6, 1.75)
+    assert high[place] == long[place] == 1
+    cloth, hair = (shares_of(mask)[place] for mask in (high, long))
+    assert cloth[0] < 0.4
+    assert cloth[1] > 0.6
+    assert hair[0] > 0.6
+
+
+def test_a_hat_that_the_mask_misses_goes_along() -> None:
+    mask = person(0.2)
+    mask[: at(0, -0.75)[0]] = 0
+    assert shares_of(mask)[at(0, -1.6)][0] > 0.5
+
+
 def test_the_wall_stays() -> None:
     shares = shares_of(person())
     for place in ((-4.5, -2.0), (4.5, 0.0), (-4.0, 2.0), (4.0, 1.9)):

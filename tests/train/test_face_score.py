@@ -216,7 +216,8 @@ def test_still_regions(portrait) -> None:
     codes[:, 0] = np.abs(np.sin(np.arange(8))) * 0.2
     codes[:, SPEECH_CHANNELS.index("browInnerUp")] = 0.05  # left out: brows are kept still
     masks = regions(portrait)
-    assert all(mask.any() for mask in masks.values())
+    assert all(mask.any() for name, mask in masks.items() if name != "shoulders")
+    assert not masks["shoulders"].any(), "nobody's: a painted face has none"
     assert not (masks["beyond"] & masks["around the head"]).any()
     oval = portrait.source[list(FACE_OVAL)]
     x, y = oval.mean(0).round().astype(int)
@@ -241,7 +242,8 @@ def test_change_outside(portrait) -> None:
     codes[:, 0] = 0.15
     codes[3:, HEAD + 1] = 0.1
     found = score_outside(portrait, codes, Generator())
-    assert found["head still"]["beyond, largest"] == found["head moves"]["beyond, largest"] == 0
+    assert found["head still"]["beyond, largest"] == 0
+    assert found["head moves"]["beyond"] < 0.1 * found["head moves"]["around the head"]
     assert found["head moves"]["around the head"] > found["head still"]["around the head"]
     assert len(coded([portrait.photo] * 3)) == 3
 

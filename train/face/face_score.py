@@ -35,7 +35,7 @@ from engines.face.measure import (
     remove_pose,
     rest_measures,
 )
-from engines.generator import Generator
+from engines.generator import Generator, hold_turn
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
 from train.data.rendered_people import RenderedTalker
@@ -108,7 +108,8 @@ def bring_to_pose(
     targets = []
     for angle in angles:
         still[HEAD : HEAD + 3] = angle
-        targets.append(generator._move(still, portrait, generator._buffers(portrait))[0][rigid].copy())
+        held = hold_turn(still, portrait)
+        targets.append(generator._move(held, portrait, generator._buffers(portrait))[0][rigid].copy())
     corner = np.array([0.5, 0.5], np.float32)
     points = landmarks[..., :2] - corner
     matrices = similarity(points[:, rigid], np.stack(targets), 1.0 if smooth else 0.0)
