@@ -29,6 +29,10 @@ RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
 SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
 
 
+OUTWARD = 0.10  # beyond the outer corner lashes reach, eye distances; not over what is lighter or darker than skin by
+OTHER_LIGHT = (0.6, 1.45)
+
+
 @dataclass(frozen=True)
 class Bare:
     """A photo without what is not skin, step by step."""
@@ -82,7 +86,8 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     for k, eye in enumerate(EYES):
         lid = landmarks[list(eye.upper), :2]
         skin, fold = landmarks[list(eye.skin), :2], landmarks[list(eye.fold), :2]
-        outward = 0.10 * scale * along * (1 if k == 0 else -1)
+        outward = OUTWARD * scale * along * (1 if k == 0 else -1)
+        outward *= skin_beside(photo, lid[0], outward, up, landmarks[list(eye.lower), :2] - LOWER_SKIN[1] * up)
         top = skin + 0.5 * (fold - skin)
         root = lid + LASH_ROOT * up
         line = np.concatenate([[root[0] + outward], root])
@@ -99,6 +104,26 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
     fringe = np.array([fringe_of(photo, landmarks[list(eye.upper), :2], up) for eye in EYES])
     return Bare(photo, rims, bare, boxes, lashes, fringe)
+
+
+def skin_beside(photo: np.ndarray, corner: np.ndarray, outward: np.ndarray, up: np.ndarray, under: np.ndarray) -> float:
+    """How far from an eye's outer corner (2,) the way `outward` is skin, 0..1: hair may hang there, or the face end.
+
+    up: one eye distance upwards, px; under (n, 2): places on the skin below the eye.
+    """
+
+    def light_at(places: np.ndarray) -> np.ndarray:
+        at = places.astype(np.float32)
+        found: np.ndarray = cv2.remap(photo, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return found @ LUMA
+
+    ways, heights = np.linspace(0, 1.6, 17), np.linspace(0.02, 0.12, 6)
+    light = np.median(light_at(corner + ways[:, None, None] * outward + heights[:, None] * up), 1)
+    skin = float(np.median(light_at(under[None])))
+    is_skin = (light > OTHER_LIGHT[0] * skin) & (light < OTHER_LIGHT[1] * skin)
+    # Seen from beyond: what is dark beside the corner itself are its lashes.
+    last = ways[np.flatnonzero(is_skin)[-1]] if is_skin.any() else 0.0
+    return float(np.clip(last - 0.3, 0, 1))
 
 
 def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:

@@ -96,3 +96,16 @@ def test_wide_eyes_show_more_of_the_eye() -> None:
 
     assert seen(0) < seen(-0.1) < seen(-0.2)
     assert seen(-0.2) > 1.08 * seen(0)
+
+
+@pytest.mark.parametrize("beyond", [(40, 30, 25), (250, 250, 250)], ids=["hair", "white wall"])
+def test_a_lid_ends_where_the_skin_does(beyond: tuple[int, int, int]) -> None:
+    """Right beside the outer corner hangs hair, or the turned face ends: no wedge of lid is drawn over it."""
+    photo, landmarks = paint_face()
+    eye = EYES[0]
+    x, y = landmarks[eye.upper[0], :2].astype(int)
+    side = slice(y - 40, y + 25), slice(x + 3, x + 40)
+    photo[side] = beyond
+    drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), make_portrait(photo, landmarks))
+    off = np.abs(drawn[side].astype(int) - photo[side])[:, 3:].mean(2)
+    assert np.quantile(off, 0.99) < 12
