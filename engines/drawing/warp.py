@@ -3,6 +3,7 @@
 ground, mesh -> coarse backward map (a point for each 4x4 px)   engines/drawing/geometry.py, fill_map
 coarse map -> where every pixel comes from, band by band         refine_map
 pixels, halfway between four of a photo twice as fine            cv2.remap
+where a row moves evenly (a torso), the same without a map        shift_rows
 
 The photo is made twice as fine once, by Lanczos' kernel of eight taps; between its points a straight line is then as
 near to the truth as OpenCV's bicubic kernel on the photo itself, in a fifth of its time (docs/decisions.md). Where
@@ -22,6 +23,7 @@ from engines.drawing.geometry import fill_map
 GRID_PX = 4  # one grid point of the backward map for each 4x4 px
 FINE = 2  # points of the finer photo for each px
 BAND = 16  # grid rows that are fetched at once, between the first and the last column that moves in them
+EVEN_PX, LEAST_EVEN = 1 / 128, 48  # columns that go equally far, so many px of them, need no map
 MARGIN_PX = 4  # half the kernel's taps: what the finer photo's edge needs of its surroundings
 _OFFSETS = np.arange(-3, 5) - 0.5
 HALFWAY = (np.sinc(_OFFSETS) * np.sinc(_OFFSETS / 4)).astype(np.float32)  # Lanczos' weights between two pixels
@@ -88,18 +90,30 @@ def make_finer(photo: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return finer
 
 
+def split_finer(finer: np.ndarray, first_row: int) -> np.ndarray:
+    """Rows of a finer box (2h, 2w, 3) from px row `first_row` on, its four phases apart: (4, rows, 3 w), contiguous.
+
+    The phases are the photo's own points and those halfway to the right, below, and both.
+    """
+    rows = finer[FINE * first_row :]
+    phases = [rows[down::FINE, right::FINE] for down in range(FINE) for right in range(FINE)]
+    return np.ascontiguousarray(np.stack(phases)).reshape(FINE * FINE, len(rows) // FINE, 3 * rows.shape[1] // FINE)
+
+
 def warp(
     moved: np.ndarray,
     off: np.ndarray,
     triangles: np.ndarray,
     photo: np.ndarray,
     finer: np.ndarray,
+    phases: np.ndarray,
     maps: BackwardMap,
     out: np.ndarray,
 ) -> None:
     """The photo (H, W, 3) in `out`, its box's pixels fetched through the ground in `maps` and the moved mesh.
 
-    moved, off (n, 2) px: the mesh of now, and what its points add to the ground; `finer`: the box of `make_finer`.
+    moved, off (n, 2) px: the mesh of now, and what its points add to the ground; `finer`: the box of `make_finer`;
+    `phases`: its last rows as of `split_finer`.
     """
     x0, y0 = maps.corner
     height, width = maps.size
@@ -121,10 +135,81 @@ def warp(
         # What lies around the moving part of the band, copied: not under it, for memory is what a picture waits for.
         drawn[begin:top], drawn[bottom:end] = still[begin:top], still[bottom:end]
         drawn[top:bottom, :left], drawn[top:bottom, right:] = still[top:bottom, :left], still[top:bottom, right:]
-        refine_map(maps.shift, (top, bottom, left, right), maps.row, maps.course, maps.whole, maps.parts)
-        whole, parts = maps.whole[: bottom - top, left:right], maps.parts[: bottom - top, left:right]
-        target = drawn[top:bottom, left:right]
-        cv2.remap(finer, whole, parts, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)
+        even = (right, right)
+        if begin >= height - phases.shape[1]:
+            even = even_columns(maps.shift, max(first - 1, 0), min(last + 1, len(maps.shift)), left, right)
+            shift_rows(phases, maps.shift, (top, bottom), even, (x0, y0), height, out)
+        for begin, end in ((left, even[0]), (even[1], right)):
+            if begin < end:
+                refine_map(maps.shift, (top, bottom, begin, end), maps.row, maps.course, maps.whole, maps.parts)
+                whole, parts = maps.whole[: bottom - top, begin:end], maps.parts[: bottom - top, begin:end]
+                target = drawn[top:bottom, begin:end]
+                cv2.remap(finer, whole, parts, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)
+
+
+@numba.njit(cache=True)
+def even_columns(shift: np.ndarray, first: int, last: int, left: int, right: int) -> tuple[int, int]:
+    """Columns px between which each of the map's rows first..last - 1 moves evenly, around the middle of left..right.
+
+    Multiples of GRID_PX; both `right` where they are fewer than LEAST_EVEN.
+    """
+    begin, end = left // GRID_PX, min(shift.shape[1], right // GRID_PX + 1)
+    middle = (begin + end) // 2
+    for j in range(first, last):
+        x, y = shift[j, middle, 0], shift[j, middle, 1]
+        for way in (-1, 1):
+            i = middle
+            while begin <= i < end and abs(shift[j, i, 0] - x) < EVEN_PX and abs(shift[j, i, 1] - y) < EVEN_PX:
+                i += way
+            if way < 0:
+                begin = max(begin, i + 1)
+            else:
+                end = min(end, i)
+    # A pixel lies between two points of the map, half a cell beside the first.
+    begin, end = GRID_PX * (begin + 1), GRID_PX * (end - 2)
+    return (begin, end) if end - begin >= LEAST_EVEN else (right, right)
+
+
+@numba.njit(cache=True, fastmath=True)
+def shift_rows(
+    phases: np.ndarray,
+    shift: np.ndarray,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    corner: tuple[int, int],
+    height: int,
+    out: np.ndarray,
+) -> None:
+    """Pixels of rows that move evenly between two columns, as `refine_map` and cv2.remap would fetch them.
+
+    phases: the last rows of a box of `height` px whose `corner` lies so in `out` (H, W, 3); rows, columns: px of the
+    box; shift (h, w, 2): its map.
+    """
+    left, right = columns
+    if left >= right:
+        return
+    half, middle = (GRID_PX - 1) / 2.0, (left + right) // 2 // GRID_PX
+    first_row, last = height - phases.shape[1], phases.shape[1] - 1
+    for y in range(rows[0], rows[1]):
+        at = (y - half) / GRID_PX
+        j = min(max(int(np.floor(at)), 0), shift.shape[0] - 2)
+        share = min(max(at - j, 0.0), 1.0)
+        x_parts = int(np.floor(32 * FINE * (shift[j, middle, 0] * (1 - share) + shift[j + 1, middle, 0] * share) + 0.5))
+        y_parts = int(np.floor(32 * FINE * (shift[j, middle, 1] * (1 - share) + shift[j + 1, middle, 1] * share) + 0.5))
+        x, y_at = x_parts >> 5, FINE * y + (y_parts >> 5)  # points of the finer photo
+        x_part, y_part = x_parts & 31, y_parts & 31
+        target = out[corner[1] + y].reshape(-1)[3 * (corner[0] + left) : 3 * (corner[0] + right)]
+        above, below = min(max((y_at >> 1) - first_row, 0), last), min(max(((y_at + 1) >> 1) - first_row, 0), last)
+        phase_above, phase_below = FINE * (y_at & 1), FINE * ((y_at + 1) & 1)
+        begin, begin_next = 3 * (left + (x >> 1)), 3 * (left + ((x + 1) >> 1))
+        a = phases[phase_above + (x & 1), above, begin : begin + len(target)]
+        b = phases[phase_above + ((x + 1) & 1), above, begin_next : begin_next + len(target)]
+        c = phases[phase_below + (x & 1), below, begin : begin + len(target)]
+        d = phases[phase_below + ((x + 1) & 1), below, begin_next : begin_next + len(target)]
+        of_a, of_b = np.int32((32 - x_part) * (32 - y_part)), np.int32(x_part * (32 - y_part))
+        of_c, of_d = np.int32((32 - x_part) * y_part), np.int32(x_part * y_part)
+        for k in range(len(target)):
+            target[k] = (of_a * a[k] + of_b * b[k] + of_c * c[k] + of_d * d[k] + np.int32(512)) >> np.int32(10)
 
 
 @numba.njit(cache=True)

@@ -10,6 +10,7 @@ from engines.drawing import warp as module
 from engines.drawing.warp import FINE, BackwardMap, make_finer, warp
 
 SIZE = 96
+NO_PHASES = np.zeros((4, 0, 0), np.uint8)
 
 
 def smooth_photo(seed: int = 0) -> np.ndarray:
@@ -49,7 +50,9 @@ def warped(moved: np.ndarray, photo: np.ndarray) -> np.ndarray:
     points, triangles = grid_mesh()
     out = np.zeros_like(photo)
     box = (0, 0, SIZE, SIZE)
-    warp(moved, points - moved, triangles, photo, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
+    warp(
+        moved, points - moved, triangles, photo, make_finer(photo, box), NO_PHASES, BackwardMap.over(np.array(box)), out
+    )
     return out
 
 
@@ -101,7 +104,7 @@ def test_a_shift_by_whole_pixels_copies_them() -> None:
     finer = make_finer(photo, (0, 0, SIZE, SIZE))
     maps = BackwardMap.over(np.array((0, 0, SIZE, SIZE)))
     away = np.float32((2, 3))
-    warp(points + away, np.tile(-away, (len(points), 1)), triangles, photo, finer, maps, out)
+    warp(points + away, np.tile(-away, (len(points), 1)), triangles, photo, finer, NO_PHASES, maps, out)
     x0, y0, x1, y1 = inner
     assert np.array_equal(out[y0:y1, x0:x1], photo[y0 - 3 : y1 - 3, x0 - 2 : x1 - 2])
 
