@@ -217,6 +217,8 @@ def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
         and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
         and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
         and bool((arrays["reach"] > 0).all())
+        and all(bool((np.abs(arrays[name] - 0.5) < 0.5 + 1e-4).all()) for name in ("head_share", "torso_share"))
+        and bool((np.abs(arrays["ground"] - (0.5, 0.5, 0)) < (0.5 + 1e-4, 0.5 + 1e-4, 10)).all())
     )
 
 

@@ -268,7 +268,7 @@ def keep_inside(shift: np.ndarray, step: float) -> None:
         for i in range(width):
             farthest = max(farthest, abs(shift[j, i, 0]), abs(shift[j, i, 1]))
     most = 1.0 - 1.0 / EDGE_STRETCH  # a shift, for one px of distance from the edge
-    reach = int(farthest / (most * step)) + 3
+    reach = int(min(farthest / (most * step), height + width)) + 3
     for j in range(height):
         above, below = most * step * j, most * step * max(0, height - 3 - j)
         if j < reach or j >= height - reach:

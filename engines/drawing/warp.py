@@ -135,9 +135,12 @@ def warp(
         # What lies around the moving part of the band, copied: not under it, for memory is what a picture waits for.
         drawn[begin:top], drawn[bottom:end] = still[begin:top], still[bottom:end]
         drawn[top:bottom, :left], drawn[top:bottom, right:] = still[top:bottom, :left], still[top:bottom, right:]
-        even = (right, right)
-        if begin >= height - phases.shape[1]:
-            even = even_columns(maps.shift, max(first - 1, 0), min(last + 1, len(maps.shift)), left, right)
+        even, split_from = (right, right), height - phases.shape[1]
+        near = slice(max(first - 1, 0), min(last + 1, len(maps.shift)))
+        if (
+            begin >= split_from and begin + maps.shift[near, :, 1].min() >= split_from + 1
+        ):  # all that is fetched is there
+            even = even_columns(maps.shift, near.start, near.stop, left, right)
             shift_rows(phases, maps.shift, (top, bottom), even, (x0, y0), height, out)
         for begin, end in ((left, even[0]), (even[1], right)):
             if begin < end:

@@ -29,8 +29,8 @@ RIM_WARM, RIM_ENDS, RIM_REACH, RIM_RED = 0.016, 0.034, 0.040, 1.2
 SPECK, SPECK_REACH = 0.06, 0.040  # specks of light on shut lips: their length, how far beside the seam
 
 
-OUTWARD = 0.10  # beyond the outer corner lashes reach, eye distances; not over what is lighter or darker than skin by
-OTHER_LIGHT = (0.6, 1.45)
+OUTWARD = 0.10  # beyond the outer corner lashes reach, eye distances
+OTHER_LIGHT = (0.6, 1.45)  # shares of the skin's light: what is darker or lighter is hair, or wall
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ def read_profile(icc: bytes) -> ColourProfile | None:
     """The profile in these bytes; None where it is of a kind that is not understood, or damaged."""
     if icc[16:24] != b"RGB XYZ ":
         return None
+    with np.errstate(all="ignore"):  # a wild formula is refused below
+        return _read(icc)
+
+
+def _read(icc: bytes) -> ColourProfile | None:
     try:
         tags = {}
         for k in range(min(struct.unpack_from(">I", icc, 128)[0], 256)):

@@ -20,6 +20,9 @@ def blocks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     if data[:2] == JPEG:
         at = 2
         while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
+            if data[at + 1] == 0xFF:  # a marker may have any number of these before it
+                at += 1
+                continue
             end = at + 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
             yield data[at + 1 : at + 2], at + 4, end
             if data[at + 1 : at + 2] == PIXELS:
@@ -69,10 +72,10 @@ def tiff_entry(tiff: bytes, tag: int) -> tuple[int, int] | None:
 
 def find_profile(data: bytes) -> bytes:
     """The ICC colour profile inside a JPEG, PNG, WebP, TIFF, AVIF or HEIC file, empty where there is none."""
-    parts: dict[int, bytes] = {}
+    parts: dict[bytes, bytes] = {}
     for name, begin, end in blocks(data):
         if name == b"\xe2" and data[begin : begin + 12] == b"ICC_PROFILE\0":
-            parts[data[begin + 12]] = data[begin + 14 : end]  # larger ones lie in several blocks, numbered
+            parts[data[begin + 12 : begin + 13]] = data[begin + 14 : end]  # larger ones lie in several blocks, numbered
         elif name == b"iCCP":
             packed = data[begin:end].partition(b"\0")[2][1:]
             try:

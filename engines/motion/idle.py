@@ -43,7 +43,7 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 (BLINK_WAIT, BLINK_AGE, BLINK_DEPTH, BLINK_CLOSE, BLINK_HOLD, BLINK_OPEN, BLINK_LAG, BLINK_SIDE) = range(7, 15)
 # Gaze: time left of this fixation, whether it is off the camera, the point looked at (rad, in the room), and the last.
 (FIX_WAIT, AWAY, GAZE_X, GAZE_Y, FROM_X, FROM_Y, SACCADE_AGE) = range(15, 22)
-# Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, posture now, its speed, sway's stage, it.
+# Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, now, its speed; sway's first stage, sway.
 (POST_WAIT, WANT, AT, SPEED, STAGE, SWAY) = (22, 23, 28, 33, 38, 43)
 (NOD, NOD_SPEED, TURN, TURN_SPEED, BREATH, BREATH_S) = range(48, 54)
 (BROW, BROW_INNER_SWAY, BROW_STAGE, ACCENT, ACCENT_WANT, ACCENT_LEFT, PRESS_WAIT, PRESS_AGE) = range(54, 62)

@@ -119,8 +119,10 @@ def hushed() -> Iterator[None]:
     It would tear the view, and bury our own line about what is wrong. That line comes afterwards, as an exception, and
     notes go into the view. `with STREAMS.lock, hushed():` where there is none, so that no note is said meanwhile.
     """
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    if sys.stderr is None:  # its descriptor is closed, or another file's
+        yield
+        return
+    sys.stderr.flush()
     with STREAMS.lock:  # a scan leads stderr to nowhere as well, and puts back what it found
         try:
             kept = os.dup(2)

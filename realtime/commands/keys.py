@@ -62,7 +62,7 @@ class Keys:
 
             with suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
-        self._before = None
+        self._before, self.on = None, False
 
     def pressed(self) -> str:
         if sys.platform == "win32":
@@ -70,7 +70,7 @@ class Keys:
 
             return msvcrt.getwch() if sys.stdin.isatty() and msvcrt.kbhit() else ""
         self._look()
-        if not self._typed and self._before is not None:
+        if not self._typed and self.on:
             self._typed.extend(_waiting(sys.stdin.fileno()))
         return self._typed.popleft() if self._typed else ""
 

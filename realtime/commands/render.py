@@ -18,7 +18,7 @@ from realtime.engines_in_use import Articulation, Seed
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
 
-TOLD_S = 2.0  # of compiling: a kernel or two are not worth a line
+WORTH_TELLING_S = 2.0  # of compiling: a kernel or two are not worth a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def render_file(
     compiled_s = engines.take_up(portrait)  # start-up, and no part of how fast a video is made
     begin_ns = clock.now_ns()
     notes = []
-    if compiled_s > TOLD_S:
+    if compiled_s > WORTH_TELLING_S:
         notes.append(f"drawing was compiled for this machine in {compiled_s:.0f} s: once, and kept")
     contact = ContactSheet(view=face_view(portrait)) if sheet is not None else None
     with ExitStack() as stack:

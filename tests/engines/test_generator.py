@@ -438,6 +438,8 @@ def test_save_and_load(tmp_path, generator: Generator, portrait: Portrait) -> No
         lambda p: {"tones": p.tones * np.inf},
         lambda p: {"head_share": p.head_share[:10]},
         lambda p: {"ground": p.ground[1:]},
+        lambda p: {"ground": p.ground * 1e30},
+        lambda p: {"torso_share": p.torso_share - 2},
         lambda p: {"ground": p.ground[..., :2]},
         lambda p: {"torso_share": p.torso_share[1:]},
         lambda p: {"triangles": p.triangles + np.int32(5_000_000)},

@@ -196,6 +196,7 @@ def test_odd_but_whole_photos_are_read(tmp_path):
         data + data,  # a gain map, another view
         data + b"\0\0\0\x18ftypmp42" + bytes(5000),  # a motion photo
         data[:-2] + bytes(64) + data[-2:],
+        data[:2] + b"\xff\xff" + data[2:],  # fill bytes before a marker
     ):
         path.write_bytes(whole)
         np.testing.assert_array_equal(read_photo(path), by_opencv(FACE))

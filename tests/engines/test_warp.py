@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.drawing import warp as module
-from engines.drawing.warp import FINE, BackwardMap, make_finer, warp
+from engines.drawing.warp import FINE, BackwardMap, make_finer, split_finer, warp
 
 SIZE = 96
 NO_PHASES = np.zeros((4, 0, 0), np.uint8)
@@ -120,3 +120,18 @@ def test_bands_leave_no_seam(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
     for band in (1, 3, 7):
         monkeypatch.setattr(module, "BAND", band)
         assert np.array_equal(warped(moved, photo), whole)
+
+
+def test_rows_are_taken_apart_only_where_all_that_is_fetched_is() -> None:
+    """A torso that goes down shows what lay above: right below the first row that is kept apart a map fetches it."""
+    photo = smooth_photo()
+    box = np.array((0, 0, SIZE, SIZE))
+    finer = make_finer(photo, tuple(box))
+    nowhere, none = np.zeros((0, 2), np.float32), np.zeros((0, 3), np.int32)
+    drawn = []
+    for phases in (NO_PHASES, split_finer(finer, 64)):
+        maps, out = BackwardMap.over(box), np.zeros_like(photo)
+        maps.ground[..., 1] = -6
+        warp(nowhere, nowhere, none, photo, finer, phases, maps, out)
+        drawn.append(out.astype(int))
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1

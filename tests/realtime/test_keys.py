@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import time
+import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,13 @@ def test_all_that_was_typed_comes_key_by_key(keyboard: int, typed: bytes, presse
         os.write(keyboard, typed)
         assert "".join(iter(keys.pressed, "")) == pressed
         assert keys.pressed() == ""
+
+
+def test_a_terminal_that_a_program_left_raw_is_read_as_it_is(keyboard: int) -> None:
+    tty.setcbreak(sys.stdin.fileno())
+    with Keys() as keys:
+        os.write(keyboard, b"mq")
+        assert "".join(iter(keys.pressed, "")) == "mq"
 
 
 # The leader of a session, as a shell is, and a job of its that leaves the foreground with a key waiting.

@@ -466,6 +466,20 @@ def test_what_libraries_write_to_stderr_does_not_tear_the_view() -> None:
     assert done.stderr == "before\nafter\n"
 
 
+def test_with_stderr_closed_what_is_opened_in_its_place_is_left_alone(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from realtime.audio.microphone import hushed\n"
+        "assert sys.stderr is None\n"
+        "file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY); assert file == 2\n"
+        "with hushed():\n"
+        "    os.write(file, b'sound')\n"
+        "os.write(file, b', more')\n"
+    )
+    command = ["bash", "-c", 'exec "$@" 2>&-', "-", sys.executable, "-c", script, str(tmp_path / "file")]
+    subprocess.run(command, cwd=ROOT, timeout=60, check=True)
+    assert (tmp_path / "file").read_bytes() == b"sound, more"
+
+
 def test_what_it_reads_is_not_replaced(long_sound: Path, tmp_path: Path) -> None:
     talk = tmp_path / "talk.mp4"
     talk.write_bytes(b"precious")

@@ -303,7 +303,7 @@ def section_steady(results: dict) -> list[str]:
         "person below the chin, beyond that ring. Beyond: all else, the wall beside the shoulders among it.\n\n",
         markdown_table(
             ("", "around the head", "coded", "shoulders", "coded", "beyond", "largest", "coded"),
-            ([name, *(n.get(key, 0.0) for key in keys)] for name, n in found["outside"].items()),
+            ([name, *(n.get(key, "") for key in keys)] for name, n in found["outside"].items()),
         ),
     ]
 
