@@ -26,7 +26,8 @@ FACE_OVAL = (
 )
 RING = len(FACE_OVAL)
 RINGS = ((1.12, 0.50), (1.30, 0.15), (1.55, 0.0))  # size, share of the face's own motion
-CROWN_FROM, CROWN_HIGH = 0.15, 1.3  # above the outline's middle, eye distances: from where on brows move nothing
+# Above the outline's middle, eye distances: where the crown begins, and is whole. Brows move nothing there.
+ABOVE_FROM, ABOVE_TO = 0.15, 1.3
 FACE = 468  # iris points are not part of the mesh
 POINTS = FACE + RING * len(RINGS)
 
@@ -173,11 +174,18 @@ def move_mesh(
 def push_out(outline: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Ring k around an outline (RING, 3) at rest, canonical: its points, and their shares of the outline's motion."""
     middle = outline.mean(0)
-    up = np.clip((middle[1] - outline[:, 1] - CROWN_FROM) / (CROWN_HIGH - CROWN_FROM), 0, 1)
+    above = ease((middle[1] - outline[:, 1] - ABOVE_FROM) / (ABOVE_TO - ABOVE_FROM))
     size, own = RINGS[k]
     points = outline.copy()
     points[:, :2] += (size - 1) * (outline[:, :2] - middle[:2])
-    return points, own * (1 - up * up * (3 - 2 * up))
+    return points, own * (1 - above)
+
+
+def ease(x: np.ndarray) -> np.ndarray:
+    """Smooth step 0..1."""
+    x = np.clip(x, 0, 1)
+    smooth: np.ndarray = x * x * (3 - 2 * x)
+    return smooth
 
 
 def load_geometry() -> tuple[np.ndarray, np.ndarray]:

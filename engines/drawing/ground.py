@@ -10,7 +10,7 @@ import cv2
 import numba
 import numpy as np
 
-from engines.drawing.geometry import FACE, NECK
+from engines.drawing.geometry import ABOVE_FROM, ABOVE_TO, FACE, NECK, ease
 
 # Down from the joint that the head turns about (eye distances, upright in the picture) what goes with the head goes
 # more and more with the torso, which leans about a point far below. Shoulders, so far aside of the joint, do from the
@@ -26,7 +26,6 @@ HAIR_FROM, HAIR_TO = 1.9, 2.6
 # Where nobody tells person and wall apart: size of the outline, and share of the head's motion; across, and above.
 SIDES = np.array([(1.0, 1.0), (1.12, 0.96), (1.30, 0.65), (1.75, 0.0)])
 CROWN = np.array([(1.0, 1.0), (1.18, 0.97), (1.48, 0.74), (1.90, 0.0)])
-ABOVE_FROM, ABOVE_TO = 0.15, 1.3  # above the outline's middle, eye distances: where the crown begins, and is whole
 BEHIND, BEHIND_OUT = 0.4, 0.34  # how far the crown lies behind the outline, eye distances; so far out of its size
 # Share of the face, and of what is right above it, that must be a person's: or the mask is another's, or misses a hat.
 LEAST_PERSON, LEAST_CROWN = 0.5, 0.7
@@ -110,13 +109,6 @@ def shoulders(person: np.ndarray, aside: np.ndarray, below: np.ndarray, scale: f
 def till(x: np.ndarray, whole: float, none: float) -> np.ndarray:
     """1 at `whole`, 0 at `none`, straight between and beyond."""
     return (none - x) / (none - whole)
-
-
-def ease(x: np.ndarray) -> np.ndarray:
-    """Smooth step 0..1."""
-    x = np.clip(x, 0, 1)
-    smooth: np.ndarray = x * x * (3 - 2 * x)
-    return smooth
 
 
 @numba.njit(cache=True, fastmath=True)

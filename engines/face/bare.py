@@ -111,15 +111,9 @@ def skin_beside(photo: np.ndarray, corner: np.ndarray, outward: np.ndarray, up: 
 
     up: one eye distance upwards, px; under (n, 2): places on the skin below the eye.
     """
-
-    def light_at(places: np.ndarray) -> np.ndarray:
-        at = places.astype(np.float32)
-        found: np.ndarray = cv2.remap(photo, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return found @ LUMA
-
     ways, heights = np.linspace(0, 1.6, 17), np.linspace(0.02, 0.12, 6)
-    light = np.median(light_at(corner + ways[:, None, None] * outward + heights[:, None] * up), 1)
-    skin = float(np.median(light_at(under[None])))
+    light = np.median(light_at(photo, corner + ways[:, None, None] * outward + heights[:, None] * up), 1)
+    skin = float(np.median(light_at(photo, under[None])))
     is_skin = (light > OTHER_LIGHT[0] * skin) & (light < OTHER_LIGHT[1] * skin)
     # Seen from beyond: what is dark beside the corner itself are its lashes.
     last = ways[np.flatnonzero(is_skin)[-1]] if is_skin.any() else 0.0
@@ -133,10 +127,16 @@ def fringe_of(photo: np.ndarray, lid: np.ndarray, up: np.ndarray) -> float:
     lids' edges are; the lashes that turn with the lid, and the lids' own edges, make up for the rest.
     """
     heights = np.arange(0.0, 0.13, 0.01)[:, None, None]
-    places = (lid[1:-1] + heights * up).astype(np.float32)
-    light = cv2.remap(photo, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) @ LUMA
+    light = light_at(photo, lid[1:-1] + heights * up)
     skin = float(np.quantile(light[4:], 0.8))
     return float(np.clip(FRINGE[0] + FRINGE[1] * (1 - np.median(light[:6].min(0)) / max(skin, 1.0)), 0.0, FRINGE[2]))
+
+
+def light_at(photo: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Light of a photo (H, W, 3) at places (h, w, 2) px, (h, w)."""
+    at = places.astype(np.float32)
+    found: np.ndarray = cv2.remap(photo, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found @ LUMA
 
 
 def fill_lid(
