@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.card import write_atomically
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
 from engines.face.likeness import MOST_TURNED_RAD, likeness_model
 from engines.machine import cache_folder
@@ -64,7 +65,7 @@ def load_portrait(
         try:
             kept = _kept(key)
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.with_suffix(".json").write_text(json.dumps(made.notes))
+            write_atomically(kept.with_suffix(".json"), json.dumps(made.notes).encode())
             made.portrait.save(kept)
         except (OSError, OutputError):
             made.notes.append("the portrait could not be cached: the next start is slower")
