@@ -16,6 +16,9 @@ PHONES = (
 )
 # fmt: on
 
+# Moods that the encoder tells apart, in the order of `emotion_logits`.
+EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
+
 SPEECH_CHANNELS = (
     # Mouth, from sound. Lengths are in eye distances away from the talker's own rest (engines/face/measure.py).
     "jawOpen",  # gap between the inner lips, centre; at least 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engines.spec import MOTION_CHANNELS, SPEC
+from engines.spec import EMOTIONS, MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
     from engines.encoder import Code, Encoder
@@ -53,8 +53,6 @@ class Course:
 
     def finished(self) -> dict[str, np.ndarray]:
         """Arrays of exactly `count` codes, with times and names beside them."""
-        from engines.motion.expression import EMOTIONS
-
         return {
             **{name: array[: self.count] for name, array in self.arrays.items()},
             "times_s": (np.arange(self.count) + 0.5) / SPEC.codes_per_second,

@@ -21,7 +21,7 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import StreamError
-from engines.spec import MOTION_CHANNELS, SPEC
+from engines.spec import EMOTIONS, MOTION_CHANNELS, SPEC
 from realtime.audio.sources import Source
 from realtime.clock import JUMP_NS, NS, Clock, SystemClock
 from realtime.latent_ring import LatentRing
@@ -32,7 +32,6 @@ from realtime.pictures.picture_pool import PicturePool
 from realtime.pictures.sinks import Sink, SinkWorker
 
 AHEAD_CODES = 100  # offline the voice runs at most 2 s ahead of the face
-EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")
 FADE_NS = 400_000_000
 MOST_LAG_NS = 200_000_000
 FEW_LATE = 5

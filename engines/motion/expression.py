@@ -22,9 +22,7 @@ import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch
 from engines.motion.idle import PLAY_MOST
-from engines.spec import MOTION_CHANNELS
-
-EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of emotion_logits
+from engines.spec import EMOTIONS, MOTION_CHANNELS
 
 # Strength 1 of each. Lengths in eye distances, lids -0.2 (wide) to 1 (shut), squint 0..1, head in rad.
 PROTOTYPES: dict[str, dict[str, float]] = {

@@ -18,7 +18,7 @@ import numpy as np
 import typer
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
+from engines.spec import ARTICULATION, EMOTIONS, MOTION_CHANNELS, SPEC
 from realtime.audio.microphone import STREAMS, hushed
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
@@ -285,8 +285,6 @@ class LiveSession:
         elapsed_s = (self.clock.now_ns() - self.start_ns) / NS
         values: dict[str, object] = pipeline.meters.snapshot()
         newest = pipeline.ring.newest
-        from realtime.pipeline import EMOTIONS
-
         if newest is not None and newest.emotion is not None:
             values["emotion"] = {n: round(float(p), 3) for n, p in zip(EMOTIONS, newest.emotion, strict=True)}
         values |= {

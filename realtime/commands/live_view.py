@@ -10,7 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from realtime.pipeline import EMOTIONS, Pipeline
+from engines.spec import EMOTIONS
+from realtime.pipeline import Pipeline
 
 STAGES = {  # of a picture, and how they are called here
     "hop": "hop",

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from engines.errors import ConfigError, InputError, WrongInput
-from train.data.corpora import EMOTIONS, LOADERS, load_corpus, sound_of
+from engines.spec import EMOTIONS
+from train.data.corpora import LOADERS, load_corpus, sound_of
 from train.data.corpus_check import check_sounds, table
 
 RATE = 16_000

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.spec import PHONES, SPEC
+from engines.spec import EMOTIONS, PHONES, SPEC
 from train.data.batches import Batches, Corpus, Item, livelier
-from train.data.corpora import EMOTIONS, Clip
+from train.data.corpora import Clip
 from train.data.lively import KINDS, analyse, laughter, retell
 from train.motion import goes_along, lively
 from train.motion.heard import AHEAD, Rows

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from engines.spec import SPEC, SPEECH_CHANNELS
+from engines.spec import EMOTIONS, SPEC, SPEECH_CHANNELS
 from train.data.augment import Augment, AugmentConfig
-from train.data.corpora import EMOTIONS, Clip, noise, sound_of, training_speech
+from train.data.corpora import Clip, noise, sound_of, training_speech
 from train.data.lively import BREATH, retell
 from train.data.motion_labels import smooth
 from train.data.prepare import COMPONENTS, STYLE

@@ -21,9 +21,8 @@ import soundfile
 import soxr
 
 from engines.errors import ConfigError, InputError, WrongInput
-from engines.spec import PHONES, SPEC
+from engines.spec import EMOTIONS, PHONES, SPEC
 
-EMOTIONS = ("neutral", "anger", "boredom", "disgust", "fear", "happiness", "sadness")  # order of `emotion_logits`
 HELD_OUT_EMODB = ("15", "16")  # one man, one woman: for the report, never trained on
 HELD_OUT_NOISE_CLASSES = ("dishes", "exercise_bike", "wind")
 SOUND_FILES = (".wav", ".flac", ".ogg", ".opus")  # others are videos

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.spec import PHONES, SPEC, SPEECH_CHANNELS
-from train.data.corpora import EMOTIONS, Clip, sound_of, training_speech
+from engines.spec import EMOTIONS, PHONES, SPEC, SPEECH_CHANNELS
+from train.data.corpora import Clip, sound_of, training_speech
 from train.data.labeller import LabellerConfig, amplitude_gain, finish, label, teach
 from train.data.motion_labels import (
     clip_motion,

@@ -22,12 +22,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from engines.spec import SPEC
+from engines.spec import EMOTIONS, SPEC
 from train import checkpoint
 from train.config import build
 from train.data.augment import SNR_RANGE_DB, active_rms, cut, rms, with_noise
 from train.data.batches import Corpus, Item, load
-from train.data.corpora import EMOTIONS
 from train.data.shards import read_shards
 from train.speech.export import encoder_of
 from train.speech.streams import encode

@@ -20,8 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from engines.spec import SPEC, SPEECH_CHANNELS
-from train.data.corpora import EMOTIONS
+from engines.spec import EMOTIONS, SPEC, SPEECH_CHANNELS
 
 Tensors = dict[str, torch.Tensor]
 LOWEST_HZ = 20.0
