@@ -43,7 +43,7 @@ from engines.drawing.layers import (
     shade_skin,
     trace,
 )
-from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, split_finer, warp
+from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 from engines.errors import ConfigError, EngineMismatch
 from engines.face.dentition import slant_of
 from engines.face.unfold import crop_corners
@@ -124,7 +124,6 @@ class Scratch:
     lean: np.ndarray  # (2,) px: how far the torso carries the head
     source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
     finer: np.ndarray  # (2 h, 2 w, 3) uint8: what moves of it, twice as fine
-    phases: np.ndarray  # (4, rows, 3 w) uint8: its rows below the mesh, apart, which no marks change
     marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: photo, bare photo, place in source (finer)
     source_of: Portrait | None  # whose it is
     faded: np.ndarray  # (3,) how far, of the left lid, the right lid, the lips
@@ -226,7 +225,7 @@ class Generator:
         lay_around(portrait, skull, scratch)
         maps = scratch.maps
         leave_ground(moved, portrait.source, maps.ground, maps.grid, scratch.own, scratch.to_px, scratch.off)
-        warp(moved, scratch.off, portrait.triangles, portrait.photo, scratch.finer, scratch.phases, maps, out)
+        warp(moved, scratch.off, portrait.triangles, portrait.photo, scratch.finer, maps, out)
         for side in range(2):
             if abs(code[BLINK + side]) > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, code, scratch, out)
@@ -269,7 +268,6 @@ class Generator:
                 lean=np.zeros(2),
                 source=np.empty_like(portrait.photo),
                 finer=np.zeros((0, 0, 3), np.uint8),
-                phases=np.zeros((FINE * FINE, 0, 0), np.uint8),
                 marks=[],
                 source_of=None,
                 faded=np.zeros(3),
@@ -363,8 +361,6 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     height, width = scratch.maps.size
     np.copyto(scratch.source, portrait.bare.clear)
     scratch.finer = make_finer(portrait.bare.clear, (x0, y0, x0 + width, y0 + height))
-    below = int(portrait.source[:, 1].max()) + 1 - y0
-    scratch.phases = split_finer(scratch.finer, min(below, height))
     scratch.marks.clear()
     for left, top, right, bottom in portrait.bare.boxes:
         box = max(left, x0), max(top, y0), min(right, x0 + width), min(bottom, y0 + height)
@@ -584,6 +580,7 @@ def draw_mouth(
         portrait.cavity,
         portrait.tongue,
         gap,
+        smile,
         max(lip - drop, 0.0),
         float(code[TONGUE]),
         interior,

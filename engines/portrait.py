@@ -27,6 +27,7 @@ from engines.drawing.geometry import (
     RING,
     RINGS,
     UPPER_SEAM,
+    even_depths,
     load_geometry,
     mesh_triangles,
     push_out,
@@ -36,7 +37,7 @@ from engines.drawing.layers import TEETH_PX
 from engines.drawing.warp import grid_of, map_size
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
 from engines.face.bare import Bare, lift_marks
-from engines.face.corners import shut_corners
+from engines.face.corners import draw_ends, shut_corners
 from engines.face.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
 from engines.face.lip_lines import refine_lips
 from engines.face.masks import disc, polygon
@@ -56,12 +57,14 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 11
+VERSION = 12
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
+HAPPY_SMILE = 0.109  # how far corners go in the happy look (engines/motion/expression.py), eye distances
+MOST_SMILE = 1.5  # how much further they go in that of somebody whose photo smiles more broadly
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
 CROP_SIZE_PX = (96, 120)  # height, width of the lower face as the network sees it
@@ -117,6 +120,11 @@ class Portrait:
     def size(self) -> tuple[int, int]:
         """Height and width, px."""
         return self.photo.shape[0], self.photo.shape[1]
+
+    @property
+    def own_smile(self) -> float:
+        """How far the photo's smile goes, the happy look's being 1: 1 to MOST_SMILE."""
+        return min(MOST_SMILE, max(1.0, smile_of(self.rest_shift[:468]) / HAPPY_SMILE))
 
     @cached_property
     def turned(self) -> float:
@@ -397,6 +405,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     mask = person_mask(photo, translations[:2], scale)
     shares = share_ground(photo.shape[:2], mask, rest[list(FACE_OVAL)], rotation, scale, translations)
     box = box_of(shares, source)
+    triangles = mesh_triangles(surface)
     ring_shares = sample(shares, source[None, FACE:])[0]
 
     blur_px = photo_blur(photo, landmarks)
@@ -428,7 +437,8 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         smile,
         palette.colour,
     )
-    photo = shut_corners(photo, landmarks, scale)
+    at_rest = landmarks[:, :2] + scale * shift @ rotation[:2].T
+    photo = draw_ends(shut_corners(photo, landmarks, scale), landmarks[:, :2], at_rest, scale, palette.colour)
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(
@@ -446,13 +456,13 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         scale=np.array([scale]),
         translation=translations,
         source=source,
-        rest=rest,
+        rest=np.column_stack([rest[:, :2], even_depths(rest[:, 2], source / scale, triangles)]).astype(np.float32),
         rest_shift=full_shift,
         basis=basis,
         head_share=np.append(np.ones(FACE, np.float32), ring_shares[:, 0]),
         torso_share=np.append(np.zeros(FACE, np.float32), ring_shares[:, 1]),
         ground=on_map(shares, box),
-        triangles=mesh_triangles(surface),
+        triangles=triangles,
         box=box,
         upper_teeth=palette.fit_texture(upper_teeth),
         lower_teeth=palette.fit_texture(lower_teeth),

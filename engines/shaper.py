@@ -39,11 +39,13 @@ from engines.errors import ConfigError, StreamError
 from engines.motion.expression import (
     EXPRESSION_STATE,
     MEANT,
+    OWN_SMILE,
     PLAY_LOWER,
     PLAY_UPPER,
     STRENGTH,
     WANTED,
     Emotion,
+    corners_given,
     head_energy,
     mouth_energy,
     parse_emotion,
@@ -212,6 +214,10 @@ def _step(
         laws[BEFORE + c] = laws[LAST + c]
         laws[LAST + c] = speech[c]
 
+    corners = corners_given(mood)
+    for c in (SMILE_LEFT, SMILE_RIGHT):
+        out[c] = max(out[c], corners * out[c])
+
     mood[PLAY_UPPER], mood[PLAY_LOWER] = laws[LIFE] * life[PLAY], laws[LIFE] * life[PLAY + 1]
     step_expression(mood, emotion, emotion_logits, presence, out)
     if with_life or laws[LIFE] > 0.001:
@@ -240,7 +246,8 @@ def _step(
     touch = laws[TOUCH] * max(0.0, out[JAW_OPEN] - TOUCH_GAP)
     shut = laws[CLOSURE] * max(0.0, out[JAW_OPEN] - touch)
     for c in range(MOUTH):
-        out[c] -= (touch + shut) * with_opening[c]
+        given = corners if c in (SMILE_LEFT, SMILE_RIGHT) else 1.0
+        out[c] -= (touch + shut) * with_opening[c] * given
     out[UPPER_UP] += laws[TOUCH] * (1 - laws[CLOSURE]) * TOUCH_UPPER
     for c in range(len(out)):
         out[c] = min(HIGH[c], max(LOW[c], out[c]))
@@ -317,7 +324,7 @@ class Shaper:
         self.row = spec.lookahead_row(lookahead_ms)
         self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
         self.idle, self._reach, self.articulation = idle, np.asarray(reach, float), articulation
-        self.life = Idle(seed)
+        self.life, self._smile = Idle(seed), 1.0
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
         # Compile or load the kernel now, never in the middle of a stream.
@@ -346,6 +353,16 @@ class Shaper:
         self._reach = np.asarray(factors, float)
         self._set_moves()
 
+    @property
+    def smile(self) -> float:
+        """How far this person's smile goes, most people's being 1 (`Portrait.own_smile`)."""
+        return self._smile
+
+    @smile.setter
+    def smile(self, factor: float) -> None:
+        self._smile = float(factor)
+        self._targets = self.emotion.targets(self._smile)
+
     def _set_moves(self) -> None:
         own = self._reach / TYPICAL_REACH  # with most people's, channels go with the opening as GRID's do
         with_opening = WITH_OPENING.copy()
@@ -355,7 +372,7 @@ class Shaper:
     def choose_emotion(self, emotion: str | Emotion) -> None:
         """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
         self.emotion = parse_emotion(emotion) if isinstance(emotion, str) else emotion
-        self._targets = self.emotion.targets()
+        self._targets = self.emotion.targets(self._smile)
 
     def init_state(self) -> State:
         """A face at rest at the start of a stream."""
@@ -364,7 +381,7 @@ class Shaper:
         laws[LIFE] = float(self.idle)
         mood = np.zeros(EXPRESSION_STATE)
         if not self.emotion.auto:
-            mood[STRENGTH:] = self._targets[WANTED:]  # a chosen look is there from the first picture
+            mood[STRENGTH:] = self._targets[WANTED:OWN_SMILE]  # a chosen look is there from the first picture
             mood[MEANT] = 1.0
         return State({"laws": laws, "mood": mood, "life": self.life.init_state()})
 

@@ -57,7 +57,7 @@ class Engines(AbstractContextManager["Engines"]):
         """
         from engines.compiling import watch_compiling
 
-        self.shaper.reach = portrait.reach
+        self.shaper.reach, self.shaper.smile = portrait.reach, portrait.own_smile
         with watch_compiling(say or (lambda _: None)) as compiling:
             moving = np.full(len(MOTION_CHANNELS), 0.05, np.float32)
             self.generator.draw(moving, portrait)

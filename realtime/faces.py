@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 FACE_SIZES = ("full", "face")
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
-EDGE_SHARE = 0.06  # of a narrow picture's width: the edge that its sides continue
-SIDE_BLURS = (0.010, 0.030, 0.080)  # sigma of a side's rows beside it, half-way and at its end, of the height
-FRAMING = 3  # counts changes of how photos are framed: cached portraits depend on it
+FRAMING = 4  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
@@ -231,6 +229,8 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     """
     import cv2
 
+    from realtime.pictures.surroundings import surround
+
     height, width = rgb.shape[:2]
     camera_width, camera_height = camera
     face_height = float(np.ptp(landmarks[:468, 1]))
@@ -247,48 +247,12 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     shown = cv2.resize(
         cut, (shown_width, camera_height), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC
     )
-    framed = shown if shown_width == camera_width else _with_sides(shown, camera, inside)
     ratios = np.array([shown_width / cut_width, ratio, shown_width / cut_width], np.float32)
     half = np.array([0.5, 0.5, 0], np.float32)
     moved = (landmarks - np.array([left, top, 0], np.float32) + half) * ratios - half
+    framed = shown if shown_width == camera_width else surround(shown, camera_width, inside, moved)
     moved[:, 0] += inside
     return np.ascontiguousarray(framed), moved.astype(np.float32)
-
-
-def _with_sides(shown: np.ndarray, camera: tuple[int, int], inside: int) -> np.ndarray:
-    """Put a picture that is too narrow into the camera's width and continue what it shows at its edges, out of focus.
-
-    Every row goes on as it is on average at the edge, the softer the farther away: walls, skies and shoulders stay
-    what they are. A blurred copy of the whole picture behind it would show a second head, and that there is an edge.
-    """
-    width, height = camera
-    shown_width = shown.shape[1]
-    framed = np.empty((height, width, 3), np.float32)
-    framed[:, inside : inside + shown_width] = shown
-    strip = max(2, round(EDGE_SHARE * shown_width))
-    for start, stop, edge in ((0, inside, slice(0, strip)), (inside + shown_width, width, slice(-strip, None))):
-        if start == stop:
-            continue
-        rows = shown[:, edge].mean(1, keepdims=True, dtype=np.float32)
-        soft = [blur_down(rows, share * height) for share in SIDE_BLURS]
-        away = np.arange(stop - start, dtype=np.float32) / max(1, stop - start) * (len(soft) - 1)
-        away = away[None, ::-1, None] if start == 0 else away[None, :, None]
-        side = sum(part * np.maximum(0, 1 - np.abs(away - k)) for k, part in enumerate(soft))
-        framed[:, start:stop] = side
-        # The picture's last pixels run over into its side, so that no hard edge shows.
-        fade = np.clip(np.arange(strip, dtype=np.float32) / strip, 0, 1)[None, :, None]
-        here = framed[:, inside : inside + shown_width][:, edge]
-        here[:] = soft[0] + (fade if start == 0 else fade[:, ::-1]) * (here - soft[0])
-    return (framed + 0.5).astype(np.uint8)
-
-
-def blur_down(column: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur (h, 1, 3) along its rows."""
-    import cv2
-
-    kernel = cv2.getGaussianKernel(2 * round(3 * sigma) + 1, max(sigma, 0.1))
-    blurred: np.ndarray = cv2.sepFilter2D(column, -1, np.ones(1), kernel, borderType=cv2.BORDER_REPLICATE)
-    return blurred.reshape(column.shape)
 
 
 def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:

@@ -86,6 +86,8 @@ CHIN_COLUMNS = np.array(
 )
 LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keeps
 
+STEEPEST = 2.0  # depth over width as seen in the photo: a head that turns by .1 rad squeezes nothing below .8
+
 EDGE_STRETCH = 2.5  # how far pixels at the picture's edge are stretched, at most, where there are none beyond it
 
 NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
@@ -179,6 +181,26 @@ def push_out(outline: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     points = outline.copy()
     points[:, :2] += (size - 1) * (outline[:, :2] - middle[:2])
     return points, own * (1 - above)
+
+
+def even_depths(depths: np.ndarray, points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Depths (n,) whose steps from point to point, seen at points (n, 2) of the photo, are no steeper than STEEPEST.
+
+    All in eye distances. Cheeks and the outline behind them meet in a photo, half an eye distance apart in depth: a
+    head that turned would fold the mesh there, and the picture with it. Each gives way by half.
+    """
+    edges = np.unique(np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    most = STEEPEST * np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+    least_deep, deepest = depths.astype(np.float64), depths.astype(np.float64)
+    for _ in range(len(depths)):
+        before = least_deep.copy(), deepest.copy()
+        for here, there in ((0, 1), (1, 0)):
+            np.minimum.at(least_deep, edges[:, here], before[0][edges[:, there]] + most)
+            np.maximum.at(deepest, edges[:, here], before[1][edges[:, there]] - most)
+        if np.array_equal(before[0], least_deep) and np.array_equal(before[1], deepest):
+            break
+    even: np.ndarray = (least_deep + deepest) / 2
+    return even
 
 
 def ease(x: np.ndarray) -> np.ndarray:

@@ -35,6 +35,7 @@ ARCH = 2.0  # depth over squared distance from the midline, both in eye distance
 # with every eye distance; from the second of LET_GO on all of it. Never less than HELD_LEAST of their own: lips may be
 # painted black or lie behind a moustache. What they lose, red loses last, by half of what the network's shade has.
 SLIT, HELD, HELD_RISE, LET_GO, HELD_LEAST, HELD_WARM = 0.04, 0.77, 9.0, (0.07, 0.13), 0.45, 0.5
+SMILE_LETS_IN = 0.6  # lips that a smile draws back shade as little as if they stood apart further, by so much of it
 LIP_PLACES, LIP_DEPTHS = 9, (0.03, 0.06)  # where lips are looked at for that: along them, and away from their edges
 TEETH_ABOVE_EDGE, TEETH_ASIDE = 0.05, 0.20  # and teeth: above the edge (lower ones: below it), aside of the midline
 
@@ -378,6 +379,7 @@ def paint_mouth(
     cavity: np.ndarray,
     tongue: np.ndarray,
     gap: float,
+    smile: float,
     shown: float,
     lift: float,
     interior: np.ndarray,
@@ -393,17 +395,19 @@ def paint_mouth(
     skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower teeth, by
     how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
     colours 0..255.
-    gap: opening at the centre; shown: how far the lower teeth's edge stands above the lip; eye distances. lift: the
-    tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones. interior (h, w) float32: the
-    network's light on it, as a gain, stretched between the lips; may be empty. spared: share of its shade that teeth go
-    without. coloured: 0 for a photo without colours .. 1. cover (of the picture's size): takes how much of a pixel is
-    inside the mouth, 0..255.
+    gap: opening at the centre; smile: how far corners are raised; shown: how far the lower teeth's edge stands above
+    the lip; eye distances. lift: the tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones.
+    interior (h, w) float32: the network's light on it, as a gain, stretched between the lips; may be empty. spared:
+    share of its shade that teeth go without. coloured: 0 for a photo without colours .. 1. cover (of the picture's
+    size): takes how much of a pixel is inside the mouth, 0..255.
     """
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
     rise = shown + min(0.32 * gap, 0.080) + 0.008  # how far the tongue stands above the lower lip
-    held, of_lips = 1.0 - ramp(gap, LET_GO[0], LET_GO[1]), HELD + HELD_RISE * max(0.0, gap - SLIT)
+    drawn_back = SMILE_LETS_IN * smile
+    held = 1.0 - ramp(gap + drawn_back, LET_GO[0], LET_GO[1])
+    of_lips = HELD + HELD_RISE * max(0.0, gap + drawn_back - SLIT)
     lip_lights = np.empty(LIP_PLACES, np.float32)
     upper_light = lower_light = 0.0
     if held > 0.0:
@@ -490,7 +494,7 @@ def paint_mouth(
             enamel, lit, bright = texel[3], shade, texel[3] * shade * lower_light
             tap(upper_teeth, (tooth - TEETH_LEFT) * teeth_px, (edge - UPPER_TOP) * teeth_px, texel)
             shade = (0.50 + 0.50 * ramp(below_lip, -0.005, 0.050)) * corner
-            shade *= 0.75 + 0.25 * ramp(bottom - top, 0.02, 0.13)  # light enters through the gap
+            shade *= 0.75 + 0.25 * ramp(bottom - top + drawn_back, 0.02, 0.13)  # light enters through the gap
             # A tooth that looks aside throws less light back: the arch's slope there is 2 ARCH x.
             shade *= 0.55 + 0.45 / np.sqrt(1.0 + (2.0 * ARCH * tooth) ** 2)
             for c in range(3):

@@ -30,10 +30,10 @@ PROTOTYPES: dict[str, dict[str, float]] = {
     "happiness": {  # AU 6 + 12
         "mouthStretch": 0.133,
         "mouthFunnel": -0.034,
-        "mouthUpperUp": 0.028,
-        "mouthLowerDown": -0.028,
-        "mouthSmileLeft": 0.072,
-        "mouthSmileRight": 0.072,
+        "mouthUpperUp": 0.032,
+        "mouthLowerDown": -0.032,
+        "mouthSmileLeft": 0.086,
+        "mouthSmileRight": 0.086,
         "jawDrop": 0.004,
         "browOuterUp": 0.004,
         "eyeSquint": 0.45,
@@ -165,6 +165,8 @@ SPEAKING_MOUTH, SPEAKING_MOUTH_AUTO = 0.90, 0.65
 MOST_SHOWN = 1.1  # of a prototype, however lively
 # Who is excited moves the head and opens the mouth further, who is sad or bored moves it less: shares at strength 1.
 HEAD_EXCITED, HEAD_DULL, MOUTH_EXCITED = 0.6, 0.3, 0.30
+# Jaws that open pull the corners down; a smile holds them, or nobody would see it on somebody who speaks.
+CORNERS_HELD = 0.6
 CODE_S = 0.02
 
 LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
@@ -184,6 +186,7 @@ STRENGTH = BELIEF + len(EMOTIONS)
 ANGER, BOREDOM, DISGUST, FEAR, HAPPINESS, SADNESS = range(1, 7)
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
 WANTED = 1 + len(EMOTIONS)  # in what `Emotion.targets` gives: where the strengths begin
+OWN_SMILE = WANTED + len(LOOKS)  # and where the factor of the smile lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +197,11 @@ class Emotion:
     look: str
     strength: float
 
-    def targets(self) -> np.ndarray:
-        """(8 + looks,) float64 for `step_expression`: what logits are worth to auto (0: not auto), the moods' prior,
-        the strength wanted of each."""
-        wanted = np.zeros(WANTED + len(LOOKS))
+    def targets(self, own_smile: float = 1.0) -> np.ndarray:
+        """(9 + looks,) float64 for `step_expression`: what logits are worth to auto (0: not auto), the moods' prior,
+        the strength wanted of each; how far this person's smile goes, the prototype's being 1."""
+        wanted = np.zeros(OWN_SMILE + 1)
+        wanted[OWN_SMILE] = own_smile
         if self.auto:
             wanted[0] = mood_scale()
             wanted[1:WANTED] = mood_prior()
@@ -313,6 +317,8 @@ def step_expression(
             room = min(1.0, (MOST_SHOWN / strength - 1) / PLAY_MOST)
             face = strength * (1 + room * state[PLAY_UPPER])
             mouth = strength * (1 + room * state[PLAY_LOWER]) * (1 - (1 - speaking_mouth) * state[SPEAKING])
+            if look == HAPPINESS:
+                mouth *= targets[OWN_SMILE]
             for c in range(len(out)):
                 out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else face)
 
@@ -324,6 +330,12 @@ def head_energy(state: np.ndarray) -> float:
     return (1 + HEAD_EXCITED * max(shown[ANGER], shown[FEAR], shown[HAPPINESS])) * (
         1 - HEAD_DULL * max(shown[BOREDOM], shown[SADNESS])
     )
+
+
+@numba.njit(cache=True)
+def corners_given(state: np.ndarray) -> float:
+    """How far an opening mouth pulls its corners down, by the smile shown now: 1 without one."""
+    return 1 - CORNERS_HELD * min(1.0, state[STRENGTH + HAPPINESS])
 
 
 @numba.njit(cache=True)

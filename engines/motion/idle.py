@@ -54,7 +54,9 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 (HEARD, ENVELOPE, ENVELOPE_MEAN, PLAY_STAGE, PLAY_NOISE, PLAY) = (66, 67, 68, 69, 71, 73)
 # Drift of the resting mouth, four each (stretch, both corners, the left one's own, the right one's own): stage, noise.
 (DRIFT_STAGE, DRIFT) = (75, 79)
-IDLE_STATE = 83
+# The seat, three each (x, y eye distances; yaw rad): the place to come, where it is now, its speed.
+(SEAT_WAIT, SEAT_WANT, SEAT, SEAT_SPEED) = (83, 84, 87, 90)
+IDLE_STATE = 93
 
 # Constants that travel as one array (what GRID says), and those that are laws.
 (C_BLINK_S, C_DEPTH, C_DEPTH_SPREAD, C_CLOSE_S, C_DOUBLE) = range(5)
@@ -63,9 +65,12 @@ CONSTANTS = 13
 
 LISTENING_LIMIT, SPEAKING_LIMIT = 3.8 * DEGREE, 5.5 * DEGREE  # no head angle leaves these
 GAZE_LIMIT = 12 * DEGREE
-SHIFT_LIMIT = 0.05  # eye distances
+SHIFT_LIMIT = 0.075  # eye distances
 BROW_LIMIT = 0.05
 SACCADE_S = 0.04  # two codes; real ones take 25 to 45 ms for the 3 to 9 degrees used here
+# People settle anew in their chair: a GRID talker's clips lie .027 to .045 apart sideways, .7 to 1.7 degrees in yaw.
+SEAT_S, SEAT_LEAST_S, SEAT_HZ = 13.0, 5.0, 0.3
+SEAT_SHIFT, SEAT_YAW = 1.6, 1.2  # of what the head does within a sentence
 POSTURE_HZ = 0.45  # how briskly a new posture is taken up
 NOD_HZ, NOD_DAMPING = 1.7, 0.55
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
@@ -83,7 +88,7 @@ LID_UP, LID_UP_FROM = 0.12, 2.5 * DEGREE  # lids above rest, and the look up fro
 BLINK_APART_S = 0.6  # nearer ones are a double
 AFTER_DOUBLE_S = 1.0  # four blinks within 1.4 s would flutter
 FIRST_BLINK_S = 4.0
-HASTENED = 1.16  # how much longer blinks would be apart if none were hastened
+HASTENED = 1.13  # how much longer blinks would be apart if none were hastened
 # People: deviations of the logarithm, of all that the head does, of each of its ways, and of the time between blinks;
 # GRID's heads differ by four, its blinks from none to 47 a minute. None is further out than PERSON_LIMIT deviations.
 PERSON_HEAD, PERSON_WAY, PERSON_BLINK, PERSON_LIMIT = 0.40, 0.25, 0.35, 1.5
@@ -166,8 +171,8 @@ def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
     if _draw(state) < 0.06:
         state[BLINK_DEPTH] *= _between(state, 0.55, 0.85)  # some blinks stop half-way
     state[BLINK_CLOSE] = c[C_CLOSE_S] * _between(state, 0.8, 1.25)
-    state[BLINK_HOLD] = _between(state, 0.02, 0.04)  # so that a picture at 25/s meets the shut eye
-    state[BLINK_OPEN] = _between(state, 0.024, 0.034)
+    state[BLINK_HOLD] = _between(state, 0.005, 0.025)
+    state[BLINK_OPEN] = _between(state, 0.036, 0.048)
     state[BLINK_LAG] = _between(state, -0.008, 0.008)
     state[BLINK_SIDE] = _between(state, 0.96, 1.0)
     if state[DOUBLED] > 0:
@@ -223,7 +228,7 @@ def _gaze(state: np.ndarray) -> bool:
 
 @numba.njit(cache=True)
 def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy: float) -> None:
-    """Posture (held, then left), sway, breath, nods, and how the chin goes along with the lips."""
+    """Seat and posture (held, then left), sway, breath, nods, and how the chin goes along with the lips."""
     talk, aside = state[TALK], 1 + ENERGY_ASIDE * (energy - 1)
     state[POST_WAIT] -= CODE_S
     if state[POST_WAIT] <= 0:
@@ -241,6 +246,18 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy
         state[SPEED + i] += push * CODE_S
         state[AT + i] += state[SPEED + i] * CODE_S
     _noises(state, STAGE, SWAY, 5, SWAY_S)
+
+    state[SEAT_WAIT] -= CODE_S
+    if state[SEAT_WAIT] <= 0:
+        state[SEAT_WAIT] = _wait(state, SEAT_S, SEAT_LEAST_S)
+        state[SEAT_WANT] = SEAT_SHIFT * c[C_SHIFT_X] * _normal(state)
+        state[SEAT_WANT + 1] = SEAT_SHIFT * c[C_SHIFT_Y] * _normal(state)
+        state[SEAT_WANT + 2] = SEAT_YAW * c[C_YAW] * _normal(state)
+    stiff = (2 * np.pi * SEAT_HZ) ** 2
+    for i in range(3):
+        push = stiff * (state[SEAT_WANT + i] - state[SEAT + i]) - 2 * np.sqrt(stiff) * state[SEAT_SPEED + i]
+        state[SEAT_SPEED + i] += push * CODE_S
+        state[SEAT + i] += state[SEAT_SPEED + i] * CODE_S
 
     if onset > 0:
         push = onset * DEGREE
@@ -309,6 +326,7 @@ def step_idle(
         state[BLINK_SINCE] = BLINK_APART_S
         state[PRESS_WAIT] = _between(state, 3.0, 8.0)
         state[PRESS_AGE] = -1
+        state[SEAT_WAIT] = _wait(state, SEAT_S, SEAT_LEAST_S)  # the first seat is the photo's
         state[LEVEL] = state[FLOOR] = state[ENVELOPE] = -60.0
 
     # How loud against the last half second: a stressed syllable begins where it jumps.
@@ -338,14 +356,16 @@ def step_idle(
     pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
     pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
     sway *= 1 + ENERGY_ASIDE * (energy - 1)
-    yaw = state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
+    yaw = state[SEAT + 2] + state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
     roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
     pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
     out[PITCH] += pitch
     out[YAW] += yaw
     out[ROLL] += roll
-    out[HEAD_X] += _limit(state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3], SHIFT_LIMIT)
-    out[HEAD_Y] += _limit(state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] + 0.004 * lift, SHIFT_LIMIT)
+    shift_x = state[SEAT] + state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3]
+    shift_y = state[SEAT + 1] + state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] + 0.004 * lift
+    out[HEAD_X] += _limit(shift_x, SHIFT_LIMIT)
+    out[HEAD_Y] += _limit(shift_y, SHIFT_LIMIT)
 
     # Eyes stay on what they look at while the head moves under them (vestibulo-ocular reflex).
     way = _smooth(state[SACCADE_AGE] / SACCADE_S)
@@ -421,7 +441,9 @@ class Idle:
         self.constants[C_BLINK_S] = (own - 0.45 * doubles) / (1 - doubles)
         self.constants[C_DEPTH] = 1.0
         self.constants[C_DEPTH_SPREAD] = float(figures["blink_depth_std"])
-        self.constants[C_CLOSE_S] = 0.090  # GRID: .07 of the depth 80 ms before the deepest picture, .49 40 ms before
+        # With BLINK_HOLD and BLINK_OPEN, by what FaceMesh reads of drawn lids, not by their codes: half shut reads a
+        # third (train/motion/idle.py). GRID: .48 of the depth 40 ms before the deepest picture; .73, .39, .22 after it.
+        self.constants[C_CLOSE_S] = 0.070
         self.constants[C_DOUBLE] = doubles / (1 - doubles)  # of those that are no double's second
         ways = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:7])
         self.constants[C_PITCH : C_SHIFT_Y + 1] = np.clip(ways, PERSON_LEAST, PERSON_MOST)

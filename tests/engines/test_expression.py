@@ -13,6 +13,7 @@ from engines.motion.expression import (
     EMOTIONS,
     EXPRESSION_STATE,
     LOOKS,
+    OWN_SMILE,
     PLAY_LOWER,
     PLAY_UPPER,
     STRENGTH,
@@ -65,7 +66,7 @@ def test_every_alias_leads_to_a_look():
     for name in (*LOOKS, *ALIASES):
         assert parse_emotion(name).look in LOOKS
     assert parse_emotion("auto").auto
-    assert not parse_emotion("off").targets().any()
+    assert not parse_emotion("off").targets()[:OWN_SMILE].any()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_a_chosen_look_comes_within_a_second_without_a_jump():
 def played(strength: float, upper: float, lower: float) -> np.ndarray:
     """Happiness of this strength as the face shows it when it is played with by these shares, of the prototype."""
     state, targets = np.zeros(EXPRESSION_STATE), parse_emotion(f"happy:{strength}").targets()
-    state[STRENGTH:] = targets[WANTED:]
+    state[STRENGTH:] = targets[WANTED:OWN_SMILE]
     state[PLAY_UPPER], state[PLAY_LOWER] = upper, lower
     out = np.zeros(len(MOTION_CHANNELS))
     step_expression(state, targets, np.zeros(7), 0.0, out)

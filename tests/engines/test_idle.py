@@ -8,16 +8,19 @@ import pytest
 from engines.motion.idle import (
     C_FOLLOW,
     DEGREE,
+    HEAD_X,
+    HEAD_Y,
     IDLE_STATE,
     LID_UP,
     LISTENING_LIMIT,
+    SHIFT_LIMIT,
     SPEAKING_LIMIT,
     Idle,
     load_figures,
     run_idle,
 )
 from engines.spec import MOTION_CHANNELS
-from train.motion.idle import Clip, measure_motion, pitch_with_opening
+from train.motion.idle import DRAWN, READ, Clip, measure_motion, pitch_with_opening
 
 PITCH, YAW, ROLL = (MOTION_CHANNELS.index(n) for n in ("headPitch", "headYaw", "headRoll"))
 BLINKS = [MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeBlinkRight")]
@@ -65,7 +68,7 @@ def as_clips(out: np.ndarray) -> list[Clip]:
     pictures = out[::2]
     return [
         Clip(
-            closure=part[:, BLINKS].mean(1),
+            closure=np.interp(part[:, BLINKS].mean(1), DRAWN, READ),
             angles=np.degrees(part[:, [PITCH, YAW, ROLL]]),
             shift=part[:, -2:],
             gaze=np.degrees(part[:, LOOK]),
@@ -94,7 +97,7 @@ def test_an_hour_stays_bounded_and_does_not_drift(speaks):
     assert np.isfinite(out).all()
     limit = SPEAKING_LIMIT if speaks else LISTENING_LIMIT
     assert np.abs(out[:, [PITCH, YAW, ROLL]]).max() <= limit
-    assert np.abs(out[:, -2:]).max() <= 0.05
+    assert np.abs(out[:, [HEAD_X, HEAD_Y]]).max() <= SHIFT_LIMIT
     assert out[:, BLINKS].min() >= -LID_UP
     assert out[:, BLINKS].max() <= 1.0
     first, last = out[: 20 * MINUTE], out[-20 * MINUTE :]

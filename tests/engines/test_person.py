@@ -11,7 +11,7 @@ import pytest
 
 from engines.drawing.geometry import FACE_OVAL
 from engines.drawing.ground import HAIR_TO, share_ground
-from engines.drawing.warp import GRID_PX, even_columns
+from engines.drawing.warp import GRID_PX
 from engines.face.measure import canonical_face
 from engines.face.person import person_mask
 from engines.generator import Generator
@@ -194,30 +194,3 @@ def test_a_portrait_without_ground_is_refused(portrait: Portrait, tmp_path: Path
     replace(portrait, ground=portrait.ground[:, :-1]).save(tmp_path / "me.npz")
     with pytest.raises(EngineMismatch, match="damaged"):
         Portrait.load(tmp_path / "me.npz")
-
-
-@pytest.mark.parametrize(
-    "motion", [LEAN, {"headX": -0.031, "headYaw": 0.07, "headRoll": -0.05, "jawOpen": 0.2}, {"headY": 0.05}]
-)
-def test_rows_that_move_evenly_are_as_by_the_map(motion: dict[str, float], portrait: Portrait) -> None:
-    generator = Generator()
-    quick = generator.draw(code(**motion), portrait).astype(int)
-    scratch = generator._buffers(portrait)
-    even = even_columns(
-        scratch.maps.shift, len(scratch.maps.shift) - 12, len(scratch.maps.shift) - 4, 0, portrait.size[1]
-    )
-    assert even[1] - even[0] > 100, "a chest"
-    scratch.phases = scratch.phases[:, :0]
-    slow = generator.draw(code(**motion), portrait)
-    assert np.abs(quick - slow).max() <= 1
-
-
-def test_no_columns_are_even_where_neighbours_go_apart() -> None:
-    shift = np.zeros((6, 60, 2), np.float32)
-    shift[..., 0] = np.where(np.arange(60) > 40, 3.0, 1.0)
-    begin, end = even_columns(shift, 0, 6, 0, 236)
-    assert 0 < begin < end <= 4 * 39
-    shift[3, 29, 1] = 0.5
-    assert even_columns(shift, 0, 6, 0, 236) != (begin, end)
-    shift[..., 1] = np.arange(60)
-    assert even_columns(shift, 0, 6, 0, 236) == (236, 236)

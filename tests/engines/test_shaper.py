@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
+from engines.motion.expression import CORNERS_HELD, prototype
 from engines.motion.reach import TYPICAL_REACH
 from engines.shaper import LEAD, NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
@@ -16,6 +17,7 @@ from engines.state import State
 
 AT = {name: i for i, name in enumerate(MOTION_CHANNELS)}
 PHONE = {name: i for i, name in enumerate(SPEC.phones)}
+HAPPY_CORNER = prototype("happiness")[AT["mouthSmileLeft"]]
 JAW, SIDE = AT["jawOpen"], AT["mouthOpenSide"]
 
 
@@ -406,14 +408,44 @@ def test_an_emotion_is_chosen_while_the_stream_runs():
     shaper.choose_emotion("smile:0.5")
     after, _ = shaper.run(**course, state=state)
     assert not before.any()
-    assert after[-1, AT["mouthSmileLeft"]] == pytest.approx(0.036, rel=0.02)
+    assert after[-1, AT["mouthSmileLeft"]] == pytest.approx(0.5 * HAPPY_CORNER, rel=0.02)
     with pytest.raises(ConfigError, match="happy"):
         shaper.choose_emotion("hapy")
 
 
 def test_a_chosen_look_is_there_from_the_first_picture():
     first = Shaper(idle=False, emotion="smile:1").run(**{n: a * 0 for n, a in vowel(1).items()})[0][0]
-    assert first[AT["mouthSmileLeft"]] == pytest.approx(0.072, rel=0.02)
+    assert first[AT["mouthSmileLeft"]] == pytest.approx(HAPPY_CORNER, rel=0.02)
+
+
+def test_a_smile_holds_the_corners_that_an_open_mouth_pulls_down():
+    """And lips that shut leave it as it is, for then nothing pulls."""
+    corners = [AT["mouthSmileLeft"], AT["mouthSmileRight"]]
+    spoken = vowel(100)
+    spoken["speech"][:, corners] = -0.03
+    calm, happy = (Shaper(idle=False, emotion=look).run(**spoken)[0][-1] for look in ("off", "smile:1"))
+    assert calm[corners] == pytest.approx(-0.03 * TYPICAL_REACH[corners], abs=1e-4)
+    look = happy[corners] - (1 - CORNERS_HELD) * calm[corners]
+    assert 0.85 * HAPPY_CORNER < look.min() <= look.max() <= HAPPY_CORNER
+    closed = {name: array.copy() for name, array in spoken.items()}
+    closed["phone_logits"][50:] = 0
+    closed["phone_logits"][50:, PHONE["M"]] = 8
+    shut = Shaper(idle=False, emotion="smile:1").run(**closed)[0][-1]
+    assert shut[JAW] == 0
+    assert (np.abs(shut[corners] - look) < 0.02).all()
+
+
+def test_who_smiles_broadly_in_the_photo_does_in_the_look():
+    corners, squint = [AT["mouthSmileLeft"], AT["mouthSmileRight"]], AT["eyeSquint"]
+    broad = Shaper(idle=False, emotion="smile:1")
+    usual = broad.run(**{n: a * 0 for n, a in vowel(1).items()})[0][0]
+    broad.smile = 1.4
+    silent = {n: a * 0 for n, a in vowel(200).items()}
+    broader = broad.run(**silent)[0][-1]
+    assert broader[corners] == pytest.approx(1.4 * usual[corners])
+    assert broader[squint] == pytest.approx(usual[squint])
+    broad.choose_emotion("sad:1")
+    assert broad.run(**silent)[0][-1] == pytest.approx(Shaper(idle=False, emotion="sad:1").run(**silent)[0][-1])
 
 
 def talk(seconds: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -493,7 +525,7 @@ def test_corners_of_the_mouth_go_unequally_far():
         left, right = (
             Shaper(seed=seed, emotion="smile").run(**{n: a * 0 for n, a in vowel(600).items()})[0][:, corners].T
         )
-        assert (left + right).mean() == pytest.approx(2 * 0.7 * 0.072, rel=0.25)
+        assert (left + right).mean() == pytest.approx(2 * 0.7 * HAPPY_CORNER, rel=0.25)
         sides.append((left.mean() - right.mean()) / (left.mean() + right.mean()))
     assert 0.06 < np.std(sides) < 0.14
     assert abs(np.mean(sides)) < 0.05

@@ -104,7 +104,10 @@ def test_switches_at_any_time_never_jump(switches):
 
 
 def test_an_hour_of_talk_and_noise_does_not_drift():
-    """Any ten minutes are as any other: the same bounds, the same means within their own scatter."""
+    """Any ten minutes are as any other: the same bounds and spread; the same means in both half hours.
+
+    Means of ten minutes would differ by chance: a head sits in one place for 13 s.
+    """
     shaper, state, parts = Shaper(seed=9), None, []
     sizes = {"speech": 0.08, "phone_logits": 3.0, "presence": 0.0, "emotion_logits": 1.5, "rms": 0.05, "snr_db": 10.0}
     for part in range(6):
@@ -117,7 +120,7 @@ def test_an_hour_of_talk_and_noise_does_not_drift():
         parts.append(out)
     means = np.array([part.mean(0) for part in parts])
     spread = np.array([part.std(0) for part in parts])
-    assert (np.abs(means[-1] - means[0]) < 0.35 * spread.mean(0) + 1e-4).all()
+    assert (np.abs(means[3:].mean(0) - means[:3].mean(0)) < 0.25 * spread.mean(0) + 1e-4).all()
     moves = spread[0] > 1e-4
     assert moves.sum() > 20
     assert (np.abs(spread[-1][moves] / spread[0][moves] - 1) < 0.35).all()

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from engines.drawing import warp as module
-from engines.drawing.warp import FINE, BackwardMap, make_finer, split_finer, warp
+from engines.drawing.warp import FINE, GRID_PX, PARTS, BackwardMap, make_finer, warp
 
 SIZE = 96
-NO_PHASES = np.zeros((4, 0, 0), np.uint8)
 
 
 def smooth_photo(seed: int = 0) -> np.ndarray:
@@ -50,9 +49,7 @@ def warped(moved: np.ndarray, photo: np.ndarray) -> np.ndarray:
     points, triangles = grid_mesh()
     out = np.zeros_like(photo)
     box = (0, 0, SIZE, SIZE)
-    warp(
-        moved, points - moved, triangles, photo, make_finer(photo, box), NO_PHASES, BackwardMap.over(np.array(box)), out
-    )
+    warp(moved, points - moved, triangles, photo, make_finer(photo, box), BackwardMap.over(np.array(box)), out)
     return out
 
 
@@ -104,7 +101,7 @@ def test_a_shift_by_whole_pixels_copies_them() -> None:
     finer = make_finer(photo, (0, 0, SIZE, SIZE))
     maps = BackwardMap.over(np.array((0, 0, SIZE, SIZE)))
     away = np.float32((2, 3))
-    warp(points + away, np.tile(-away, (len(points), 1)), triangles, photo, finer, NO_PHASES, maps, out)
+    warp(points + away, np.tile(-away, (len(points), 1)), triangles, photo, finer, maps, out)
     x0, y0, x1, y1 = inner
     assert np.array_equal(out[y0:y1, x0:x1], photo[y0 - 3 : y1 - 3, x0 - 2 : x1 - 2])
 
@@ -122,16 +119,68 @@ def test_bands_leave_no_seam(seed: int, monkeypatch: pytest.MonkeyPatch) -> None
         assert np.array_equal(warped(moved, photo), whole)
 
 
-def test_rows_are_taken_apart_only_where_all_that_is_fetched_is() -> None:
-    """A torso that goes down shows what lay above: right below the first row that is kept apart a map fetches it."""
-    photo = smooth_photo()
-    box = np.array((0, 0, SIZE, SIZE))
-    finer = make_finer(photo, tuple(box))
-    nowhere, none = np.zeros((0, 2), np.float32), np.zeros((0, 3), np.int32)
-    drawn = []
-    for phases in (NO_PHASES, split_finer(finer, 64)):
-        maps, out = BackwardMap.over(box), np.zeros_like(photo)
-        maps.ground[..., 1] = -6
-        warp(nowhere, nowhere, none, photo, finer, phases, maps, out)
-        drawn.append(out.astype(int))
-    assert np.abs(drawn[0] - drawn[1]).max() <= 1
+def smooth_map(random: np.random.Generator, rows: int, columns: int, most_px: float) -> np.ndarray:
+    """Shifts (rows, columns, 2) up to most_px, of 1/64 px each: all that is reckoned from them is exact in float32."""
+    shift = cv2.GaussianBlur(random.normal(0, 1, (rows, columns, 2)), (0, 0), 3)
+    return (np.round(shift / np.abs(shift).max() * most_px * 64) / 64).astype(np.float32)
+
+
+def by_remap(finer: np.ndarray, shift: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What OpenCV fetches from a finer box through its coarse map, whose points lie amid GRID_PX px."""
+    fixed = []
+    for axis, count in enumerate((width, height)):
+        px = np.arange(count)
+        values = np.float64(shift[..., axis])
+        for along, length in ((0, height), (1, width)):
+            at = np.clip((np.arange(length) - (GRID_PX - 1) / 2) / GRID_PX, 0, None)
+            first = np.floor(at).astype(int)
+            share = (at - first)[:, None] if along == 0 else at - first
+            values = values.take(first, along) * (1 - share) + values.take(first + 1, along) * share
+        values = values + (px if axis == 0 else px[:, None])
+        fixed.append(np.floor(PARTS * FINE * values + 0.5).astype(int))
+    whole = np.stack([points // PARTS for points in fixed], -1).astype(np.int16)
+    parts = (fixed[1] % PARTS * PARTS + fixed[0] % PARTS).astype(np.uint16)
+    return cv2.remap(finer, whole, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.mark.parametrize("box", [(0, 0, SIZE, SIZE), (5, 9, 78, 95), (17, 0, 96, 30), (40, 40, 43, 42), (3, 4, 4, 5)])
+@pytest.mark.parametrize("most_px", [0.5, 4.0, 40.0])
+def test_pixels_are_those_of_remap_to_a_level(
+    most_px: float, box: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the map points beyond the box, and where it begins and ends within a cell; in a photo of noise."""
+    random = np.random.default_rng(int(2 * most_px) + box[0])
+    photo = random.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    x0, y0, x1, y1 = box
+    finer, maps, out = make_finer(photo, box), BackwardMap.over(np.array(box)), np.zeros_like(photo)
+    shift = smooth_map(random, *maps.shift.shape[:2], most_px)
+    monkeypatch.setattr(module, "fill_map", lambda *arguments: np.copyto(arguments[-1], shift))
+    nothing = np.zeros(0)
+    warp(nothing, nothing, nothing, photo, finer, maps, out)
+    off = out[y0:y1, x0:x1].astype(int) - by_remap(finer, shift, y1 - y0, x1 - x0)
+    assert np.abs(off).max() <= 1
+    assert np.abs(off).mean() < 0.06
+    around = out.copy()
+    around[y0:y1, x0:x1] = photo[y0:y1, x0:x1]
+    assert np.array_equal(around, photo)
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf, 1e30])
+def test_wild_numbers_fetch_from_the_box(wild: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.full((SIZE, SIZE, 3), 7, np.uint8)
+    box = (8, 8, 88, 88)
+    maps, out = BackwardMap.over(np.array(box)), np.zeros_like(photo)
+    shift = smooth_map(np.random.default_rng(0), *maps.shift.shape[:2], 3.0)
+    shift[::3, ::2] = wild
+    monkeypatch.setattr(module, "fill_map", lambda *arguments: np.copyto(arguments[-1], shift))
+    nothing = np.zeros(0)
+    warp(nothing, nothing, nothing, photo, make_finer(photo, box), maps, out)
+    assert np.array_equal(out, photo)
+
+
+def test_one_colour_stays_it() -> None:
+    """Every level, in every channel: nothing is lost on the way between equal points."""
+    moved = moved_inside(0, 4.0)
+    for level in range(256):
+        photo = np.full((SIZE, SIZE, 3), (level, 255 - level, 255), np.uint8)
+        assert np.array_equal(warped(moved, photo), photo)

@@ -8,7 +8,7 @@ import numpy as np
 from engines.drawing.geometry import EYES
 from engines.portrait import make_portrait
 from tests.engines.test_generator import paint_face
-from train.face.eye_trials import ACROSS, DRAWN, across_line, openings, put_on
+from train.face.eye_trials import ACROSS, RIMS, across_line, openings, put_on
 
 
 def test_the_light_across_a_line_is_skin_then_the_line() -> None:
@@ -25,7 +25,7 @@ def test_the_light_across_a_line_is_skin_then_the_line() -> None:
 
 def test_drawn_glasses_have_rims() -> None:
     photo, landmarks = paint_face()
-    worn = put_on(photo, landmarks, *DRAWN[1])
+    worn = put_on(photo, landmarks, *RIMS[1])
     assert 0.004 < (np.abs(worn.astype(int) - photo).max(-1) > 40).mean() < 0.2
     assert all(rims.cover.size for rims in make_portrait(worn, landmarks).bare.rims)
 

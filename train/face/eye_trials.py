@@ -4,6 +4,7 @@
 
 blinks: light across the line of a shut eye, as shares of the skin's, from .16 of an eye distance above it to .16 below:
 GRID's training talkers' most shut eyes, and the same people's first pictures drawn shut.
+lids: what the landmarker reads of lids drawn so far shut (`DRAWN`, train/motion/idle.py), on those first pictures.
 rims: eyes of the sharp photos in which rims are found, as they are (none wears glasses), and with drawn ones.
 colours: how coloured photos are taken for, 0 to 1 (Palette in engines/face/tones.py): as they are, with two fifths of
 their colour, and toned.
@@ -30,13 +31,14 @@ from train.data.motion_labels import fast_landmarker
 from train.face.face_score import read_clip
 from train.face.face_sheets import sized
 from train.face.face_stills import Photos
+from train.motion.idle import DRAWN
 
 SHUT = 0.3  # of a talker's usual opening, the most at which lids count as shut
 ACROSS = np.arange(-0.16, 0.161, 0.01)  # eye distances
 FACE_PX = 480  # height of a face at which rims are looked for
 # Colour and thickness (eye distances) of drawn rims, and how far above the eyes' middle they end.
 Kind = tuple[tuple[int, int, int], float, float]
-DRAWN: tuple[Kind, ...] = (
+RIMS: tuple[Kind, ...] = (
     *(((25, 20, 20), 0.05, 0.36), ((25, 20, 20), 0.06, 0.24), ((90, 80, 70), 0.03, 0.22)),
     *(((30, 20, 60), 0.06, 0.26), ((20, 20, 20), 0.05, 0.22), ((160, 150, 140), 0.05, 0.20)),
 )
@@ -90,6 +92,26 @@ def try_blinks(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Ca
             say(f"blinks | {talker.name} | {name} | " + " ".join(f"{v:.2f}" for v in light[6:27:2]))
 
 
+def try_lids(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Callable[[str], None]) -> None:
+    """Say what is read of lids drawn from open to shut: 1 - opening, as a share of the open eye's."""
+    generator, rows = Generator(), []
+    for talker in sorted((data / "grid" / "train").glob("s*")):
+        clip = min(talker.glob("*.mkv"), default=None)
+        found = clip and landmarks_root / "grid" / "train" / talker.name / f"{clip.stem}.npy"
+        if clip is None or found is None or not found.is_file():
+            continue
+        points = np.load(found).astype(np.float32)
+        widest = int(np.nanargmax(openings(points)))
+        portrait = make_portrait(read_clip(clip)[widest], points[widest])
+        drawn = np.zeros((len(DRAWN), len(MOTION_CHANNELS)), np.float32)
+        drawn[:, BLINK : BLINK + 2] = np.array(DRAWN)[:, None]
+        pictures = [generator.draw(code, portrait).copy() for code in drawn]
+        gaps = openings(np.stack([landmarker.landmarks_near(picture, portrait.landmarks) for picture in pictures]))
+        rows.append(1 - gaps / gaps[0])
+    for shut, read in zip(DRAWN, np.transpose(rows), strict=True):
+        say(f"lids | drawn {shut:.2f} | read {read.mean():.2f} | {read.min():.2f} to {read.max():.2f} of {len(rows)}")
+
+
 def put_on(
     photo: np.ndarray, landmarks: np.ndarray, colour: tuple[int, int, int], thick: float, up: float
 ) -> np.ndarray:
@@ -123,7 +145,7 @@ def browned(photo: np.ndarray) -> np.ndarray:
 
 def try_photos(photos: Photos, say: Callable[[str], None]) -> None:
     """Say in how many eyes rims are found, and how colourful photos are."""
-    found: dict[Kind | None, int] = dict.fromkeys((None, *DRAWN), 0)
+    found: dict[Kind | None, int] = dict.fromkeys((None, *RIMS), 0)
     coloured: dict[str, list[float]] = {}
     names = sorted(path.stem for path in photos.folder.glob("*/*.jpg") if (photos.cache / f"{path.stem}.npy").is_file())
     for name in names:
@@ -151,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     data = Path(options.data_root)
     with fast_landmarker() as landmarker:
         try_blinks(data, options.landmarks, landmarker, print)
+        try_lids(data, options.landmarks, landmarker, print)
         try_photos(Photos(data, options.landmarks / "faces", landmarker), print)
 
 

@@ -269,8 +269,8 @@ def upper_face_basis(canonical: np.ndarray) -> dict[str, np.ndarray]:
     """Fields of our own for eyeSquint and noseSneer (FACS AU6/7 and AU9), one unit each: {name: (478, 3)}."""
     squint = np.zeros(canonical.shape)
     for eye in EYES:
-        squint[:, 1] -= 0.045 * bump(canonical, eye.lower[1:-1], 0.10, 0.02, 0.16)
-        squint[:, 1] += 0.022 * bump(canonical, eye.upper[1:-1], 0.10, 0.10, 0.02)
+        squint[:, 1] -= 0.075 * bump(canonical, eye.lower[1:-1], 0.10, 0.02, 0.16)
+        squint[:, 1] += 0.006 * bump(canonical, eye.upper[1:-1], 0.10, 0.10, 0.02)
     sneer = np.zeros(canonical.shape)
     wings = bump(canonical, (98, 327, 129, 358), 0.13, 0.30, 0.13)
     sneer[:, 1] -= 0.09 * wings + 0.05 * bump(canonical, (39, 269), 0.13, 0.10, 0.04)

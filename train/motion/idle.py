@@ -39,6 +39,10 @@ EYEBALL_RADIUS = 0.19  # of the eye distance: 12 mm of 63 mm
 RIGHT_IRIS, LEFT_IRIS = 468, 473
 JAW_OPEN = SPEECH_CHANNELS.index("jawOpen")
 BROWS = [SPEECH_CHANNELS.index(name) for name in ("browInnerUp", "browOuterUp", "browDown")]
+# What FaceMesh reads of lids that are drawn so far shut: mean of first pictures of eleven GRID talkers, and of fourteen
+# sharp photos within .06 of it (`python -m train.face.eye_trials`, "lids").
+DRAWN = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+READ = (0.0, 0.09, 0.17, 0.24, 0.32, 0.47, 0.74, 0.91, 0.96, 0.99)
 SHUT = 0.55  # lids past this are a blink: FaceMesh pulls closed lids open a little, and a glance down reaches .35
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from engines.encoder import Encoder, open_encoder
-from engines.motion.expression import EMOTIONS, EXPRESSION_STATE, LOOKS, STRENGTH, WANTED, step_expression
+from engines.motion.expression import EMOTIONS, EXPRESSION_STATE, LOOKS, STRENGTH, WANTED, Emotion, step_expression
 from engines.spec import MOTION_CHANNELS, SPEC
 from train.data.corpora import Clip, grid, sound_of, speech
 from train.data.shards import write_whole
@@ -105,7 +105,7 @@ def calibrate(clips: list[Heard]) -> Calibration:
 def shown_look(clip: Heard, calibration: Calibration) -> str:
     """The look that `auto` shows most in a clip, "none" below SHOWN."""
     state, out = np.zeros(EXPRESSION_STATE), np.zeros(len(MOTION_CHANNELS))
-    targets = np.zeros(WANTED + len(LOOKS))
+    targets = Emotion(auto=True, look="neutral", strength=0.0).targets()
     targets[0], targets[1:WANTED] = calibration.scale, calibration.shift
     most = np.zeros(len(LOOKS))
     for logits, presence in zip(clip.logits, clip.presence, strict=True):

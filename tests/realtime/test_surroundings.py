@@ -1,0 +1,109 @@
+"""What lies beside a narrow photo in a wide picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from realtime.pictures import surroundings
+from realtime.pictures.surroundings import cut_by_edge, fall_of, make_grain, soften, surround
+
+SHIRT, WALL, SKIN = (20, 60, 200), (170, 165, 160), (200, 150, 120)
+UNIT = 50
+
+
+def person_before_a_wall(
+    monkeypatch: pytest.MonkeyPatch, noise: float = 3.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photo 300 px wide and 360 high whose shirt touches both edges, its landmarks, and where the person is."""
+    mask = np.zeros((360, 300), np.uint8)
+    cv2.ellipse(mask, (150, 150), (60, 85), 0, 0, 360, 1, -1)
+    cv2.fillPoly(mask, [np.array([(110, 220), (190, 220), (300, 270), (300, 360), (0, 360), (0, 270)])], 2)
+    photo = np.array([WALL, SKIN, SHIRT])[mask] + np.random.default_rng(1).normal(0, noise, (360, 300, 3))
+    angles = np.linspace(0, 2 * np.pi, 478)
+    landmarks = np.stack([150 + 40 * np.cos(angles), 150 + 60 * np.sin(angles), 0 * angles], 1)
+    landmarks[1, :2], landmarks[152, :2] = (150, 150), (150, 215)
+    monkeypatch.setattr(surroundings, "eye_distance", lambda _: UNIT)
+    monkeypatch.setattr(surroundings, "person_mask", lambda *_: (mask > 0).astype(np.float32))
+    return photo.clip(0, 255).astype(np.uint8), landmarks.astype(np.float32), mask > 0
+
+
+def test_a_shirt_falls_off_and_does_not_run_into_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, _ = person_before_a_wall(monkeypatch)
+    made = surround(photo, 640, 170, landmarks).astype(float)
+    assert np.abs(made[320:, :20].mean((0, 1)) - WALL).max() < 8  # it was blue from end to end
+    assert np.abs(made[320:, -20:].mean((0, 1)) - WALL).max() < 8
+    for beside in (160, 479):
+        assert np.abs(made[330:350, beside].mean(0) - SHIRT).max() < 25  # the shoulder goes on
+    blue = (made[..., 2] - made[..., 0] > 80).sum(0)  # rows of shirt in each column: fewer and fewer
+    smooth = np.convolve(blue[470:], np.ones(9) / 9, "valid")
+    assert (np.diff(smooth) < 0.6).all()
+
+
+def test_the_person_stays_and_the_same_comes_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch)
+    made = surround(photo, 640, 170, landmarks)
+    assert np.array_equal(made[:, 170:470][person], photo[person])
+    assert np.array_equal(made, surround(photo, 640, 170, landmarks))
+
+
+def test_the_grain_of_the_wall_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, _ = person_before_a_wall(monkeypatch, 6.0)
+    made = surround(photo, 640, 170, landmarks).astype(float)
+
+    def grain(part: np.ndarray) -> float:
+        return float(np.diff(part, axis=1).std())
+
+    for columns in (slice(20, 140), slice(500, 620)):
+        assert 0.6 < grain(made[20:200, columns]) / grain(photo[20:100, :60].astype(float)) < 1.3
+
+
+def test_no_line_shows_where_the_photo_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, _ = person_before_a_wall(monkeypatch, 0.0)
+    photo[:200, :4] = photo[:200, -4:] = 60  # a dark edge that would be doubled
+    made = surround(photo, 640, 170, landmarks).astype(float)
+    steps = np.abs(np.diff(made[40:160], axis=1)).max((0, 2))
+    assert steps[100:200].max() < 12
+    assert steps[440:540].max() < 12
+
+
+@pytest.mark.parametrize(
+    ("mask", "size"), [(None, (360, 300)), ("all", (360, 300)), (None, (24, 18)), ("all", (48, 40))]
+)
+def test_nobody_or_only_a_person_in_the_photo(
+    mask: str | None, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, landmarks, _ = person_before_a_wall(monkeypatch)
+    whole = None if mask is None else np.ones(size, np.float32)
+    monkeypatch.setattr(surroundings, "person_mask", lambda *_: whole)
+    photo = np.full((*size, 3), WALL, np.uint8)
+    made = surround(photo, 2 * size[1], size[1] // 2, landmarks * size[0] / 360)
+    assert np.abs(made.astype(int) - WALL).max() <= 2
+
+
+def test_another_person_at_the_edge_is_not_taken_for_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch)
+    mask = person.astype(np.float32)
+    mask[60:200, :30] = 1
+    monkeypatch.setattr(surroundings, "person_mask", lambda *_: mask)
+    found = surroundings.find_person(photo, landmarks, UNIT)
+    assert np.array_equal(found > 0, person)
+
+
+def test_lines_are_read_off_the_mask() -> None:
+    seen = np.arange(100)[:, None] > 60 - 0.5 * np.arange(80)  # falls by half a row for a column to the left
+    assert cut_by_edge(seen, 50) == [(60, 100)]
+    assert fall_of(seen, 60, 50) == pytest.approx(0.5, abs=0.05)
+
+
+def test_softened_walls_hold_nothing_of_what_is_not_known() -> None:
+    picture = np.full((64, 96, 3), 100, np.float32)
+    known = np.ones((64, 96), bool)
+    picture[20:40, 30:70], known[20:40, 30:70] = 250, False
+    for sigma in (0.1, 4.0, 20.0):
+        assert np.abs(soften(picture, known, np.full((64, 96), sigma, np.float32)) - 100).max() < 0.5
+
+
+def test_without_a_plain_place_there_is_no_grain() -> None:
+    assert not make_grain(np.zeros((90, 60, 3), np.uint8), np.zeros((90, 60), bool), 80).any()
