@@ -18,7 +18,7 @@ from bench.latency import Progress
 from bench.rows import Row, value_row
 from bench.throughput import TURN_S, Contestant, stepper
 from engines.card import EngineCard, TensorSpec, file_sha256
-from engines.drawing.warp import FINE, make_finer
+from engines.drawing.warp import FINE, GRID_PX, BackwardMap, fetch_box, make_finer
 from engines.errors import EngineMismatch, VoxcamError
 from engines.opening import open_session
 from engines.spec import SPEC
@@ -60,7 +60,7 @@ def measure_rewrites(repeats: int = 5, progress: Progress = lambda text: None) -
 
 
 def _remaps() -> list[Contestant]:
-    """OpenCV's remap, with the map in fixed point as engines/drawing/warp.py gives it; its own way is the last one."""
+    """OpenCV's remap, given its map, and the kernel of engines/drawing/warp.py, which reckons its own."""
     rows, columns = WARP
     random = np.random.default_rng(0)
     picture = random.integers(0, 255, (rows, columns, 3), np.uint8)
@@ -83,6 +83,11 @@ def _remaps() -> list[Contestant]:
         whole, parts = cv2.convertMaps(times * from_x, times * from_y, cv2.CV_16SC2)
         about = {"what": f"warp {way}", "way": "cv2.remap, 8 bit", "engine": "opencv"}
         contestants.append(Contestant(partial(remap, source, whole, parts, kind), **about))
+    maps = BackwardMap.over(np.array([0, 0, columns, rows]))
+    y, x = (GRID_PX * np.indices(maps.shift.shape[:2]) + maps.grid[0]).astype(np.float32)
+    maps.shift[:] = np.stack([3 * np.sin(y / 40), 3 * np.cos(x / 40)], -1)
+    about = {"what": "warp bilinear, photo twice as fine", "way": "fetched and weighed at once", "engine": "numba"}
+    contestants.append(Contestant(partial(fetch_box, finer, picture, maps, out), **about))
     return contestants
 
 

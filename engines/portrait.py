@@ -63,7 +63,7 @@ FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
-HAPPY_SMILE = 0.109  # how far corners go in the happy look (engines/motion/expression.py), eye distances
+HAPPY_SMILE = 0.112  # how far corners go in the happy look (engines/motion/expression.py), eye distances
 MOST_SMILE = 1.5  # how much further they go in that of somebody whose photo smiles more broadly
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
@@ -86,7 +86,7 @@ class Portrait:
     scale: np.ndarray
     translation: np.ndarray
     source: np.ndarray  # (POINTS, 2) float32 px: the mesh on the photo
-    rest: np.ndarray  # (POINTS, 3) float32 canonical: the mesh at rest
+    rest: np.ndarray  # (POINTS, 3) float32 canonical: the mesh at rest, its depths as of `even_depths`
     rest_shift: np.ndarray  # (POINTS, 3) canonical: rest - the photo's own shape; 0 where the mouth is shut
     basis: np.ndarray  # (25, POINTS, 3) float32 canonical, for one unit of each channel
     head_share: np.ndarray  # (POINTS,) share of the head's motion that a point follows

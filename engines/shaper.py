@@ -12,8 +12,8 @@ Order, and why:
    wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
 3. In a pause of who has spoken the lips meet: where the phone is silence and the sound far below the voice, within a
    fifth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
-4. Emotion and the idle process are added. Neither changes the gap between the lips. With idle life looks live, too, and
-   one corner of the mouth goes a little further than the other.
+4. Emotion and the idle process are added. Neither changes the gap between the lips. A smile holds the corners, which an
+   opening jaw pulls down. With idle life looks live, too, and one corner goes a little further than the other.
 5. The tongue's tip goes where the phones want it; lips' and throat's phones leave it to their neighbours.
 6. Lip closure: p, b, m shut the lips, f, v bring the lower lip to the upper teeth. Last, so that it wins over all. What
    shuts the lips undoes the opening along GRID's own regression of each channel on the opening, within the reach: the
@@ -31,12 +31,15 @@ than the encoder's row did.
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numba
 import numpy as np
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.motion.expression import (
+    BROADER,
     EXPRESSION_STATE,
     MEANT,
     OWN_SMILE,
@@ -301,7 +304,10 @@ def _run(
 
 
 class Shaper:
-    """Turns encoder steps into motion codes. `idle`, `articulation`, `reach`, `choose_emotion` work in a stream."""
+    """Turns encoder steps into motion codes.
+
+    `idle`, `articulation`, `reach`, `smile` and `choose_emotion` work in a stream, from another thread, too.
+    """
 
     def __init__(
         self,
@@ -324,7 +330,7 @@ class Shaper:
         self.row = spec.lookahead_row(lookahead_ms)
         self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
         self.idle, self._reach, self.articulation = idle, np.asarray(reach, float), articulation
-        self.life, self._smile = Idle(seed), 1.0
+        self.life, self._smile, self._choosing = Idle(seed), 1.0, Lock()
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
         # Compile or load the kernel now, never in the middle of a stream.
@@ -360,8 +366,9 @@ class Shaper:
 
     @smile.setter
     def smile(self, factor: float) -> None:
-        self._smile = float(factor)
-        self._targets = self.emotion.targets(self._smile)
+        with self._choosing:
+            self._smile = float(factor)
+            self._targets = self.emotion.targets(self._smile)
 
     def _set_moves(self) -> None:
         own = self._reach / TYPICAL_REACH  # with most people's, channels go with the opening as GRID's do
@@ -371,8 +378,9 @@ class Shaper:
 
     def choose_emotion(self, emotion: str | Emotion) -> None:
         """Take up another emotion; the face moves there within half a second. ConfigError for an unknown name."""
-        self.emotion = parse_emotion(emotion) if isinstance(emotion, str) else emotion
-        self._targets = self.emotion.targets(self._smile)
+        chosen = parse_emotion(emotion) if isinstance(emotion, str) else emotion
+        with self._choosing:
+            self.emotion, self._targets = chosen, chosen.targets(self._smile)
 
     def init_state(self) -> State:
         """A face at rest at the start of a stream."""
@@ -380,6 +388,7 @@ class Shaper:
         laws[LEVEL] = -SILENT_DB  # taken for loud until its level is known
         laws[LIFE] = float(self.idle)
         mood = np.zeros(EXPRESSION_STATE)
+        mood[BROADER] = self._smile - 1
         if not self.emotion.auto:
             mood[STRENGTH:] = self._targets[WANTED:OWN_SMILE]  # a chosen look is there from the first picture
             mood[MEANT] = 1.0

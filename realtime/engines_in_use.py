@@ -50,7 +50,7 @@ class Engines(AbstractContextManager["Engines"]):
             session.close()
 
     def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> float:
-        """Move the mouth as far as this portrait's person does; draw it with everything moving, and in a blink.
+        """Move mouth and smile as far as this portrait's person does; draw it with everything moving, and in a blink.
 
         So kernels are loaded before sound flows; or compiled, after an update: `say` is told of it, for that must not
         look as if nothing happened. Gives the seconds that this took, 0 where none was compiled.

@@ -67,6 +67,7 @@ class FakeShaper:
     emotion = "auto"
     articulation = 1.0
     reach = TYPICAL_REACH
+    smile = 1.0
 
     def choose_emotion(self, emotion: str) -> None:
         self.emotion = emotion
@@ -88,6 +89,7 @@ class FakePortrait:
     width: int = 48
     grey: int = 0
     reach: np.ndarray = field(default_factory=TYPICAL_REACH.copy)
+    own_smile: float = 1.0
 
     @property
     def photo(self) -> np.ndarray:

@@ -88,7 +88,7 @@ LEAST_FLESH = 0.45  # of its height at rest that the flesh between two rows keep
 
 STEEPEST = 2.0  # depth over width as seen in the photo: a head that turns by .1 rad squeezes nothing below .8
 
-EDGE_STRETCH = 2.5  # how far pixels at the picture's edge are stretched, at most, where there are none beyond it
+EDGE_STRETCH = 1.35  # how far pixels at the picture's edge are stretched, at most, where there are none beyond it
 
 NECK = np.array([0.0, 1.45, 1.0])  # the head turns about it; canonical frame, eye distances
 

@@ -7,7 +7,8 @@ the pixel between them                                          weigh_row
 
 The photo is made twice as fine once, by Lanczos' kernel of eight taps; between its points a straight line is then as
 near to the truth as OpenCV's bicubic kernel on the photo itself, in a fraction of its time (docs/decisions.md). Where
-nothing moves the pixels are the photo's own, bit for bit; the others are those of cv2.remap, to a level.
+nothing moves the pixels are the photo's own, bit for bit; the others are those of cv2.remap by the same map, to a
+level.
 """
 
 from __future__ import annotations
@@ -112,6 +113,11 @@ def warp(
     moved, off (n, 2) px: the mesh of now, and what its points add to the ground; `finer`: the box of `make_finer`.
     """
     fill_map(moved, off, triangles, maps.ground, maps.grid, maps.shift)
+    fetch_box(finer, photo, maps, out)
+
+
+def fetch_box(finer: np.ndarray, photo: np.ndarray, maps: BackwardMap, out: np.ndarray) -> None:
+    """The photo in `out`, its box's pixels fetched from `finer` by the map; all as in `warp`."""
     draw_box(
         maps.shift,
         finer,

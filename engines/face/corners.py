@@ -24,7 +24,7 @@ APART = (0.030, 0.080)  # lips' gap, eye distances: from the first on corners ar
 # grow by a share of the way out; how far and how steeply it falls beyond, all at rest. Eye distances. From 32 people's
 # neutral photos against their smiles brought to rest, whose mouths looked a twelfth narrower.
 LINE, LINE_AT, LINE_ALONG = np.array([0.22, 0.27, 0.27], np.float32), -0.008, 0.045
-LINE_ACROSS, LINE_WIDENS, LINE_OUT, LINE_FALLS = 0.012, 0.12, 0.10, 0.40
+LINE_ACROSS, LINE_WIDENS, LINE_OUT, LINE_FALLS = 0.012, 0.30, 0.08, 0.40
 AROUND_CORNERS = ((61, 57, 43, 186, 92, 185, 146), (291, 287, 273, 410, 322, 409, 375))
 SPANNED_PX = 120.0  # px for one eye distance, at most, while skin is spanned
 
@@ -155,7 +155,7 @@ def lacks(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
         around = span(even[here], near, ~near & ~bare)
         most = GRAIN * np.median(np.abs(fine[here][~near & bare]), 0) if (~near & bare).any() else 255.0
         kept = np.clip(fine[here], -most, most)
-        lacking[here] = share[..., None] * (around + kept - crop[here])
+        lacking[here] += share[..., None] * (around + kept - crop[here])
     return lacking
 
 
@@ -199,7 +199,7 @@ def draw_ends(
         width = LINE_ACROSS + LINE_WIDENS * beyond
         share = np.exp(-0.5 * (((along - LINE_AT) / LINE_ALONG) ** 2 + (across / width) ** 2))
         part = slice(low[1], high[1]), slice(low[0], high[0])
-        drawn[part] = photo[part] * (1 - share[..., None] * shade) + 0.5
+        drawn[part] = drawn[part] * (1 - share[..., None] * shade) + 0.5
     return drawn
 
 

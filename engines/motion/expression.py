@@ -2,8 +2,9 @@
 
 The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's units. Their numbers are measured
 (train/motion/shapes.py makes docs/reports/shapes.md): the smile is that of the 37 of 82 real people who smile with shut
-lips, scaled to the corner lift of all 82; the others are sums of ARKit shapes as rendered heads show them. The mouth's
-part of every prototype keeps the gap between the lips as it is: no opening, and what one lip rises the other follows.
+lips, its corners lifted as by those who really smile (docs/decisions.md); the others are sums of ARKit shapes as
+rendered heads show them. The mouth's part of every prototype keeps the gap between the lips as it is: no opening, and
+what one lip rises the other follows.
 
     choice = parse_emotion("happy:0.5")
     step_expression(state, choice_vector, logits, presence, out)   # numba, in place; engines/shaper.py calls it
@@ -180,8 +181,9 @@ _MOUTH = np.array([name.startswith(("mouth", "jaw")) for name in MOTION_CHANNELS
 
 # State: [0] chosen mood of `auto` (0 neutral), [1] how far somebody speaks, [2] how far the user has chosen the look,
 # [3:5] by what share looks are shown above their strength by the upper and the lower face (given from outside: the idle
-# process plays with them; 0 is still), [5:12] believed probabilities, [12:] strength now of each look.
-CHOSEN, SPEAKING, MEANT, PLAY_UPPER, PLAY_LOWER, BELIEF = range(6)
+# process plays with them; 0 is still), [5] how much further smiles go than most people's, [6:13] believed
+# probabilities, [13:] strength now of each look.
+CHOSEN, SPEAKING, MEANT, PLAY_UPPER, PLAY_LOWER, BROADER, BELIEF = range(7)
 STRENGTH = BELIEF + len(EMOTIONS)
 ANGER, BOREDOM, DISGUST, FEAR, HAPPINESS, SADNESS = range(1, 7)
 EXPRESSION_STATE = STRENGTH + len(LOOKS)
@@ -299,6 +301,7 @@ def step_expression(
     state[CHOSEN] = chosen
 
     state[MEANT] += ((0.0 if targets[0] > 0 else 1.0) - state[MEANT]) * CODE_S / CHOICE_S
+    state[BROADER] += (targets[OWN_SMILE] - 1 - state[BROADER]) * CODE_S / CHOICE_S
     speaking_mouth = SPEAKING_MOUTH_AUTO + (SPEAKING_MOUTH - SPEAKING_MOUTH_AUTO) * state[MEANT]
     for look in range(len(_TABLE)):
         wanted = targets[WANTED + look]
@@ -310,7 +313,7 @@ def step_expression(
         strength = state[STRENGTH + look]
         tau = (SMILE_S if look == HAPPINESS else ATTACK_S) if wanted > strength else RELEASE_S
         if targets[0] == 0:
-            tau = CHOICE_S
+            tau = CHOICE_S * (1 + state[BROADER] if look == HAPPINESS else 1.0)  # what goes further takes longer
         strength += (wanted - strength) * CODE_S / tau
         state[STRENGTH + look] = strength
         if strength > 1e-4:
@@ -318,7 +321,7 @@ def step_expression(
             face = strength * (1 + room * state[PLAY_UPPER])
             mouth = strength * (1 + room * state[PLAY_LOWER]) * (1 - (1 - speaking_mouth) * state[SPEAKING])
             if look == HAPPINESS:
-                mouth *= targets[OWN_SMILE]
+                mouth *= 1 + state[BROADER]
             for c in range(len(out)):
                 out[c] += _TABLE[look, c] * (mouth if _MOUTH[c] else face)
 

@@ -79,7 +79,7 @@ SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
 FOLLOW_MOST, FOLLOW_S, FOLLOW_MEAN_S = 10 * DEGREE, 0.06, 1.0
 # Looks live with the voice and by themselves: two stages of .4 s, no longer alike after .8 s.
 PLAY_S, PLAY_DEPTH, LOUD_DEPTH = 0.4, 0.22, 0.18
-PLAY_LEAST, PLAY_MOST = -0.40, 0.25
+PLAY_LEAST, PLAY_MOST = -0.25, 0.25
 LOUD_S, LOUD_DB, LOUD_ATTACK_S, LOUD_RELEASE_S = 2.0, 10.0, 0.08, 0.40  # stresses, not every syllable
 DRIFT_S = 0.5  # two stages of this
 DRIFT_STRETCH, DRIFT_CORNERS, DRIFT_CORNER = 0.003, 0.0016, 0.0012  # eye distances; a corner: .002 in all

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -21,9 +23,10 @@ from engines.face.corners import (
     shut_corners,
 )
 from engines.face.measure import OUTER_LIPS, canonical_face
-from engines.face.unfold import cut, to_crop
+from engines.face.unfold import cut, smile_of, to_crop
 from engines.generator import Generator
-from engines.portrait import make_portrait
+from engines.motion.expression import prototype
+from engines.portrait import HAPPY_SMILE, MOST_SMILE, make_portrait
 from engines.spec import MOTION_CHANNELS
 from tests.engines.test_generator import EYES_PX, code, paint_face
 from tests.engines.test_unfold import bearded, blurred, place
@@ -188,3 +191,19 @@ def test_lips_that_are_shut_have_a_line_of_their_own() -> None:
     assert draw_ends(photo, landmarks[:, :2], landmarks[:, :2], EYES_PX) is photo
     outside = landmarks[:, :2] + (4 * SIZE_PX, 0)
     assert np.array_equal(draw_ends(photo, outside, outside, EYES_PX), photo)
+
+
+def test_who_laughs_in_the_photo_smiles_as_broadly() -> None:
+    calm = make_portrait(*paint_face())
+    assert calm.own_smile == 1.0
+    to_rest = np.zeros_like(calm.rest_shift)
+    to_rest[[61, 291], :2] = (0.09, 0.07), (-0.09, 0.07)
+    assert replace(calm, rest_shift=0.5 * to_rest).own_smile == 1.0
+    assert replace(calm, rest_shift=1.3 * to_rest).own_smile == pytest.approx(1.3 * 0.114 / HAPPY_SMILE, rel=0.01)
+    assert replace(calm, rest_shift=3 * to_rest).own_smile == MOST_SMILE
+
+
+def test_the_happy_look_goes_as_far_as_portraits_think() -> None:
+    basis, _ = load_geometry()
+    happy = prototype("happiness")[: len(basis)] @ basis.reshape(len(basis), -1)
+    assert smile_of(-happy.reshape(-1, 3)) == pytest.approx(HAPPY_SMILE, rel=0.04)

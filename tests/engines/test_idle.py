@@ -70,7 +70,7 @@ def as_clips(out: np.ndarray) -> list[Clip]:
         Clip(
             closure=np.interp(part[:, BLINKS].mean(1), DRAWN, READ),
             angles=np.degrees(part[:, [PITCH, YAW, ROLL]]),
-            shift=part[:, -2:],
+            shift=part[:, [HEAD_X, HEAD_Y]],
             gaze=np.degrees(part[:, LOOK]),
             brows=part[:, 11:14],
         )

@@ -88,7 +88,7 @@ def test_switches_at_any_time_never_jump(switches):
     shaper = Shaper(seed=3, emotion="off")
     state, made = shaper.init_state(), []
     for count, idle, look in switches:
-        shaper.idle = idle
+        shaper.idle, shaper.smile = idle, 1.0 + 0.5 * idle
         shaper.choose_emotion(look)
         steady = {name: np.zeros_like(array) for name, array in course(0, count, dict.fromkeys(NAMES, 1.0)).items()}
         steady["presence"] += 1.0

@@ -155,12 +155,13 @@ def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, mo
     session.portrait_path = Path("missing.jpg")
     session.reload()
     assert "the portrait stays" in session.state["notes"][-1]
-    new = SimpleNamespace(portrait=FakePortrait(grey=9), notes=["the face is small"])
+    new = SimpleNamespace(portrait=FakePortrait(grey=9, own_smile=1.3), notes=["the face is small"])
     monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: new)
     session.reload()
     assert session.pipeline.face.portrait.grey == 9
     assert "the face is small" in session.state["notes"]
     assert session.engines.shaper.reach is session.pipeline.face.portrait.reach  # and moves its mouth so far
+    assert session.engines.shaper.smile == 1.3
 
 
 def test_the_view_draws_in_every_state(session: LiveSession) -> None:

@@ -108,7 +108,7 @@ def try_lids(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Call
         pictures = [generator.draw(code, portrait).copy() for code in drawn]
         gaps = openings(np.stack([landmarker.landmarks_near(picture, portrait.landmarks) for picture in pictures]))
         rows.append(1 - gaps / gaps[0])
-    for shut, read in zip(DRAWN, np.transpose(rows), strict=True):
+    for shut, read in zip(DRAWN, np.transpose(rows), strict=bool(rows)):
         say(f"lids | drawn {shut:.2f} | read {read.mean():.2f} | {read.min():.2f} to {read.max():.2f} of {len(rows)}")
 
 

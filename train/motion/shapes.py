@@ -5,7 +5,8 @@
 Every shape is set to 1 on both sides of ten random rendered heads that look at the camera; every person of DATA/faces
 who was photographed neutral and smiling is measured in both. Landmarks are engines/face/landmarker.py's, channels those
 of engines/face/measure.py, figures are medians over people. engines/motion/arkit.py and engines/motion/expression.py
-hold the numbers that follow. HEADS is the folder of the renderer (heads.py; moderngl on EGL, no GPU needed).
+hold the numbers that follow (but for the smile's corners, docs/decisions.md). HEADS is the folder of the renderer
+(heads.py; moderngl on EGL, no GPU needed).
 """
 
 from __future__ import annotations
