@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from realtime.talking_clip import Progress
 
 FACE_SIZES = ("full", "face")
+ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
-FRAMING = 4  # counts changes of how photos are framed: cached portraits depend on it
+FRAMING = 5  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
@@ -225,7 +226,7 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
 
     The cut is as large as the photo allows, its middle follows the face sideways, and the eyes come to lie at two
     fifths of its height. Where a head would not fit into such a cut (an upright photo, a wide camera), the cut is
-    taller and its sides are continued by the photo itself, out of focus.
+    taller and its sides are made up (realtime/pictures/surroundings.py).
     """
     import cv2
 
@@ -243,6 +244,8 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     cut = rgb[top : top + cut_height, left : left + cut_width]
     ratio = camera_height / cut_height
     shown_width = min(camera_width, round(cut_width * ratio))
+    if camera_width - shown_width <= ROUNDED_PX:
+        shown_width = camera_width
     inside = (camera_width - shown_width) // 2  # where the cut begins in the picture
     shown = cv2.resize(
         cut, (shown_width, camera_height), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC

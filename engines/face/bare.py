@@ -18,6 +18,10 @@ LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a la
 LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid
 LID_OF_LOWER, BROW_HAIR = (0.55, 0.62), 0.05  # the least a lid's light is of that; and within so much of a brow
 LID_SHADED = 0.15  # so much darker than skin under the eye it has that skin's colour
+# A lid darker than LID_LIT of the skin down to the cheek (eye distances below the eye) gains a part of what it lacks,
+# all of that from so far inside its edges; its hue stays so far off that skin's, and all of it where that tells paint.
+CHEEK_SKIN, LID_LIT, LID_GAINS, LID_FADES = (0.03, 0.18), 0.88, 0.7, 0.045
+LID_HUE, PAINT_HUE = 0.03, (0.12, 0.25)
 LID_LASHES = 0.95  # of a lid's bare skin's light: what is darker is lashes'
 # What a lens mirrors, as lightness and warmth over those of the skin under the eye: from where on, and wholly.
 GLARE_LIGHT, GLARE_COLD = (1.06, 1.22), (0.75, 0.50)
@@ -59,7 +63,7 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
     def lift(
         region: np.ndarray, which: int, operation: int, length: float, beside: tuple[np.ndarray, ...] = ()
     ) -> None:
-        """Within a polygon (n, 2) px, its rim softened; `beside` a lid: polygons of eye, brow and the skin below."""
+        """Within a polygon (n, 2) px, its rim softened; `beside` a lid: polygons of eye, brow, skin below, cheek."""
         reach = max(1, round(length * scale))
         soft = max(0.6, 0.008 * scale)
         margin = reach + int(3 * soft) + 2
@@ -79,8 +83,11 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         mask = polygon(region - low, part.shape[:2])
         share = cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
         if beside and mask.any():
-            eye, brow, lower = (polygon(part - low, mask.shape) > 0 for part in beside)
+            eye, brow, lower = (polygon(part - low, mask.shape) > 0 for part in beside[:3])
             clean = fill_lid(clean, mask > 0, eye, brow, lower, scale, lenses)
+            if (cheek := photo[polygon(beside[3], photo.shape[:2]) > 0]).size:
+                inside = cv2.distanceTransform(((mask > 0) | eye).astype(np.uint8), cv2.DIST_L2, 3) / scale
+                clean = lit(clean, np.median(cheek, 0), np.clip(inside / LID_FADES, 0, 1))
         bare[low[1] : high[1], low[0] : high[0]] = part + share * (clean.astype(np.float32) - part) + 0.5
 
     for k, eye in enumerate(EYES):
@@ -94,9 +101,11 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         region = np.concatenate([line, top[::-1], [top[0] + outward]])
         opening = np.concatenate([line, (line - LASH_GAP * up)[::-1]])
         lower = landmarks[list(eye.lower[1:-1]), :2]
-        under = np.concatenate([lower - LOWER_SKIN[0] * up, (lower - LOWER_SKIN[1] * up)[::-1]])
+        under, cheek = (
+            np.concatenate([lower - ends[0] * up, (lower - ends[1] * up)[::-1]]) for ends in (LOWER_SKIN, CHEEK_SKIN)
+        )
         brow = cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0]
-        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under))
+        lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under, cheek))
     seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
     if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < MAYBE_OPEN * scale:
         middle = np.array(seam)
@@ -187,6 +196,22 @@ def warmed(lid: np.ndarray, skin: np.ndarray) -> np.ndarray:
     darker = np.clip((1 - light / max(float(skin @ LUMA), 1.0)) / LID_SHADED, 0, 1)
     greyer = (own[..., 0] - own[..., 2]) > (lid[..., 0] - lid[..., 2])
     return lid + (darker * greyer)[..., None] * (own - lid)
+
+
+def lit(lid: np.ndarray, skin: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """A lid (h, w, 3) as it comes out of its fold's shade: nearer to the light and the hue of the skin (3,) below.
+
+    Open, it is seen in the shade of fold and brow, or not at all, and was brown or grey when it shut. Paint has a hue
+    of its own, and stays. share (h, w): 1 where it is all lid, 0 towards its fold.
+    """
+    light, skin_light = np.maximum(lid @ LUMA, 1.0), max(float(skin @ LUMA), 1.0)
+    hue, skin_hue = lid / light[..., None], skin / skin_light
+    away = np.maximum(np.abs(hue - skin_hue).max(-1), LID_HUE)
+    bare = share * np.clip((PAINT_HUE[1] - away) / (PAINT_HUE[1] - PAINT_HUE[0]), 0, 1)
+    shaded = np.clip((1 + LID_SHADED - light / skin_light) / (2 * LID_SHADED), 0, 1)
+    hue += (bare * shaded * (1 - LID_HUE / away))[..., None] * (skin_hue - hue)
+    light += bare * LID_GAINS * np.maximum(LID_LIT * skin_light - light, 0)
+    return np.clip(light[..., None] * hue, 0, 255).astype(np.float32)
 
 
 def glare_over(lid: np.ndarray, light: np.ndarray, skin: np.ndarray) -> np.ndarray:

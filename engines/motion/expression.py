@@ -145,7 +145,7 @@ ALIASES = {
     "calm": "neutral",
     "none": "off",
 }
-DEFAULT_STRENGTH = 0.7  # of a name given alone: clear in a small video window, still a face one would make
+DEFAULT_STRENGTH = 0.8  # of a name given alone: clear in a small video window, still a face one would make
 AUTO_STRENGTH = 0.5  # most that `auto` shows, but for laughter
 AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is missing
 ATTACK_S, RELEASE_S = 0.7, 1.6

@@ -2,8 +2,8 @@
 
 Nobody knows what is there, so it is made of what the photo shows near its edges, folded outwards like a page, the
 farther out the wider: wall and cloth meet the edge as they are, and no second head shows. Wall and person are told
-apart (engines/face/person.py) and softened each for itself, so that no shirt runs into the wall. The wall begins to
-lose its focus inside the photo already, away from the person: there is no line at which sharp turns soft.
+apart (engines/face/person.py) and softened each for itself, so that no shirt runs into the wall. The photo's own wall
+stays as it is but for its last strip, in which it begins to lose its focus: there is no line at which sharp turns soft.
 """
 
 from __future__ import annotations
@@ -19,27 +19,32 @@ from engines.face.person import person_mask
 
 # Lengths are in eye distances, unless said otherwise; `out` is how far a column lies out of the photo.
 FOLD = 0.4  # so deep a strip of the photo is folded out
-WALL_SOFT = np.array([(-0.7, 0.0), (0.0, 0.12), (0.8, 0.24), (2.5, 0.45)])  # sigma by the way out
+WALL_SOFT = np.array([(-0.4, 0.0), (0.0, 0.05), (0.5, 0.14), (2.5, 0.4)])  # sigma by the way out
 WHOLE_SIDE = 1.2  # the wall of a narrower side is less soft
 CLOTH_SOFT = np.array([(0.0, 0.0), (0.3, 0.02), (1.5, 0.08)])
-HAIR_SOFT = np.array([(0.0, 0.0), (0.1, 0.015), (0.3, 0.06)])
+HAIR_SOFT = np.array([(0.0, 0.0), (0.1, 0.015), (0.5, 0.06)])
 LINE_SOFT = 0.015  # sigma of the person's line outside the photo
-SHARP_AROUND = (0.04, 0.30)  # the wall around the person: from as it is to all soft,
-SHARP_OUT = (-0.5, 0.0)  # which ends so far out
-FOLLOWS = 0.4  # so far out the wall sinks with the person's line, and is sharp right beside it
+FOLLOWS = 0.4  # so far out the wall sinks with the person's line
 CLEAR = 0.08  # what lies so near to the mask's line is neither wall nor person,
 MEETS = 0.15  # which is so from here on; nearer to the photo all goes on as it is there
+WALL_CLEAR = np.array([(0.0, 0.0), (MEETS, CLEAR), (0.6, 0.25)])  # far out, loose hair would show a second time
 LEAST_PERSON = 0.5  # share of the face that must be a person's, or the mask is another's
 LEAST_UNIT = 0.1  # of the height: eyes that are nearer together say nothing
 
-SHORTEST, SHORTEST_ABOVE = 0.12, 0.35  # of what the edge cuts: shoulders, and what is above them
+SHORTEST, SHORTEST_ABOVE = 0.12, 0.35  # of what the edge cuts, at the picture's end and above it
 TRACED = 0.5  # lines are followed so far into the photo
 ARMS = 3.7  # beside the nose: where upper arms end
-SHOULDERS_FROM = -0.2  # below the chin: what begins lower is a shoulder
+SHOULDERS_FROM = -0.2  # below the chin: what begins higher and rises outwards is no shoulder
 SHOULDER, LEAST_SHOULDER = 1.1, 0.7  # a shoulder's round end: its height; its least width
-HAIR_OUT, HAIR_END = 0.25, 0.7  # what is cut above: how far it goes on; the height of its round ends
-SHOULDER_FALL, HAIR_FALL = (0.2, 1.0), (0.3, 3.0)  # how steep they fall where the edge cuts them, rows for a column
-STRAND_FALL, STRANDS_ALIKE, STRANDS_FROM = (-0.5, 3.0), 0.25, 0.4  # of strands; sigma down; from there below the line
+STEEPEST_SHOULDER = 1.1  # rows for a column, of what begins between nose and chin (measured: 0.2 to 0.9); or it is hair
+SHOULDER_FALL, HAIR_FALL = (0.2, 1.0), (0.3, 5.0)  # how steep they go on, rows for a column
+HAIR_OUT, HAIR_END = (0.15, 0.5), 0.7  # what is cut above: how far it goes on; the most rows over which it bends down
+HAIR_BENDS = (0.15, 1.0)  # share of its height by which its line comes there: where both its ends show; else
+STRAND_FALL, STRANDS_ALIKE, STRANDS_FROM = (-0.5, 3.5), 0.4, 0.4  # of strands; sigma down; from there below the line
+ALONG_LINE = 1.5  # so steep they are at most right below the line: drawn out farther, curls are streaks
+LEAST_APART = 0.4  # of how far apart they were: strands do not cross
+STRANDS = np.array([(0.015, 1.0), (0.05, 2.0), (0.2, 2.0)])  # sigma of how thick they are; how much each tells
+SHORTEST_STRAND, STRAND_FADES = 0.6, 0.4  # of the way out: where the shortest ends; over how much each fades
 
 PATCH, FINER = 32 / 720, 3 / 720  # of the height: the patch that shows the grain; sigma of what is coarser
 PLAINER = 0.1  # so many patches are plainer than the one that is taken
@@ -59,7 +64,7 @@ class Beyond:
 def surround(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray) -> np.ndarray:
     """A picture (H, width, 3) uint8 that has `shown` (H, w, 3) uint8 in its columns from `inside` on.
 
-    landmarks (478, 3) px of `shown`. The person in it stays bit for bit.
+    landmarks (478, 3) px of `shown`. The person in it stays bit for bit, and so does all that is not near its edges.
     """
     height, shown_width = shown.shape[:2]
     here = slice(inside, inside + shown_width)
@@ -70,19 +75,21 @@ def surround(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray) 
     out = out_px / unit
     beyond = go_on(shown, mask, source, out_px, inside, landmarks, unit)
     beside, within = from_line(mask, unit)
-    clear = CLEAR * np.clip(out / MEETS, 0, 1)
 
-    around = from_line(beyond.person, unit)[0]
-    sharp = still_sharp(around, out)
-    side = np.where(np.arange(width) < width / 2, inside, width - inside - shown_width) / unit
-    soft = np.interp(out, *WALL_SOFT.T) * np.minimum(side / WHOLE_SIDE, 1)
-    sigma = (unit * soft * (1 - sharp)).astype(np.float32)
-    lower = beyond.lower * (1 - ease(out / FOLLOWS)).astype(np.float32)
-    made = soften(fetch(shown, source, lower), fetch(beside, source, lower) > clear, sigma)
-    made += lost_grain(sigma) * make_grain(shown, beside > CLEAR, width)
-    softened = np.minimum(sigma[:, here], 1) * ease((beside - CLEAR) / CLEAR)
+    side = np.where(np.arange(width) < width / 2, inside, width - here.stop) / unit
+    soft = unit * np.interp(out, *WALL_SOFT.T) * np.minimum(side / WHOLE_SIDE, 1)
+    sigma = np.broadcast_to(soft.astype(np.float32), (height, width))
+    place = source, beyond.lower * (1 - ease(out / FOLLOWS)).astype(np.float32)
+    is_wall = fetch(beside, *place) > np.interp(out, *WALL_CLEAR.T).astype(np.float32)
+    grain = Grain(shown, landmarks)
+    made = soften(fetch(shown, *place), is_wall, sigma)
+    made += lost_grain(sigma) * grain.make(beside > CLEAR, width)
+    # Where nobody was told from the wall, all of the photo may be the person.
+    softened = np.minimum(sigma[:, here], 1) * ease((beside - CLEAR) / CLEAR) * mask.any()
     made[:, here] = shown + softened[..., None] * (made[:, here] - shown)
 
+    clear = CLEAR * np.clip(out / MEETS, 0, 1)
+    own_grain = grain.make(within > CLEAR, width)
     for columns in (slice(inside), slice(here.stop, None)):
         person = beyond.person[:, columns, None]
         if not person.any():
@@ -91,7 +98,7 @@ def surround(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray) 
         sigma = np.where(beyond.hair[:, columns], hair, cloth).astype(np.float32)
         place = source[columns], beyond.lower[:, columns]
         own = soften(fetch(shown, *place), fetch(within, *place) > clear[columns], sigma)
-        own += lost_grain(sigma) * make_grain(shown, within > CLEAR, person.shape[1])
+        own += lost_grain(sigma) * own_grain[:, columns]
         made[:, columns] += person * (own - made[:, columns])
     return np.clip(made + 0.5, 0, 255).astype(np.uint8)
 
@@ -118,15 +125,6 @@ def from_line(mask: np.ndarray, unit: float) -> list[np.ndarray]:
     """How far beside the person each pixel lies, and how far within, (H, W) float32 eye distances; or 0."""
     seen = (mask >= 0.5).astype(np.uint8)
     return [cv2.distanceTransform(part, cv2.DIST_L2, 5) / np.float32(unit) for part in (1 - seen, seen)]
-
-
-def still_sharp(around: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """How sharp the wall stays that lies `around` (H, W) beside the person and `out` (W,) of the photo; 0..1."""
-    near, all_soft = SHARP_AROUND
-    sharp = (1 - ease((around - near) / (all_soft - near))) * (1 - ease((out - SHARP_OUT[0]) / np.ptp(SHARP_OUT)))
-    # What lies right beside the person is the photo's, up to its edge and a little farther.
-    kept: np.ndarray = np.maximum(sharp, (1 - ease((around - CLEAR) / CLEAR)) * (1 - ease(out / FOLLOWS)))
-    return kept
 
 
 def fold_out(width: int, inside: int, shown_width: int, depth: float) -> tuple[np.ndarray, np.ndarray]:
@@ -183,14 +181,13 @@ def go_on(
 ) -> Beyond:
     """How the person of a photo (H, w, 3) with mask (H, w) goes on beside it.
 
-    source, out_px (W,) as of `fold_out`. Shoulders fall off as far out as arms end, hair soon. What is folded out sinks
-    with their line, so that cloth goes on along it and strands along themselves.
+    source, out_px (W,) as of `fold_out`. Shoulders fall off as far out as arms end, hair soon, strand by strand. What
+    is folded out sinks with their line, so that cloth goes on along it and strands along themselves.
     """
     height, shown_width = mask.shape
     size = height, len(source)
-    shape, lower, hair = np.zeros(size, np.uint8), np.zeros(size, np.float32), np.zeros(size, bool)
-    chin, nose = float(landmarks[152, 1]), float(landmarks[1, 0])
-    rows = np.arange(height)[:, None]
+    person, lower, hair = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(size, bool)
+    rows = np.arange(height, dtype=np.float32)[:, None]
     for is_right in (False, True):
         columns = slice(inside + shown_width, None) if is_right else slice(inside)
         out, back = out_px[columns], source[columns]
@@ -199,36 +196,66 @@ def go_on(
         # As if it were the left edge.
         turned = slice(None, None, -1 if is_right else 1)
         picture, seen = shown[:, turned], mask[:, turned] >= 0.5
+        nose = float(landmarks[1, 0])
         depth, to_nose = (shown_width - 1 - back, shown_width - nose) if is_right else (back, nose)
         for top, bottom in cut_by_edge(seen, unit):
-            is_low = top > chin + SHOULDERS_FROM * unit and bottom == height
-            if not is_low and bottom - top < SHORTEST_ABOVE * unit:
+            steep = steepness(seen, top, bottom, unit)
+            is_low = bottom == height and is_shoulder(top, steep, landmarks, unit)
+            if bottom < height and bottom - top < SHORTEST_ABOVE * unit:
                 continue
-            steep = 0.0 if top == 0 else fall_of(seen, top, unit)
             if is_low:
                 fall = falls = np.clip(steep, *SHOULDER_FALL)
                 end = max(ARMS * unit - to_nose, LEAST_SHOULDER * unit)
                 line = round_off(end, min(SHOULDER * unit, bottom - top), fall)
             else:
-                fall = 0.0 if top == 0 else np.clip(steep, *HAIR_FALL)
-                own = strand_falls(picture, seen, fall, unit)
-                falls = fall + ease((rows - top) / (STRANDS_FROM * unit)) * (own[:, None] - fall)
-                line = round_off(HAIR_OUT * unit, min(HAIR_END * unit, (bottom - top) / 2), fall)
+                line, fall = hair_line(top, bottom, height, steep, unit)
+                end = line[-1, 0]
+                along = min(fall, ALONG_LINE)
+                own = strand_falls(picture, seen, along, unit)[:, None]
+                falls = along + ease((rows - top) / (STRANDS_FROM * unit)) * (own - along)
             points = close(line, top, bottom, height, unit)
             points[:, 0] = inside + shown_width - 0.5 + points[:, 0] if is_right else inside - 0.5 - points[:, 0]
-            one = cv2.fillPoly(np.zeros(size, np.uint8), [np.rint(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-            shape = np.maximum(shape, one)
-            if not is_low:
-                hair |= cv2.dilate(one, np.ones((9, 9))) > 0
-            sunk = np.interp(out, *line.T) - fall * out + falls * (out + depth)
-            away = np.interp(out, *line.T) + top - rows
-            if bottom < height:
-                away = np.maximum(away, rows - bottom)
-            sunk = sunk * (1 - ease(away / np.maximum(unit, 2 * np.abs(sunk))))  # not so fast that rows change places
+            shape = cv2.fillPoly(np.zeros(size, np.uint8), [np.rint(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+            one = cv2.GaussianBlur(shape, (0, 0), max(0.5, LINE_SOFT * unit)).astype(np.float32) / 255
+            if bottom < height:  # it curls: strands have no way to go
+                sunk = np.zeros_like(one[:, columns])
+            else:
+                near = np.minimum(out, end)
+                bend = np.interp(near, *line.T) - fall * near if top > 0 else 0 * near
+                sunk = sink(rows, falls, near + np.minimum(depth, near), bend)
+                away = np.interp(out, *line.T) + top - rows
+                sunk *= 1 - ease(away / np.maximum(unit, 2 * np.abs(sunk)))  # not so fast that rows change places
             lower[:, columns] = np.where(np.abs(sunk) > np.abs(lower[:, columns]), sunk, lower[:, columns])
-    person = cv2.GaussianBlur(shape, (0, 0), max(0.5, LINE_SOFT * unit)).astype(np.float32) / 255
+            if not is_low:
+                hair |= one > 0
+                ends = strand_ends(height, unit, STRANDS if bottom == height else STRANDS[-1:])
+                ends = np.interp(rows - sunk, rows[:, 0], ends)
+                one[:, columns] *= 1 - ease(1 + (out / end - ends) / STRAND_FADES)
+            person = np.maximum(person, one)
     person[:, inside : inside + shown_width] = mask
     return Beyond(person, lower, hair)
+
+
+def is_shoulder(top: int, steep: float, landmarks: np.ndarray, unit: float) -> bool:
+    """Whether what the edge cuts from row `top` to the picture's end is a shoulder; if not, hair."""
+    nose, chin = landmarks[[1, 152], 1]
+    if top > chin:
+        return True
+    falls_out = steep > 0 or top > chin + SHOULDERS_FROM * unit
+    return bool(top > nose and steep < STEEPEST_SHOULDER and falls_out)
+
+
+def hair_line(top: int, bottom: int, height: int, steep: float, unit: float) -> tuple[np.ndarray, float]:
+    """The line (n, 2) by which hair goes on that the edge cuts from row `top` to `bottom`, and how steep it begins.
+
+    What falls steep does not come far, and where both ends show they meet in one curve.
+    """
+    both = top > 0 and bottom < height
+    tall = (bottom - top) * HAIR_BENDS[0 if both else 1]
+    fall = float(np.clip(steep, *HAIR_FALL))
+    end = float(np.clip(tall / fall, HAIR_OUT[0] * unit, HAIR_OUT[1] * unit))
+    fall = min(fall, tall / end)
+    return round_off(end, min(HAIR_END * unit, (bottom - top) / (2 if both else 1) - fall * end), fall), fall
 
 
 def cut_by_edge(seen: np.ndarray, unit: float) -> list[tuple[int, int]]:
@@ -252,6 +279,16 @@ def fall_of(seen: np.ndarray, top: int, unit: float) -> float:
     return -float(np.polyfit(np.arange(len(rows)), rows, 1)[0])
 
 
+def steepness(seen: np.ndarray, top: int, bottom: int, unit: float) -> float:
+    """How steep a person falls towards the left edge, which cuts it from row `top` to `bottom`, rows for a column.
+
+    Its upper line or, where both show, the mean of what that falls and the lower one rises; 0 where none does.
+    """
+    falls = [fall_of(seen, top, unit)] if top > 0 else []
+    falls += [fall_of(seen[::-1], len(seen) - bottom, unit)] if bottom < len(seen) else []
+    return float(np.mean(falls)) if falls else 0.0
+
+
 def strand_falls(shown: np.ndarray, seen: np.ndarray, fall: float, unit: float) -> np.ndarray:
     """Rows for a column by which strands fall towards the left edge, in each row, (H,); `fall` where there are none."""
     strip = slice(0, max(4, round(TRACED / 2 * unit)))
@@ -265,6 +302,31 @@ def strand_falls(shown: np.ndarray, seen: np.ndarray, fall: float, unit: float) 
     alike = np.hypot(xx - yy, 2 * xy) / np.maximum(xx + yy, 1e-3)
     falls: np.ndarray = fall + alike * (own - fall)
     return falls
+
+
+def strand_ends(height: int, unit: float, strands: np.ndarray) -> np.ndarray:
+    """How far out the strands end that begin in each row, (height,), shares of the way; strands as in STRANDS."""
+    white = np.random.default_rng(0).standard_normal((height, 1), np.float32)
+    mixed = np.zeros(height)
+    for thick, tells in strands:
+        wave = cv2.GaussianBlur(white, (1, 0), 0.1, None, thick * unit)[:, 0]
+        mixed += tells * wave / max(float(wave.std()), 1e-6)
+    order = mixed.argsort().argsort() / max(height - 1, 1)  # as many short ones as long ones
+    ends: np.ndarray = SHORTEST_STRAND + (1 - SHORTEST_STRAND) * order
+    return ends
+
+
+def sink(rows: np.ndarray, falls: np.ndarray, way: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """How much higher what comes to lie in each row (H, 1) of each column (n,) began, (H, n) float32 rows.
+
+    falls (H, 1) for each column of the `way` (n,), by where it begins; and all of a column by `bend` (n,).
+    """
+    nearer = (1 - LEAST_APART) / max(float(way.max()), 1) * rows  # so much they may come together
+    falls = np.maximum.accumulate(falls + nearer) - nearer
+    ends = rows + falls * way + bend
+    begins = np.stack([np.interp(rows[:, 0], end, rows[:, 0]) for end in ends.T], 1)
+    sunk: np.ndarray = (rows - begins).astype(np.float32)
+    return sunk
 
 
 def round_off(end: float, tall: float, fall: float) -> np.ndarray:
@@ -281,8 +343,11 @@ def close(line: np.ndarray, top: int, bottom: int, height: int, unit: float) -> 
     """
     end = line[-1, 0]
     upper = line + np.array([0, top]) if top > 0 else np.array([(end, -unit)])
-    ending = round_off(end, min(HAIR_END * unit, (bottom - top) / 2), 0) * np.array([1, -1]) + np.array([0, bottom])
-    lower = ending[::-1] if bottom < height else np.array([(end, height + unit)])
+    lower = (
+        (line * np.array([1, -1]) + np.array([0, bottom]))[::-1]
+        if bottom < height
+        else np.array([(end, height + unit)])
+    )
     return np.vstack([upper, lower, (-unit, lower[-1, 1]), (-unit, upper[0, 1])])
 
 
@@ -291,26 +356,47 @@ def lost_grain(sigma: np.ndarray) -> np.ndarray:
     return np.minimum(sigma / np.float32(GRAIN_LOST * len(sigma)), 1)[..., None]
 
 
-def make_grain(shown: np.ndarray, where: np.ndarray, width: int) -> np.ndarray:
-    """Noise (H, width, 3) like a photo's, (H, w, 3) uint8, in a plain place `where` (H, w) bool; zeros without one."""
-    height = len(shown)
-    patch = max(4, round(PATCH * height))
-    whole = cv2.erode(where.astype(np.uint8), np.ones((patch, patch)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    places = np.argwhere(whole[:: patch // 4, :: patch // 4]) * (patch // 4)
-    if len(places) == 0:
-        return np.zeros((height, width, 3), np.float32)
-    fine = shown - cv2.GaussianBlur(shown.astype(np.float32), (0, 0), FINER * height)
-    energy = cv2.boxFilter((fine**2).sum(2), -1, (patch, patch))[tuple(places.T)]
-    y, x = places[np.argsort(energy, kind="stable")[int(PLAINER * len(places))]] - patch // 2
-    taper = np.outer(*[np.hanning(patch + 2)[1:-1]] * 2)[..., None]
-    taken = fine[y : y + patch, x : x + patch] * taper / np.sqrt((taper**2).sum())
-    # As strong and as coarse as the patch, with neither its places nor its directions.
-    power = np.abs(np.fft.fft2(taken, axes=(0, 1))) ** 2
-    coarse = np.fft.fftfreq(patch, 1 / patch)
-    ring = np.rint(np.hypot(coarse, coarse[:, None])).astype(int)
-    rings = np.bincount(ring.ravel())
-    power = np.dstack([(np.bincount(ring.ravel(), power[..., c].ravel()) / rings)[ring] for c in range(3)])
-    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power), axes=(0, 1)).real, axes=(0, 1)).astype(np.float32)
-    white = np.random.default_rng(0).standard_normal((height, min(width, GRAIN_WIDTH)), np.float32)
-    grain = np.dstack([cv2.filter2D(white, -1, kernel[..., c]) for c in range(3)])
-    return np.tile(grain, (1, -(-width // grain.shape[1]), 1))[:, :width]
+class Grain:
+    """The noise of a photo (H, w, 3) uint8, which goes on where it is out of focus; landmarks (478, 3) px of it."""
+
+    def __init__(self, shown: np.ndarray, landmarks: np.ndarray) -> None:
+        height = len(shown)
+        self.patch = max(4, round(PATCH * height))
+        self.fine = shown - cv2.GaussianBlur(shown.astype(np.float32), (0, 0), FINER * height)
+        self.energy = cv2.boxFilter((self.fine**2).sum(2), -1, (self.patch, self.patch))
+        outline = cv2.convexHull(landmarks[:468, :2].round().astype(np.int32))
+        skin = self.plain_place(cv2.fillConvexPoly(np.zeros(shown.shape[:2], np.uint8), outline, 1) > 0)
+        self.most = np.inf if skin is None else self.energy[skin]  # leaves and weave are no noise
+
+    def plain_place(self, where: np.ndarray) -> tuple[int, int] | None:
+        """The middle of a plain patch all of which lies in `where`, (H, w) bool: row, column."""
+        patch, step = self.patch, self.patch // 4
+        whole = cv2.erode(
+            where.astype(np.uint8), np.ones((patch, patch)), borderType=cv2.BORDER_CONSTANT, borderValue=0
+        )
+        places = np.argwhere(whole[::step, ::step]) * step
+        if len(places) == 0:
+            return None
+        row, column = places[np.argsort(self.energy[tuple(places.T)], kind="stable")[int(PLAINER * len(places))]]
+        return int(row), int(column)
+
+    def make(self, where: np.ndarray, width: int) -> np.ndarray:
+        """Noise (H, width, 3) as in a plain place `where`, (H, w) bool, no stronger than skin's; zeros without one."""
+        height, patch = len(where), self.patch
+        place = self.plain_place(where)
+        if place is None:
+            return np.zeros((height, width, 3), np.float32)
+        y, x = place[0] - patch // 2, place[1] - patch // 2
+        taper = np.outer(*[np.hanning(patch + 2)[1:-1]] * 2)[..., None]
+        taken = self.fine[y : y + patch, x : x + patch] * taper / np.sqrt((taper**2).sum())
+        taken *= np.sqrt(min(1.0, self.most / max(self.energy[place], 1e-6)))
+        # As strong and as coarse as the patch, with neither its places nor its directions.
+        power = np.abs(np.fft.fft2(taken, axes=(0, 1))) ** 2
+        coarse = np.fft.fftfreq(patch, 1 / patch)
+        ring = np.rint(np.hypot(coarse, coarse[:, None])).astype(int)
+        rings = np.bincount(ring.ravel())
+        power = np.dstack([(np.bincount(ring.ravel(), power[..., c].ravel()) / rings)[ring] for c in range(3)])
+        kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power), axes=(0, 1)).real, axes=(0, 1)).astype(np.float32)
+        white = np.random.default_rng(0).standard_normal((height, min(width, GRAIN_WIDTH)), np.float32)
+        grain = np.dstack([cv2.filter2D(white, -1, kernel[..., c]) for c in range(3)])
+        return np.tile(grain, (1, -(-width // grain.shape[1]), 1))[:, :width]

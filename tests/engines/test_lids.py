@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.drawing.geometry import EYES
-from engines.face.bare import warmed
+from engines.face.bare import lit, warmed
 from engines.face.masks import span
 from engines.face.tones import LUMA
 from engines.generator import Generator
@@ -81,6 +81,42 @@ def test_a_lid_in_the_shade_of_a_brow_is_no_greyer_than_skin() -> None:
     for kept in ((120, 150, 170), (105, 40, 20)):  # light blue paint; a lid redder than the skin
         painted = np.full((4, 4, 3), kept, np.float32)
         np.testing.assert_array_equal(warmed(painted, skin), painted)
+
+
+def test_a_lid_comes_out_of_its_shade_but_keeps_its_paint() -> None:
+    skin = np.array([170.0, 120.0, 95.0], np.float32)
+    wholly = np.ones((4, 4), np.float32)
+
+    def off(lid: np.ndarray) -> float:
+        """How far a lid's hue is from the skin's."""
+        return float(np.abs(lid / (lid @ LUMA)[..., None] - skin / (skin @ LUMA)).max())
+
+    brown = np.full((4, 4, 3), (105, 66, 47), np.float32)
+    made = lit(brown, skin, wholly)
+    assert 0.75 * (skin @ LUMA) < (made @ LUMA).max() < 0.9 * (skin @ LUMA)
+    assert off(made) < 0.6 * off(brown)
+    np.testing.assert_allclose(lit(brown, skin, 0 * wholly), brown, rtol=1e-5)  # towards the fold
+    for kept in ((105, 40, 20), (120, 150, 170), (200, 160, 130)):  # red and light blue paint; a lid that shines
+        light = np.full((4, 4, 3), kept, np.float32)
+        np.testing.assert_allclose(lit(light, skin, wholly), light, rtol=1e-5)
+
+
+def test_a_shaded_socket_does_not_shut_as_eye_shadow() -> None:
+    """All between lid and brow is brown: the open eye keeps it, a shut lid is nearer to the skin below."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        socket = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.fold), :2][::-1]])
+        socket[len(eye.upper) :, 1] -= 0.05 * EYES_PX
+        cv2.fillPoly(photo, [np.round((socket - 0.5) * 16).astype(np.int32)], (128, 84, 62), cv2.LINE_AA, 4)
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
+    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    skin = np.array((196, 150, 128), np.float32)
+    for eye in EYES:
+        x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
+        lid = np.median(drawn[y - 5 : y, x - 6 : x + 7].reshape(-1, 3), 0)
+        assert 0.7 * (skin @ LUMA) < lid @ LUMA < 0.9 * (skin @ LUMA)
+        assert lid[0] / lid[2] < 1.9
 
 
 def test_wide_eyes_show_more_of_the_eye() -> None:

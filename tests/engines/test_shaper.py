@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
-from engines.motion.expression import CORNERS_HELD, prototype
+from engines.motion.expression import CORNERS_HELD, DEFAULT_STRENGTH, prototype
 from engines.motion.reach import TYPICAL_REACH
 from engines.shaper import LEAD, NOISY_SNR_DB, Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
@@ -487,7 +487,7 @@ def test_no_look_goes_a_tenth_past_its_prototype():
 
 def test_without_idle_life_a_look_stands_still():
     out, _ = Shaper(idle=False, emotion="happy").run(**talk(10))
-    assert out[50:, AT["eyeSquint"]] == pytest.approx(0.7 * 0.45, rel=1e-6)
+    assert out[50:, AT["eyeSquint"]] == pytest.approx(DEFAULT_STRENGTH * 0.45, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_corners_of_the_mouth_go_unequally_far():
         left, right = (
             Shaper(seed=seed, emotion="smile").run(**{n: a * 0 for n, a in vowel(600).items()})[0][:, corners].T
         )
-        assert (left + right).mean() == pytest.approx(2 * 0.7 * HAPPY_CORNER, rel=0.25)
+        assert (left + right).mean() == pytest.approx(2 * DEFAULT_STRENGTH * HAPPY_CORNER, rel=0.25)
         sides.append((left.mean() - right.mean()) / (left.mean() + right.mean()))
     assert 0.06 < np.std(sides) < 0.14
     assert abs(np.mean(sides)) < 0.05

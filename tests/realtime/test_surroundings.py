@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from realtime.pictures import surroundings
-from realtime.pictures.surroundings import cut_by_edge, fall_of, make_grain, soften, surround
+from realtime.pictures.surroundings import Grain, cut_by_edge, fall_of, go_on, soften, surround
 
 SHIRT, WALL, SKIN = (20, 60, 200), (170, 165, 160), (200, 150, 120)
 UNIT = 50
@@ -29,6 +29,12 @@ def person_before_a_wall(
     return photo.clip(0, 255).astype(np.uint8), landmarks.astype(np.float32), mask > 0
 
 
+def before_leaves(photo: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """The photo with something restless behind the person."""
+    leaves = np.random.default_rng(2).normal(0, 30, photo.shape)
+    return np.where(person[..., None], photo, (photo + leaves).clip(0, 255)).astype(np.uint8)
+
+
 def test_a_shirt_falls_off_and_does_not_run_into_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, landmarks, _ = person_before_a_wall(monkeypatch)
     made = surround(photo, 640, 170, landmarks).astype(float)
@@ -48,6 +54,12 @@ def test_the_person_stays_and_the_same_comes_out_twice(monkeypatch: pytest.Monke
     assert np.array_equal(made, surround(photo, 640, 170, landmarks))
 
 
+def test_a_photo_in_which_nobody_was_found_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, _ = person_before_a_wall(monkeypatch)
+    monkeypatch.setattr(surroundings, "person_mask", lambda *_: None)
+    assert np.array_equal(surround(photo, 640, 170, landmarks)[:, 170:470], photo)
+
+
 def test_the_grain_of_the_wall_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, landmarks, _ = person_before_a_wall(monkeypatch, 6.0)
     made = surround(photo, 640, 170, landmarks).astype(float)
@@ -59,13 +71,24 @@ def test_the_grain_of_the_wall_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0.6 < grain(made[20:200, columns]) / grain(photo[20:100, :60].astype(float)) < 1.3
 
 
-def test_no_line_shows_where_the_photo_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_walls_focus_is_lost_only_beyond_the_photos_last_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch, 2.0)
+    photo = before_leaves(photo, person)
+    made = surround(photo, 640, 170, landmarks)
+    strip = round(0.45 * UNIT)
+    assert np.array_equal(made[:, 170 + strip : 470 - strip], photo[:, strip:-strip])  # no ring around the head
+    detail = np.abs(np.diff(made[20:200].astype(float), axis=1)).mean((0, 2))
+    blocks = detail[:170].reshape(-1, 10).mean(1)  # from far out to the edge
+    assert blocks.max() < 0.5 * detail[170 + strip : 220].mean()
+    assert np.abs(np.diff(detail)).max() < 0.35 * detail.max()  # no line at which sharp turns soft
+
+
+def test_a_dark_edge_of_the_photo_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, landmarks, _ = person_before_a_wall(monkeypatch, 0.0)
-    photo[:200, :4] = photo[:200, -4:] = 60  # a dark edge that would be doubled
+    photo[:200, :4] = photo[:200, -4:] = 60
     made = surround(photo, 640, 170, landmarks).astype(float)
-    steps = np.abs(np.diff(made[40:160], axis=1)).max((0, 2))
-    assert steps[100:200].max() < 12
-    assert steps[440:540].max() < 12
+    assert np.abs(made[40:160, :120] - WALL).max() < 12
+    assert np.abs(np.diff(made[40:160, 100:540], axis=1)).max() < 60  # 110 in the photo
 
 
 @pytest.mark.parametrize(
@@ -106,4 +129,65 @@ def test_softened_walls_hold_nothing_of_what_is_not_known() -> None:
 
 
 def test_without_a_plain_place_there_is_no_grain() -> None:
-    assert not make_grain(np.zeros((90, 60, 3), np.uint8), np.zeros((90, 60), bool), 80).any()
+    grain = Grain(np.zeros((90, 60, 3), np.uint8), np.zeros((478, 3), np.float32))
+    assert not grain.make(np.zeros((90, 60), bool), 80).any()
+
+
+def test_leaves_are_not_taken_for_grain(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch, 2.0)
+    photo = before_leaves(photo, person)
+    made = surround(photo, 640, 170, landmarks).astype(float)
+    face = np.diff(photo[120:180, 120:180].astype(float), axis=1).std()
+    assert np.diff(made[20:200, :100], axis=1).std() < 1.3 * face
+
+
+def beyond_of(seen: np.ndarray) -> surroundings.Beyond:
+    """What goes on of a person whose mask is (400, 200) bool, amid 600 columns; nose in row 150, chin in row 250."""
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[1, :2], landmarks[152, :2] = (100, 150), (100, 250)
+    source, out = surroundings.fold_out(600, 200, 200, 20)
+    photo = np.full((*seen.shape, 3), WALL, np.uint8)
+    return go_on(photo, seen.astype(np.float32), source, out, 200, landmarks, UNIT)
+
+
+def falling(top: int, fall: float) -> np.ndarray:
+    """A person, (400, 200) bool, whose line falls to both edges, which it meets at row `top`."""
+    rows, columns = np.ogrid[:400, :200]
+    return np.asarray(rows >= top - fall * np.minimum(columns, 199 - columns))
+
+
+@pytest.mark.parametrize(("top", "fall", "is_hair"), [(210, 0.3, False), (210, 2.5, True), (300, 0.9, False)])
+def test_shoulders_are_told_from_hair(top: int, fall: float, is_hair: bool) -> None:
+    beyond = beyond_of(falling(top, fall))
+    assert beyond.hair[:, :200].any() == is_hair
+    reached = 200 - np.flatnonzero((beyond.person[:, :200] > 0.5).any(0))[0]
+    assert (reached < 0.6 * UNIT) == is_hair  # a shoulder that is above the chin ended as a bust
+
+
+def test_hair_ends_strand_by_strand() -> None:
+    person = beyond_of(falling(80, 1.5)).person
+    for beside in (person[:, 199::-1], person[:, 400:]):
+        ends = (beside[200:] > 0.5).sum(1)
+        assert ends.min() > 0.1 * UNIT
+        assert np.ptp(ends) > 0.1 * UNIT  # no curtain
+        faded = ((beside[200:] > 0.05) & (beside[200:] < 0.95)).sum(1)
+        assert faded.mean() > 0.1 * UNIT
+
+
+def test_a_curl_that_the_edge_cuts_stays_one_piece() -> None:
+    rows, columns = np.ogrid[:400, :200]
+    seen = np.asarray((np.abs(rows - 120) < 12 + 3 * np.minimum(columns, 199 - columns)) & (rows < 250))
+    beyond = beyond_of(seen)
+    own = beyond.person[:, :200] > 0.5
+    assert own.any()
+    assert not own[:104].any()
+    assert not own[137:].any()  # its lines crossed
+    assert not beyond.lower.any()
+
+
+def test_strands_do_not_change_places() -> None:
+    rows = np.arange(300, dtype=np.float32)[:, None]
+    falls = np.where(rows < 100, 3.0, 0.2)  # the upper ones would cross the lower ones
+    sunk = surroundings.sink(rows, falls, np.arange(60.0), np.zeros(60))
+    assert (np.diff(rows - sunk, axis=0) >= 0).all()
+    assert np.diff(rows - sunk, axis=0).max() < 4
