@@ -33,6 +33,19 @@ CROWN_PX, SHORT_CROWN = 44.0, 0.75  # height of the learned row's crowns; the sh
 ENDS_PX = 12  # of the learned row, where it fades
 GAP_REACH_PX, LEAST_GAP_DEPTH = 9, 0.97  # how far a line between teeth lies from its place, at most; its light, at most
 FADE_PX = 14  # over which a person's own row goes over into the learned one
+# Blur of a mouth, sigma in px of the texture: up to which each tooth keeps the edge it has in the photo, and from which
+# that is a piece of lip or of a lower tooth as often as not, so that only its level is its own (42 smiles of 120 to 180
+# px between the eyes have 1.3 to 1.85, 155 of 57 to 69 px have 2.15 to 2.75).
+SHARP_PX, SOFT_PX, AROUND_PX = 1.7, 2.15, 25  # the last: of the skin beside the lips, which is looked at, too
+EDGE_FREEDOM_PX, NOTCHES_PX = 4.0, 25  # how far the edge of a sharp tooth may lie from its row; width of notches
+SOFT_NOTCHES = 0.4  # depth of the notches between soft teeth, as a share of the learned ones
+LEVEL_FREEDOM_PX = 3.0, 1.5  # of a tooth's level beside its row's curve, in a sharp photo and a soft one
+LEAST_TOOTH_PX = 15  # no tooth is narrower
+CORNER_PX = 4  # beside the lines between teeth: an edge there says little of a tooth's level
+TILT_DIFFERS, BOW_DIFFERS = 0.05, 0.12  # deviations of rows' edges, by x and by its square, eye distances
+CURVE_PX = 2.0  # what an edge found in a column errs by
+RIM_PX = 7.0  # over which a tooth goes over into a learned one below what is seen of it
+OWN_OF_SOFT = 0.75  # share of a blurred tooth's own looks; the rest is a learned one's in its light
 # Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
 # the picture.
 LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
@@ -269,9 +282,101 @@ def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, p
     away = lambda k: 0.25 * np.abs(rows[:, k][:, None] - rows[:, k - 1][None])  # noqa: E731
     path = rows[cheapest_path(cost, away), np.arange(len(columns))]
     path = median_filter(path, 9).astype(np.float32)[None]
-    # No tooth is narrower than these columns: what hangs down there is a piece of lip.
-    path = np.minimum(path, cv2.morphologyEx(path, cv2.MORPH_OPEN, np.ones((1, 15), np.uint8)) + 1)
+    # No tooth is so narrow: what hangs down there is a piece of lip.
+    path = np.minimum(path, cv2.morphologyEx(path, cv2.MORPH_OPEN, np.ones((1, LEAST_TOOTH_PX), np.uint8)) + 1)
     return cv2.GaussianBlur(path, (0, 0), 1.2)[0]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the learned row lies on a person's teeth, by column of the texture."""
+
+    columns: np.ndarray  # (230,) the learned row's column that lies there
+    edge: np.ndarray  # (230,) row px where its edge lies
+    drop: np.ndarray  # (230,) how far it was moved down to get there, px
+    softness: float  # of the photo: 0 where single teeth are sharp, 1 where their edges cannot be told
+
+
+def fit_row(
+    seen: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray, pixel: float, softness: float = 0.0
+) -> Fit:
+    """Lay the learned row on the teeth in `seen` (hang_row): line on line, each tooth at one level of its own.
+
+    Levels follow a curve (a row may be tilted and bowed), and differ from it by little, least in soft photos
+    (softness_of). So a lip that covers a tooth, or a lower one that touches it, moves its level a little and leaves its
+    shape alone.
+    """
+    everywhere, gaps = np.arange(WIDTH_PX), learned_gaps()
+    light = colour_by_column(seen, columns, *plain_part(seen, columns, first, bottom, pixel, softness)).mean(1)
+    at = np.interp(everywhere, columns, match_gaps(light, columns, gaps))
+    at += np.minimum(everywhere - columns[0], 0) + np.maximum(everywhere - columns[-1], 0)
+    learned = np.interp(at, everywhere, learned_edge())
+    drop = bottom - learned[columns]
+    x = (everywhere + 0.5) / TEETH_PX + TEETH_LEFT
+    plain = np.abs(at[columns][:, None] - gaps).min(1) > CORNER_PX
+    curve = fit_curve(x[columns][plain], drop[plain])
+    line = curve[0] + curve[1] * x + curve[2] * x**2
+    tooth, freedom = np.searchsorted(gaps, at), np.interp(softness, (0, 1), LEVEL_FREEDOM_PX)
+    levels = np.zeros(WIDTH_PX)
+    for k in np.unique(tooth[columns][plain]):
+        own = (drop - line[columns])[plain & (tooth[columns] == k)]
+        if len(own) > CORNER_PX:
+            levels[tooth == k] = np.clip(np.median(own), -freedom, freedom)
+    drop = line + cv2.GaussianBlur(levels[None], (0, 0), 1.0)[0]
+    return Fit(at, learned + drop, drop, softness)
+
+
+def fit_curve(x: np.ndarray, drop: np.ndarray) -> np.ndarray:
+    """Level px, tilt and bow of a row: a parabola near most of (x, drop), and about as rows are."""
+    terms = np.stack([np.ones_like(x), x, x**2], 1)
+    prior = np.diag([0.0, *1 / (TEETH_PX * np.array([TILT_DIFFERS, BOW_DIFFERS])) ** 2])
+    curve = np.array([np.median(drop), 0.0, 0.0])
+    for _ in range(12):
+        weights = 1 / (np.maximum(np.abs(drop - terms @ curve), 0.5) * CURVE_PX)  # least absolute distances
+        weights *= 2 * len(TOOTH_WIDTHS) / len(x)  # neighbours err alike: a row says as much as its teeth
+        curve = np.linalg.solve((terms * weights[:, None]).T @ terms + prior, terms.T @ (weights * drop))
+    return curve
+
+
+def softness_of(light: np.ndarray) -> float:
+    """How little of single teeth can be told from a mouth (h, w), 0..255: 0 in a sharp photo, 1 in a soft one.
+
+    From how much a second blur weakens its strongest edges (Zhuo & Sim, 2011).
+    """
+
+    def gradient(image: np.ndarray) -> np.ndarray:
+        return np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1))
+
+    light = light.astype(np.float32)
+    first, second = gradient(light), gradient(cv2.GaussianBlur(light, (0, 0), 2.0))
+    strong = first >= np.quantile(first, 0.85)
+    ratio = float(np.median(first[strong] / np.maximum(second[strong], 1e-3)))
+    blur_px = 2.0 / np.sqrt(max(ratio**2 - 1.0, 0.02))
+    return float(np.clip((blur_px - SHARP_PX) / (SOFT_PX - SHARP_PX), 0, 1))
+
+
+@lru_cache(maxsize=1)
+def learned_edge() -> np.ndarray:
+    """Row of the texture where the learned row ends, by column, (230,); beyond its ends as at them."""
+    upwards = learned_teeth()[::-1, :, 3][: HEIGHT_PX // 2]
+    inside = np.flatnonzero(upwards.max(0) > 0.5)
+    edges = [HEIGHT_PX - 1 - np.interp(0.5, upwards[:, k], np.arange(len(upwards))) for k in inside]
+    return np.interp(np.arange(WIDTH_PX), inside, edges)
+
+
+def lay_learned(fit: Fit, offset: int) -> np.ndarray:
+    """The learned row where it lies on a person's teeth, (77, 230, 4); offset: the texture's first row there."""
+    rows = np.arange(HEIGHT_PX)[:, None] + offset - fit.drop
+    map_x = np.broadcast_to(fit.columns, rows.shape).astype(np.float32)
+    laid = cv2.remap(learned_teeth(), map_x, rows.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    ends = np.abs(fit.columns - (WIDTH_PX - 1) / 2) > (WIDTH_PX - 1) / 2
+    laid[:, ends] = 0
+    return laid
+
+
+def colour_by_column(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Median colours of `seen` (h, w, 3) from row `first` to row `last` in each of the columns, (columns, 3)."""
+    return np.array([np.median(seen[a : b + 1, k], 0) for k, a, b in zip(columns, first, last, strict=True)])
 
 
 def hang_row(
@@ -279,36 +384,55 @@ def hang_row(
     columns: np.ndarray,
     first: np.ndarray,
     bottom: np.ndarray,
+    fit: Fit,
     offset: int,
     pixel: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A texture from the teeth in `seen` (h, w, 3), column by column from row `first` to `bottom`, and how far it is
     theirs.
 
-    offset: the texture's first row there. pixel: width of one pixel of the photo, over which what lies beside the teeth
-    tinges them.
+    fit: of the learned row on them, whose edges theirs stay near. offset: the texture's first row there. pixel: width
+    of one pixel of the photo, over which what lies beside the teeth tinges them.
     """
     rows = np.arange(HEIGHT_PX) + offset
+    edge = edge_beside(bottom, columns, fit)
+    start, last = plain_part(seen, columns, first, np.minimum(bottom, edge), pixel, fit.softness)
+    own = colour_by_column(seen, columns, start, last)
     margin = max(1, round(pixel))
-    last = np.maximum(bottom.astype(int) - margin, first)
-    start = below_lip(seen, columns, np.minimum(first + margin, last), last)
-    own = np.array(
-        [np.median(seen[upper : lower + 1, k], 0) for k, upper, lower in zip(columns, start, last, strict=True)]
-    )
-    start = np.minimum(cv2.blur(start.astype(np.float32)[None], (9, 1))[0].astype(int) + margin, last)
-    here = np.clip(rows[:, None], start, last)
+    smooth_start = np.minimum(cv2.blur(start.astype(np.float32)[None], (9, 1))[0].astype(int) + margin, last)
+    here = np.clip(rows[:, None], smooth_start, last)
     theirs = seen[here, columns]
-    above = (start - rows[:, None]).clip(0) / TEETH_PX
-    share = np.clip(above / 0.03, 0, 1)[..., None]
-    hidden = crowns_above(own, columns, first, start, bottom, rows)
+    above = (smooth_start - rows[:, None]).clip(0) / TEETH_PX
+    below = (rows[:, None] - last - 1).clip(0) / RIM_PX
+    guess = np.clip(np.maximum(above / 0.03, below), 0, 1)[..., None]
+    hidden = crowns_above(own, columns, first, smooth_start, edge, rows, fit)
     colour = np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.float32)
     cover = np.zeros((HEIGHT_PX, WIDTH_PX), np.float32)
-    colour[:, columns] = theirs + share * (hidden - theirs)
-    cover[:, columns] = np.clip((bottom - rows[:, None]) / pixel + 0.5, 0, 1)
+    colour[:, columns] = theirs + np.maximum(guess, (1 - OWN_OF_SOFT) * fit.softness) * (hidden - theirs)
+    cover[:, columns] = np.clip((edge - rows[:, None]) / pixel + 0.5, 0, 1)
     texture = np.dstack([colour * cover[..., None], cover])
     shown = cover.copy()
-    shown[:, columns] *= 1 - share[..., 0]
+    shown[:, columns] *= 1 - guess[..., 0]
     return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32), shown
+
+
+def edge_beside(bottom: np.ndarray, columns: np.ndarray, fit: Fit) -> np.ndarray:
+    """Where the teeth end: at `bottom` in a sharp photo, but for what sticks out of the row; at `fit` in a soft one."""
+    whole = fit.edge.astype(np.float32)[None]
+    without_notches = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, np.ones((1, NOTCHES_PX), np.uint8))
+    learned, straight = whole[0, columns], without_notches[0, columns]
+    own = np.clip(bottom, learned - EDGE_FREEDOM_PX, straight + EDGE_FREEDOM_PX)
+    own = cv2.GaussianBlur(own.astype(np.float32)[None], (0, 0), 1.0)[0]
+    learned = straight + SOFT_NOTCHES * (learned - straight)
+    return own + (learned - own) * fit.softness
+
+
+def plain_part(
+    seen: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray, pixel: float, softness: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last row in each column, int, of teeth that nothing beside them tinges."""
+    last = np.maximum(bottom.astype(int) - round((2 + softness) * pixel), first)
+    return below_lip(seen, columns, np.minimum(first + max(1, round(pixel)), last), last), last
 
 
 def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -325,19 +449,20 @@ def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np
 
 
 def crowns_above(
-    own: np.ndarray, columns: np.ndarray, first: np.ndarray, start: np.ndarray, bottom: np.ndarray, rows: np.ndarray
+    own: np.ndarray,
+    columns: np.ndarray,
+    first: np.ndarray,
+    start: np.ndarray,
+    bottom: np.ndarray,
+    rows: np.ndarray,
+    fit: Fit,
 ) -> np.ndarray:
     """What the lip hides of the teeth in `columns` at `rows`, (rows, columns, 3): the learned crowns and gums, in the
     own teeth's places, widths, height and light.
 
     own (columns, 3): colours of the teeth, pale from row `first`, plain from row `start` down to row `bottom`.
     """
-    learned = learned_teeth()
-    edges = bow_of(np.arange(WIDTH_PX))
-    plain = learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
-    likeness = np.stack([plain[max(0, edge - 24) : max(edge - 5, 1), k].mean(0) for k, edge in enumerate(edges)])
-    gaps = gaps_of(likeness.mean(1))
-    at = match_gaps(own.mean(1), columns, gaps)
+    plain, likeness, gaps, at = plain_learned(), learned_light(), learned_gaps(), fit.columns[columns]
     smooth = lambda values: cv2.GaussianBlur(values.astype(np.float32)[None], (0, 0), TOOTH_BLUR_PX)[0]  # noqa: E731
     at = np.clip(at, ENDS_PX, WIDTH_PX - 1 - ENDS_PX)
     light = smooth(own) / np.maximum(smooth(likeness)[at.round().astype(int)], 1)
@@ -350,9 +475,28 @@ def crowns_above(
     crown = float(np.median((bottom - first)[tooth])) if scallops > SCALLOPS_PX else hidden
     crown = crown if crown > SHORT_CROWN * CROWN_PX else hidden
     height = (bottom - rows[:, None]) * (CROWN_PX / crown)
-    map_y = (np.interp(at, np.arange(WIDTH_PX), edges) - height).astype(np.float32)
+    map_y = (np.interp(at, np.arange(WIDTH_PX), learned_edge()) - height).astype(np.float32)
     map_x = np.broadcast_to(at.astype(np.float32), map_y.shape).copy()
     return cv2.remap(plain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * light
+
+
+def plain_learned() -> np.ndarray:
+    """Colours of the learned row, not premultiplied, (77, 230, 3)."""
+    learned = learned_teeth()
+    return learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
+
+
+def learned_light() -> np.ndarray:
+    """Colour of the learned row's teeth by column, (230, 3)."""
+    plain, edges = plain_learned(), learned_edge().round().astype(int)
+    return np.stack([plain[edge - 24 : edge - 5, k].mean(0) for k, edge in enumerate(edges)])
+
+
+@lru_cache(maxsize=1)
+def learned_gaps() -> np.ndarray:
+    """Columns of the lines between the learned row's teeth."""
+    gaps = gaps_of(learned_light().mean(1))
+    return gaps[(gaps >= ENDS_PX) & (gaps < WIDTH_PX - ENDS_PX)]
 
 
 def gaps_of(light: np.ndarray) -> np.ndarray:
@@ -389,14 +533,13 @@ def match_gaps(light: np.ndarray, columns: np.ndarray, gaps: np.ndarray) -> np.n
     return np.interp(columns, own_places, learned_places)
 
 
-def complete_row(texture: np.ndarray) -> np.ndarray:
-    """A person's teeth, continued at both ends by the learned row in their light."""
+def complete_row(texture: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    """A person's teeth, continued at both ends by the learned row, laid on them (lay_learned), in their light."""
     cover = texture[..., 3]
     x, _ = texture_places()
     columns = np.flatnonzero(cover.max(0) > 0.5)
     inner = slice(columns[0] + FADE_PX, columns[-1] - FADE_PX)
     seen = cover[:, inner] > 0.9
-    learned = learned_teeth()
     both = seen & (learned[:, inner, 3] > 0.9) & (np.abs(x[:, inner]) < 0.22)
     if not both.any():
         return texture
@@ -446,20 +589,36 @@ def lift_teeth(
         return None
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     row = cv2.morphologyEx((labels == largest).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)) > 0
-    columns = np.flatnonzero(row.any(0))
-    if row.sum() < LEAST_SHARE * opening.sum() or len(columns) < LEAST_WIDTH * TEETH_PX:
+    if row.sum() < LEAST_SHARE * opening.sum():
         return None
-    bottom = np.array([np.flatnonzero(row[:, k]).max() for k in columns])
-    first = np.array([np.flatnonzero(row[:, k]).min() for k in columns])
+    columns, first, bottom = span_of(row)
+    if len(columns) < LEAST_WIDTH * TEETH_PX:
+        return None
     bottom = np.minimum(bottom, upper_ends(lab[..., 0], columns, first, bottom))
     central = np.abs(columns - outline[[0, 10], 0].mean()) < 0.08 * TEETH_PX
     if central.sum() < 5:
         return None
     edge_y = float(np.median(bottom[central])) / TEETH_PX + top_y
 
-    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, TEETH_PX / scale)
+    pixel = TEETH_PX / scale
+    bottom = settle_on_edge(cv2.GaussianBlur(score_of(lab), (0, 0), 0.7), columns, bottom, pixel)
+    low, high = outline.min(0).astype(int) - AROUND_PX, outline.max(0).astype(int) + AROUND_PX
+    softness = softness_of(lab[max(0, low[1]) : high[1], max(0, low[0]) : high[0], 0])
+    fit = fit_row(seen, columns, first, bottom, pixel, softness)
     offset = round((edge_y - top_y + UPPER_TOP) * TEETH_PX)
-    texture, shown = hang_row(seen, columns, first, bottom, offset, TEETH_PX / scale)
-    if np.median(shown[:, columns].sum(0)) < max(LEAST_SHOWN_PX, 2.5 * TEETH_PX / scale):
+    texture, shown = hang_row(seen, columns, first, bottom, fit, offset, pixel)
+    if np.median(shown[:, columns].sum(0)) < max(LEAST_SHOWN_PX, 2.5 * pixel):
         return None  # a slit between lips, of their colour
-    return Teeth(complete_row(texture), shown, np.array([middle_x, edge_y, depth]), slant_of(rotation))
+    whole = complete_row(texture, lay_learned(fit, offset))
+    return Teeth(whole, shown, np.array([middle_x, edge_y, depth]), slant_of(rotation))
+
+
+def span_of(row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns of the teeth in a mask (h, w), first and last row in each; without slits and slivers in between."""
+    seen = np.pad(row.any(0).astype(np.uint8), LEAST_TOOTH_PX)[None]
+    whole = cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((1, LEAST_TOOTH_PX), np.uint8))
+    whole = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((1, LEAST_TOOTH_PX), np.uint8))
+    columns, found = np.flatnonzero(whole) - LEAST_TOOTH_PX, np.flatnonzero(row.any(0))
+    ends = row[:, found].argmax(0), len(row) - 1 - row[::-1, found].argmax(0)
+    first, bottom = (np.interp(columns, found, end).round().astype(int) for end in ends)
+    return columns, first, bottom

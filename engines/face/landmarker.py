@@ -459,7 +459,7 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     if mouth_gap > WIDE_MOUTH:
         found.append("the mouth is wide open: closing it is a guess; a photo with closed lips is better")
     elif mouth_gap > OPEN_MOUTH:
-        found.append("the mouth is open: it is brought to rest, and its teeth are kept")
+        found.append("the mouth is open: it is brought to rest; teeth that it shows well are kept")
     return PhotoReport(
         face, landmarks, aligned[0], reading.presence, eyes_px, pitch, yaw, roll, mouth_gap,
         (float(lids[0]), float(lids[1])), covered["mouth"] or half_covered, tuple(found),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
 from engines.drawing.geometry import head_rotation
-from engines.drawing.layers import ARCH, LOWER_TOP, TEETH_PX, along_arch
+from engines.drawing.layers import ARCH, LOWER_TOP, TEETH_LEFT, TEETH_PX, along_arch
 from engines.errors import EngineMismatch
 from engines.face.dentition import (
     HEIGHT_PX,
@@ -15,17 +16,25 @@ from engines.face.dentition import (
     _learned,
     bow_of,
     complete_row,
+    fit_row,
     guessed_lower,
     guessed_upper,
     hang_row,
+    learned_edge,
+    learned_gaps,
     learned_teeth,
+    lift_teeth,
     match_gaps,
     settle_on_edge,
     slant_of,
+    softness_of,
+    span_of,
     texture_places,
     upper_ends,
 )
+from engines.face.measure import INNER_LIPS, canonical_face
 
+INNER = slice(45, 185)  # columns of the inner teeth
 FACE = np.random.default_rng(3).normal(0, 0.014, (20, 3))
 
 
@@ -114,7 +123,8 @@ def test_lines_between_own_teeth_and_their_edges_are_kept() -> None:
         seen[12:bottom, k] = (232, 226, 212) if (k - 115) % 24 > 1 else (190, 182, 172)
     settled = settle_on_edge(seen.mean(2), columns, edge + np.random.default_rng(0).integers(-2, 4, 120), 1.5)
     assert np.abs(settled - edge)[2:-2].mean() < 1.5
-    row, shown = hang_row(seen, columns, first, settled, 0, 1.5)
+    fit = fit_row(seen, columns, first, settled, 1.5)
+    row, shown = hang_row(seen, columns, first, settled, fit, 0, 1.5)
     seam, tooth = row[18:24, 115, 1].mean(), row[18:24, 125, 1].mean()
     assert seam < 0.88 * tooth
     assert row[2, 115, 1] < 0.95 * row[2, 125, 1]  # it goes on above what is seen
@@ -170,7 +180,8 @@ def hung(necks: bool) -> tuple[np.ndarray, np.ndarray]:
     seen[:] = (150, 90, 85)
     for k, top, bottom, gap in zip(columns, first, edge, near, strict=True):
         seen[top:bottom, k] = (190, 182, 172) if gap <= 1 else (232, 226, 212)
-    row, _ = hang_row(seen, columns, first, edge.astype(np.float32), 0, 1.5)
+    edges = edge.astype(np.float32)
+    row, _ = hang_row(seen, columns, first, edges, fit_row(seen, columns, first, edges, 1.5), 0, 1.5)
     return row, np.array([np.median(first), np.median(edge)])
 
 
@@ -192,6 +203,77 @@ def test_gums_that_are_seen_stay_where_they_are() -> None:
     red = row[:, teeth, 1].mean(1) / np.maximum(row[:, teeth, 0].mean(1), 1)
     necks = np.flatnonzero(red[: int(edge) - 10] < 0.93).max()
     assert abs(necks - (edge - 44)) < 6
+
+
+def smile(blur_px: float, disturbed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """What lift_teeth takes: teeth as learned between open lips, blurred; `disturbed`: a piece of the lower lip
+    lies over one side's and lower teeth touch the other's."""
+    scale, middle = 176.0, np.array([320.0, 240.0])
+    aligned = canonical_face().astype(np.float64)
+    lips = aligned[list(INNER_LIPS)]
+    angle = np.pi * np.arange(len(lips)) / 10
+    lips[:, :2] = lips[:, :2].mean(0) + np.stack([-0.36 * np.cos(angle), -0.09 * np.sin(angle)], 1)
+    aligned[list(INNER_LIPS)] = lips
+    y, x = np.mgrid[:480, :640]
+    x, y = (x - middle[0]) / scale - lips[:, 0].mean(), (y - middle[1]) / scale - lips[:, 1].mean()
+    edge = np.interp(x, texture_places()[0][0], (learned_edge() - learned_edge()[WIDTH_PX // 2]) / TEETH_PX) + 0.03
+    if disturbed:
+        edge = edge + 0.025 * (np.abs(x - 0.12) < 0.04) - 0.03 * (np.abs(x + 0.17) < 0.05)
+    columns = np.clip(((x - TEETH_LEFT) * TEETH_PX).astype(int), 0, WIDTH_PX - 1)
+    lines = np.abs(columns[..., None] - learned_gaps()).min(-1) < 2
+    inside = (x / 0.36) ** 2 + (y / 0.09) ** 2 < 1
+    photo = np.full((480, 640, 3), (205, 150, 130), np.float32)
+    photo[inside] = (60, 25, 25)
+    photo[inside & (y < edge)] = (228, 218, 202)
+    photo[inside & (y < edge) & lines] = (170, 158, 145)
+    photo = cv2.GaussianBlur(photo, (0, 0), blur_px)
+    landmarks = scale * aligned + np.array([*middle, 0.0])
+    return photo.astype(np.uint8), landmarks, aligned, np.eye(3), scale
+
+
+def edge_of(texture: np.ndarray) -> np.ndarray:
+    """Row px where the teeth of a texture end, by column of the inner ones."""
+    return texture[:, INNER, 3].sum(0)
+
+
+def test_each_tooth_of_a_soft_photo_ends_in_one_round_edge() -> None:
+    """Lower teeth and lips that touch upper ones tore their edges: fangs, steps, stubs."""
+    plain, torn = (lift_teeth(*smile(2.0, disturbed)) for disturbed in (False, True))
+    assert plain is not None
+    assert torn is not None
+    moved = edge_of(torn.texture) - edge_of(plain.texture)
+    assert np.ptp(moved) < 4  # by the levels of single teeth
+    assert np.abs(np.diff(moved)).max() < 1  # and smoothly
+    beside = edge_of(torn.texture) - learned_edge()[INNER]
+    assert np.abs(beside - np.median(beside)).max() < 4.5  # between soft teeth notches are shallower
+
+
+def test_what_is_seen_of_sharp_teeth_is_kept() -> None:
+    """A chipped tooth has its own edge."""
+    plain, chipped = (lift_teeth(*smile(0.6, disturbed)) for disturbed in (False, True))
+    assert plain is not None
+    assert chipped is not None
+    shorter = edge_of(plain.texture) - edge_of(chipped.texture)
+    middle = round((-0.17 - TEETH_LEFT) * TEETH_PX) - INNER.start
+    assert shorter[middle - 4 : middle + 5].mean() > 4
+
+
+def test_softness_follows_blur_and_not_the_number_of_pixels() -> None:
+    for blur_px, least, most in ((0.6, 0.0, 0.1), (2.0, 0.8, 1.0)):
+        mouth = smile(blur_px)[0][417:456, 239:401, 1]
+        larger = cv2.resize(mouth, None, fx=256 / 176, fy=256 / 176, interpolation=cv2.INTER_CUBIC)
+        assert least <= softness_of(larger) <= most
+
+
+def test_a_slit_in_the_mask_makes_no_hole_in_the_row() -> None:
+    row = np.zeros((60, WIDTH_PX), bool)
+    row[10:40, 60:180] = True
+    row[:, 140:143] = False
+    row[10:40, 195:199] = True  # a sliver
+    columns, first, bottom = span_of(row)
+    np.testing.assert_array_equal(columns, np.arange(60, 180))
+    assert (first == 10).all()
+    assert (bottom == 39).all()
 
 
 def test_damaged_teeth_are_refused(tmp_path, monkeypatch):
@@ -224,7 +306,7 @@ def test_a_row_cut_at_both_ends_is_continued(row):
     own = row * np.array([0.8, 0.75, 0.7, 1.0], np.float32)
     cut = own.copy()
     cut[:, :60], cut[:, -60:] = 0, 0
-    whole = complete_row(cut)
+    whole = complete_row(cut, row)
     seen = row[..., 3] > 0.9
     assert np.abs(whole[..., :3] - own[..., :3])[seen].mean() < 4
     np.testing.assert_array_equal(whole[:, 90:140], cut[:, 90:140])
