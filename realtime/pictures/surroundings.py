@@ -29,6 +29,7 @@ CLEAR = 0.08  # what lies so near to the mask's line is neither wall nor person,
 MEETS = 0.15  # which is so from here on; nearer to the photo all goes on as it is there
 WALL_CLEAR = np.array([(0.0, 0.0), (MEETS, CLEAR), (0.6, 0.25)])  # far out, loose hair would show a second time
 LEAST_PERSON = 0.5  # share of the face that must be a person's, or the mask is another's
+MOST_ROWS = 720  # of a picture whose sides are made at its own size
 LEAST_UNIT = 0.1  # of the height: eyes that are nearer together say nothing
 
 SHORTEST, SHORTEST_ABOVE = 0.12, 0.35  # of what the edge cuts, at the picture's end and above it
@@ -65,7 +66,25 @@ def surround(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray) 
     """A picture (H, width, 3) uint8 that has `shown` (H, w, 3) uint8 in its columns from `inside` on.
 
     landmarks (478, 3) px of `shown`. The person in it stays bit for bit, and so does all that is not near its edges.
+    Sides of a picture of more than MOST_ROWS are made so small, and enlarged: out of focus, nobody sees it.
     """
+    height, shown_width = shown.shape[:2]
+    if height <= MOST_ROWS:
+        return make_sides(shown, width, inside, landmarks)
+    ratio = MOST_ROWS / height
+    left, right = round(inside * ratio), round((inside + shown_width) * ratio)
+    small = cv2.resize(shown, (right - left, MOST_ROWS), interpolation=cv2.INTER_AREA)
+    made = make_sides(small, round(width * ratio), left, (landmarks * ratio).astype(np.float32))
+    changed = (made[:, left:right] != small).any(2).astype(np.float32)
+    framed = cv2.resize(made, (width, height), interpolation=cv2.INTER_CUBIC)
+    share = cv2.resize(changed, (shown_width, height), interpolation=cv2.INTER_LINEAR)[..., None]
+    here = framed[:, inside : inside + shown_width]
+    here[:] = shown + share * (here.astype(np.float32) - shown) + 0.5
+    return framed
+
+
+def make_sides(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray) -> np.ndarray:
+    """The same at the picture's own size."""
     height, shown_width = shown.shape[:2]
     here = slice(inside, inside + shown_width)
     unit = float(eye_distance(landmarks))

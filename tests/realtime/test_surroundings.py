@@ -60,6 +60,19 @@ def test_a_photo_in_which_nobody_was_found_stays(monkeypatch: pytest.MonkeyPatch
     assert np.array_equal(surround(photo, 640, 170, landmarks)[:, 170:470], photo)
 
 
+def test_large_pictures_have_the_sides_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch)
+    small = surround(photo, 640, 170, landmarks).astype(float)
+    monkeypatch.setattr(surroundings, "MOST_ROWS", 360)
+    twice = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    large = surround(twice, 1280, 340, 2 * landmarks)
+    assert large.shape == (720, 1280, 3)
+    kept = cv2.resize(person.astype(np.uint8), (600, 720), interpolation=cv2.INTER_NEAREST) > 0
+    assert (large[:, 340:940] == twice)[cv2.erode(kept.astype(np.uint8), np.ones((5, 5))) > 0].all()
+    shrunk = cv2.resize(large, (640, 360), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(shrunk - small).mean() < 1.5
+
+
 def test_the_grain_of_the_wall_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, landmarks, _ = person_before_a_wall(monkeypatch, 6.0)
     made = surround(photo, 640, 170, landmarks).astype(float)
