@@ -13,12 +13,15 @@ from engines.card import WEIGHTS, card_path, read_card
 from engines.drawing.geometry import (
     CHIN_COLUMNS,
     EDGE_STRETCH,
+    FACE,
     FACE_OVAL,
     LEFT,
     LOWER_SEAM,
     RIGHT,
     RING,
+    STEEPEST,
     UPPER_SEAM,
+    even_depths,
     head_rotation,
     keep_inside,
     load_geometry,
@@ -96,6 +99,45 @@ def mouth_gap(generator: Generator, portrait: Portrait, motion: np.ndarray) -> f
 
 def test_code_0_is_the_photo(generator: Generator, portrait: Portrait) -> None:
     assert np.array_equal(generator.draw(code(), portrait), portrait.photo)
+
+
+def test_a_head_that_turns_does_not_fold_its_cheek(generator: Generator, portrait: Portrait) -> None:
+    """Where cheek and outline meet in the photo, depths differ by little; what is nowhere steep keeps its depth."""
+    points, depths = portrait.source[:FACE] / portrait.scale[0], portrait.rest[:FACE, 2]
+    steps = portrait.triangles[(portrait.triangles < FACE).all(1)]
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        apart = np.linalg.norm(points[steps[:, a]] - points[steps[:, b]], axis=1)
+        assert (np.abs(depths[steps[:, a]] - depths[steps[:, b]]) <= STEEPEST * apart + 1e-4).all()
+    for motion in head_turns():
+        mesh = moved_mesh(generator, portrait, motion)
+        before, after = (
+            np.linalg.det(np.stack([p[steps[:, 1]] - p[steps[:, 0]], p[steps[:, 2]] - p[steps[:, 0]]], -1))
+            for p in (portrait.source, mesh)
+        )
+        outline = np.isin(steps, FACE_OVAL).any(1) & (np.abs(before) > 20)
+        assert (after[outline] / before[outline] > 0.2).all()
+
+
+def test_even_depths_give_way_by_half() -> None:
+    points = np.array([[0.0, 0], [0.1, 0], [0.2, 0], [1.2, 0]])
+    triangles = np.array([[0, 1, 2], [1, 2, 3]])
+    assert even_depths(np.array([0.0, 0.1, 0.2, 0.2]), points, triangles) == pytest.approx([0, 0.1, 0.2, 0.2])
+    even = even_depths(np.array([0.0, 1.0, 0.0, 0.0]), points, triangles)
+    assert even == pytest.approx([0.4, 0.6, 0.4, 0.0])
+
+
+def test_a_smile_lets_light_onto_teeth(generator: Generator) -> None:
+    photo, landmarks = paint_face(size=640)
+    portrait = make_portrait(cv2.resize(photo, None, fx=2, fy=2), 2 * landmarks)
+
+    def teeth(**smile: float) -> float:
+        lips_apart = code(jawOpen=0.05, mouthOpenSide=0.035, mouthLowerDown=0.04, mouthUpperUp=0.01, **smile)
+        drawn, mesh = generator.draw(lips_apart, portrait), moved_mesh(generator, portrait, lips_apart)
+        between = np.concatenate([mesh[list(UPPER_SEAM)], mesh[list(LOWER_SEAM[::-1])]]).round().astype(np.int32)
+        inside = cv2.fillPoly(np.zeros(portrait.size, np.uint8), [between], 1) > 0
+        return float(np.quantile(drawn[inside].mean(-1), 0.9))
+
+    assert teeth(mouthSmileLeft=0.08, mouthSmileRight=0.08) > 1.1 * teeth()
 
 
 def test_nothing_changes_outside_the_box(generator: Generator, portrait: Portrait) -> None:

@@ -323,3 +323,13 @@ def test_lids_follow_eyes_that_look_far_up():
     assert (up > 5).any()
     assert lids[up > 5].min() < -0.05
     assert lids[(up > 0) & (up < 2.4)].min() >= 0
+
+
+def test_heads_settle_anew():
+    """Over a minute a head goes two and a half times as far from its place as within three seconds, and slowly."""
+    heads = np.array([course(seed, 3, speaks=seed % 2 == 0)[:, [HEAD_X, HEAD_Y]] for seed in range(20)])
+    within = heads.reshape(20, -1, 150, 2).std(2).mean(1)  # three seconds
+    assert 0.005 < np.median(within) < 0.012
+    assert 0.018 < np.median(heads.std(1)) < 0.035
+    assert np.abs(heads[:, :200]).max() < 0.055, "the first seat is the photo's"
+    assert np.abs(np.diff(heads, axis=1)).max() < 0.006  # an eye distance in three seconds
