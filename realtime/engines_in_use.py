@@ -49,6 +49,10 @@ class Engines(AbstractContextManager["Engines"]):
         if (session := getattr(self.generator, "session", None)) is not None:
             session.close()
 
+    def move_as(self, portrait: Any) -> None:
+        """Move mouth and smile as far as this portrait's person does; in a stream, too."""
+        self.shaper.reach, self.shaper.smile = portrait.reach, portrait.own_smile
+
     def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> float:
         """Move mouth and smile as far as this portrait's person does; draw it with everything moving, and in a blink.
 
@@ -57,7 +61,7 @@ class Engines(AbstractContextManager["Engines"]):
         """
         from engines.compiling import watch_compiling
 
-        self.shaper.reach, self.shaper.smile = portrait.reach, portrait.own_smile
+        self.move_as(portrait)
         with watch_compiling(say or (lambda _: None)) as compiling:
             moving = np.full(len(MOTION_CHANNELS), 0.05, np.float32)
             self.generator.draw(moving, portrait)

@@ -7,8 +7,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
-from engines.face.masks import disc, polygon, span
+from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM, ease
+from engines.face.masks import disc, polygon, span, window
 from engines.face.measure import OUTER_LIPS, canonical_face, head_angles, remove_pose
 from engines.face.tones import LUMA
 from engines.face.unfold import CORNERS, LOOKED_PX, beard, cheeks, crop_corners, cut, ramp, smile_of, to_crop
@@ -55,8 +55,7 @@ def shut_corners(photo: np.ndarray, landmarks: np.ndarray, scale: float) -> np.n
         corner = landmarks[outer, :2]
         outward = landmarks[inner, :2] - inside.mean(0)
         tail = np.stack([landmarks[inner, :2], corner + BEYOND * scale * outward / max(np.linalg.norm(outward), 1e-6)])
-        low = np.maximum(np.floor(corner - 1.7 * REACH * scale).astype(int), 0)
-        high = np.minimum(np.ceil(corner + 1.7 * REACH * scale).astype(int) + 1, photo.shape[1::-1])
+        low, high = window(corner, 1.7 * REACH * scale, photo.shape)
         if (high - low).min() < 4:
             continue
         here = slice(low[1], high[1]), slice(low[0], high[0])
@@ -110,8 +109,7 @@ def clear_corners(photo: np.ndarray, landmarks: np.ndarray, scale: float, wanted
     mouth = landmarks[list(OUTER_LIPS), :2].mean(0)
     to_photo = np.column_stack([linear, mouth - linear @ (width / 2, MOUTH_AT * height)])
     ends = crop_corners(to_photo, (height, width))
-    low = np.maximum(np.floor(ends.min(0)).astype(int), 0)
-    high = np.minimum(np.ceil(ends.max(0)).astype(int) + 1, photo.shape[1::-1])
+    low, high = window(ends, 0, photo.shape)
     if (high <= low).any():
         return photo
     change = wanted * lacks(cut(photo, to_photo, (height, width)), to_crop(landmarks[:, :2], to_photo))
@@ -140,8 +138,7 @@ def lacks(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
     lacking = np.zeros(crop.shape, np.float32)
     reach = (MARKED + BESIDE_IT[1]) * LOOKED_PX + 3  # px; a ring of skin that is known lies around what is spanned
     for corner, outward in zip(points[list(CORNERS)], (-1, 1), strict=True):
-        low = np.maximum(np.floor(corner - reach).astype(int), 0)
-        high = np.minimum(np.ceil(corner + reach).astype(int) + 1, size[::-1])
+        low, high = window(corner, reach, size)
         if (high - low).min() < 4:
             continue
         here = slice(low[1], high[1]), slice(low[0], high[0])
@@ -149,8 +146,7 @@ def lacks(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
         along, down = outward * (x - corner[0]) / LOOKED_PX, (y - corner[1]) / LOOKED_PX
         away = np.hypot(along - np.clip(along, 0, MARKED), down)
         near, bare = away < BESIDE_IT[1], skin[here] > 0.5
-        share = 1 - ramp(away, *BESIDE_IT)
-        share = share * share * (3 - 2 * share) * (1 - hair[here])
+        share = ease(1 - ramp(away, *BESIDE_IT)) * (1 - hair[here])
         share *= 1 - within[here] * ramp(np.hypot(along, down), *IN_LIPS)
         around = span(even[here], near, ~near & ~bare)
         most = GRAIN * np.median(np.abs(fine[here][~near & bare]), 0) if (~near & bare).any() else 255.0
@@ -178,9 +174,7 @@ def draw_ends(
     down = np.array([-sideways[1], sideways[0]])
     for (outer, inner), before, around, side in zip(ENDS, (2, -3), AROUND_CORNERS, (-1, 1), strict=True):
         corner = landmarks[outer]
-        reach = (LINE_OUT + 2 * LINE_ALONG) * scale
-        low = np.maximum(np.floor(corner - reach).astype(int), 0)
-        high = np.minimum(np.ceil(corner + reach).astype(int) + 1, photo.shape[1::-1])
+        low, high = window(corner, (LINE_OUT + 2 * LINE_ALONG) * scale, photo.shape)
         if (high - low).min() < 4:
             continue
         inward = (upper[before] + lower[before]) / 2 - corner

@@ -480,12 +480,14 @@ def crowns_above(
     return cv2.remap(plain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * light
 
 
+@lru_cache(maxsize=1)
 def plain_learned() -> np.ndarray:
     """Colours of the learned row, not premultiplied, (77, 230, 3)."""
     learned = learned_teeth()
     return learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
 
 
+@lru_cache(maxsize=1)
 def learned_light() -> np.ndarray:
     """Colour of the learned row's teeth by column, (230, 3)."""
     plain, edges = plain_learned(), learned_edge().round().astype(int)

@@ -8,6 +8,16 @@ import numpy as np
 SPANS, SEED_PX = 200, 9.0  # steps in which a membrane is spanned; how far around a place it begins from, sigma
 
 
+def window(points: np.ndarray, margin: float, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The first pixel and the one past the last, (x, y) each, of what lies around points (n, 2) or (2,) px.
+
+    `size` (h, w): of the picture; past its edge nothing lies between the two.
+    """
+    points = np.atleast_2d(points)
+    low = np.maximum(np.floor(points.min(0) - margin).astype(int), 0)
+    return low, np.minimum(np.ceil(points.max(0) + margin).astype(int) + 1, size[1::-1])
+
+
 def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """A mask (h, w) uint8 of a polygon (n, 2) px: 255 inside."""
     mask = np.zeros(size, np.uint8)

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.drawing.geometry import EYES, Eye
 from engines.drawing.warp import GRID_PX
-from engines.face.masks import disc, inset, polygon, stroke
+from engines.face.masks import disc, inset, polygon, stroke, window
 from engines.face.measure import eye_distance
 from engines.face.tones import CHEEKS, LID_SKIN, LUMA
 from engines.face.upper_rims import upper_rims
@@ -108,8 +108,7 @@ def take_off(
     ends = height.max(), height[: len(opening)].min() - BELOW * scale
     zone = np.array([x * along + y * up for x, y in zip((*sides, *sides[::-1]), np.repeat(ends, 2), strict=True)])
     margin = 2 * RIM_WIDE * scale  # what is beside tells a line from the edge of something wide
-    low = np.maximum(np.floor(zone.min(0) - margin).astype(int), 0)
-    high = np.minimum(np.ceil(zone.max(0) + margin).astype(int) + 1, photo.shape[1::-1])
+    low, high = window(zone, margin, photo.shape)
     if (high - low < 8).any():
         return NO_RIMS
     part = photo[low[1] : high[1], low[0] : high[0]]

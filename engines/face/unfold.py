@@ -16,7 +16,7 @@ import numpy as np
 
 from engines.card import read_checked
 from engines.errors import EngineMismatch
-from engines.face.masks import disc
+from engines.face.masks import disc, window
 from engines.face.measure import OUTER_LIPS
 from engines.face.tones import LUMA
 
@@ -129,8 +129,7 @@ def take_folds_off(
         return photo
     corners = crop_corners(to_photo, skin_mask.shape)
     margin = LINE * zoom_of(to_photo) * LOOKED_PX + 2
-    low = np.maximum(np.floor(corners.min(0) - margin).astype(int), 0)
-    high = np.minimum(np.ceil(corners.max(0) + margin).astype(int) + 1, photo.shape[1::-1])
+    low, high = window(corners, margin, photo.shape)
     if (high <= low).any():
         return photo
     here = slice(low[1], high[1]), slice(low[0], high[0])

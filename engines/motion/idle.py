@@ -133,6 +133,16 @@ def _noises(state: np.ndarray, stage: int, noise: int, count: int, stage_s: floa
 
 
 @numba.njit(cache=True)
+def _settle(state: np.ndarray, want: int, at: int, speed: int, count: int, hz: float) -> None:
+    """Go on to what is wanted by a spring that does not swing past it."""
+    stiff = (2 * np.pi * hz) ** 2
+    for i in range(count):
+        push = stiff * (state[want + i] - state[at + i]) - 2 * np.sqrt(stiff) * state[speed + i]
+        state[speed + i] += push * CODE_S
+        state[at + i] += state[speed + i] * CODE_S
+
+
+@numba.njit(cache=True)
 def _between(state: np.ndarray, low: float, high: float) -> float:
     return low + (high - low) * _draw(state)
 
@@ -240,11 +250,7 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy
         state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
         state[WANT + 3] = c[C_SHIFT_X] * size * 0.6 * _normal(state) + 0.10 * state[WANT + 1]
         state[WANT + 4] = c[C_SHIFT_Y] * size * 0.5 * _normal(state)
-    stiff = (2 * np.pi * POSTURE_HZ * (1 + 0.5 * talk)) ** 2
-    for i in range(5):
-        push = stiff * (state[WANT + i] - state[AT + i]) - 2 * np.sqrt(stiff) * state[SPEED + i]
-        state[SPEED + i] += push * CODE_S
-        state[AT + i] += state[SPEED + i] * CODE_S
+    _settle(state, WANT, AT, SPEED, 5, POSTURE_HZ * (1 + 0.5 * talk))
     _noises(state, STAGE, SWAY, 5, SWAY_S)
 
     state[SEAT_WAIT] -= CODE_S
@@ -253,11 +259,7 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy
         state[SEAT_WANT] = SEAT_SHIFT * c[C_SHIFT_X] * _normal(state)
         state[SEAT_WANT + 1] = SEAT_SHIFT * c[C_SHIFT_Y] * _normal(state)
         state[SEAT_WANT + 2] = SEAT_YAW * c[C_YAW] * _normal(state)
-    stiff = (2 * np.pi * SEAT_HZ) ** 2
-    for i in range(3):
-        push = stiff * (state[SEAT_WANT + i] - state[SEAT + i]) - 2 * np.sqrt(stiff) * state[SEAT_SPEED + i]
-        state[SEAT_SPEED + i] += push * CODE_S
-        state[SEAT + i] += state[SEAT_SPEED + i] * CODE_S
+    _settle(state, SEAT_WANT, SEAT, SEAT_SPEED, 3, SEAT_HZ)
 
     if onset > 0:
         push = onset * DEGREE

@@ -190,7 +190,7 @@ class LiveSession:
         # What a first picture makes of a portrait is made here: the face thread would stand still for it.
         type(self.engines.generator)().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait)
         self.pipeline.face.swap(portrait)
-        self.engines.shaper.reach, self.engines.shaper.smile = portrait.reach, portrait.own_smile
+        self.engines.move_as(portrait)
         for note in portrayed.notes:
             self.tell(note)
         self.tell(f"{self.portrait_path.name} fades in")

@@ -28,6 +28,13 @@ def low_browed(hair: tuple[int, int, int], above: float) -> tuple[np.ndarray, np
     return photo, landmarks
 
 
+def shut_eyes(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The photo with shut eyes; with open ones it is drawn as it is."""
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
+    return generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+
+
 @pytest.mark.parametrize("hair", [(40, 42, 48), (60, 40, 28)])
 def test_a_low_brow_does_not_run_down_a_lid(hair: tuple[int, int, int]) -> None:
     photo, landmarks = low_browed(hair, 0.07)
@@ -50,9 +57,7 @@ def test_what_a_lens_mirrors_does_not_go_with_the_lid(glasses: bool) -> None:
         cv2.fillPoly(photo, [np.round((light - 0.5) * 16).astype(np.int32)], (238, 242, 250), cv2.LINE_AA, 4)
     if glasses:
         put_on(photo, landmarks, 0.05, (25, 20, 20), 0.2)
-    portrait, generator = make_portrait(photo, landmarks), Generator()
-    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
-    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    drawn = shut_eyes(photo, landmarks)
     skin = np.array((196, 150, 128), np.float32)
     for eye in EYES:
         x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
@@ -108,9 +113,7 @@ def test_a_shaded_socket_does_not_shut_as_eye_shadow() -> None:
         socket = np.concatenate([landmarks[list(eye.upper), :2], landmarks[list(eye.fold), :2][::-1]])
         socket[len(eye.upper) :, 1] -= 0.05 * EYES_PX
         cv2.fillPoly(photo, [np.round((socket - 0.5) * 16).astype(np.int32)], (128, 84, 62), cv2.LINE_AA, 4)
-    portrait, generator = make_portrait(photo, landmarks), Generator()
-    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
-    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    drawn = shut_eyes(photo, landmarks)
     skin = np.array((196, 150, 128), np.float32)
     for eye in EYES:
         x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)

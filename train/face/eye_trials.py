@@ -95,12 +95,11 @@ def try_blinks(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Ca
 def try_lids(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Callable[[str], None]) -> None:
     """Say what is read of lids drawn from open to shut: 1 - opening, as a share of the open eye's."""
     generator, rows = Generator(), []
-    for talker in sorted((data / "grid" / "train").glob("s*")):
-        clip = min(talker.glob("*.mkv"), default=None)
-        found = clip and landmarks_root / "grid" / "train" / talker.name / f"{clip.stem}.npy"
-        if clip is None or found is None or not found.is_file():
+    for talker in sorted((landmarks_root / "grid" / "train").glob("s*")):
+        found = min(talker.glob("*.npy"), default=None)
+        if found is None:
             continue
-        points = np.load(found).astype(np.float32)
+        points, clip = np.load(found).astype(np.float32), data / "grid" / "train" / talker.name / f"{found.stem}.mkv"
         widest = int(np.nanargmax(openings(points)))
         portrait = make_portrait(read_clip(clip)[widest], points[widest])
         drawn = np.zeros((len(DRAWN), len(MOTION_CHANNELS)), np.float32)
@@ -108,7 +107,8 @@ def try_lids(data: Path, landmarks_root: Path, landmarker: Landmarker, say: Call
         pictures = [generator.draw(code, portrait).copy() for code in drawn]
         gaps = openings(np.stack([landmarker.landmarks_near(picture, portrait.landmarks) for picture in pictures]))
         rows.append(1 - gaps / gaps[0])
-    for shut, read in zip(DRAWN, np.transpose(rows), strict=bool(rows)):
+    for k, shut in enumerate(DRAWN if rows else ()):
+        read = np.array(rows)[:, k]
         say(f"lids | drawn {shut:.2f} | read {read.mean():.2f} | {read.min():.2f} to {read.max():.2f} of {len(rows)}")
 
 
