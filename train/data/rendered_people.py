@@ -74,11 +74,11 @@ def load_heads(folder: Path) -> ModuleType:
     return heads
 
 
-def utterances(data: Path, count: int) -> list[Clip]:
-    """Val utterances of synthetic voices, as many voices as there are, three seconds and longer."""
+def utterances(data: Path, count: int, split: str = "val") -> list[Clip]:
+    """Utterances of synthetic voices, as many voices as there are, three seconds and longer."""
     found: dict[str, list[Clip]] = {}
     for clip in speech(data / "speech"):
-        if clip.corpus == "tts" and clip.split == "val" and clip.phones and clip.phones[-1][1] >= PICTURES * PICTURE_S:
+        if clip.corpus == "tts" and clip.split == split and clip.phones and clip.phones[-1][1] >= PICTURES * PICTURE_S:
             found.setdefault(clip.speaker, []).append(clip)
     voices = sorted(found)
     return [found[voices[k % len(voices)]][k // len(voices)] for k in range(count)]
@@ -145,28 +145,29 @@ def render_talker(heads: ModuleType, renderer, seed: int, clip: Clip, landmarker
     return RenderedTalker(seed, np.stack(pictures), np.stack(landmarks), np.stack(exact).astype(np.float32), clip.key)
 
 
-def rendered_talkers(cache: Path, renderer: Path | None, data: Path, count: int) -> list[RenderedTalker]:
-    """The first `count` test people, rendered where they are not in `cache` yet; [] where there is no renderer."""
+def rendered_talkers(
+    cache: Path, renderer: Path | None, data: Path, count: int, first_seed: int = FIRST_SEED, split: str = "val"
+) -> list[RenderedTalker]:
+    """People of `count` seeds in a row, rendered if not in `cache` yet; [] where there is no renderer.
+
+    split: of the utterances they speak.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     found: list[RenderedTalker] = []
     heads, drawing = None, None
     with fast_landmarker() as landmarker:
-        for number, clip in enumerate(utterances(data, count)):
-            path = cache / f"talker_{FIRST_SEED + number}.npz"
+        for seed, clip in enumerate(utterances(data, count, split), first_seed):
+            path = cache / f"talker_{seed}.npz"
             if not path.is_file():
                 if renderer is None:
                     return found
                 if heads is None:
                     heads = load_heads(renderer)
                     drawing = heads.Renderer(PICTURE_PX, SUPERSAMPLING)
-                made = render_talker(heads, drawing, FIRST_SEED + number, clip, landmarker)
+                made = render_talker(heads, drawing, seed, clip, landmarker)
                 write_npz(path, pictures=made.pictures, landmarks=made.landmarks, exact=made.exact)
             with np.load(path) as stored:
-                found.append(
-                    RenderedTalker(
-                        FIRST_SEED + number, stored["pictures"], stored["landmarks"], stored["exact"], clip.key
-                    )
-                )
+                found.append(RenderedTalker(seed, stored["pictures"], stored["landmarks"], stored["exact"], clip.key))
     return found
 
 

@@ -123,7 +123,7 @@ def lower_face(canonical: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Misplaced:
-    """How far filmed pixels are from where they are drawn, at each landmark of the surface."""
+    """How far true points are from where they are drawn, at each landmark of the surface."""
 
     codes: np.ndarray  # (N, 25) that drew them
     apart: np.ndarray  # (N, 468, 2) eye distances, canonical frame
@@ -214,8 +214,8 @@ def smiles_misplaced(faces: Path, landmarks: Path, mouth: np.ndarray) -> Misplac
     return Misplaced(np.stack(codes), np.stack(apart), PAIR_WEIGHT)
 
 
-def pixel_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
-    """What to add to the mouth's basis so that drawn pixels go where filmed ones are, (11, 478, 3).
+def misplaced_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
+    """What to add to the mouth's basis so that points go where the true ones are, (11, 478, 3).
 
     Ridge regression on mouth channels and head angles, mirrored data added; what goes with the angles is how FaceMesh
     errs in a turned head, and is left out.
@@ -234,9 +234,14 @@ def pixel_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
     solved = np.linalg.solve(normal + PIXEL_RIDGE * total * np.eye(size), target)
     added = np.zeros((len(MOUTH), *canonical.shape), np.float32)
     added[:, :468, :2] = solved[: len(MOUTH)].reshape(len(MOUTH), 468, 2)
+    return (added * lower_face(canonical)).astype(np.float32)
+
+
+def from_lips(canonical: np.ndarray) -> np.ndarray:
+    """How far pixels rule and not landmarks, (478, 1): 0 at the lips, 1 beyond OFF_LIPS."""
     lips = canonical[sorted({point for row in LIP_ROWS for point in row}), :2]
     away = np.linalg.norm(canonical[:, None, :2] - lips, axis=-1).min(1)[:, None]
-    return (added * lower_face(canonical) * np.clip(away / OFF_LIPS, 0, 1)).astype(np.float32)
+    return np.clip(away / OFF_LIPS, 0, 1)
 
 
 def bump(canonical: np.ndarray, points: tuple[int, ...], sigma_x: float, sigma_up: float, sigma_down: float):
@@ -366,7 +371,8 @@ def follow_film(
     """What the mouth's basis lacks to move drawn pixels to where they were filmed; says how near it brings held_out."""
     seen = dict(talkers_misplaced(data / "grid" / "train", landmarks / "grid" / "train", mouth, say))
     taught = [part for talker, part in seen.items() if talker not in held_out]
-    added = pixel_basis([*taught, smiles_misplaced(data / "faces", landmarks / "faces", mouth)], canonical)
+    smiles = smiles_misplaced(data / "faces", landmarks / "faces", mouth)
+    added = (misplaced_basis([*taught, smiles], canonical) * from_lips(canonical)).astype(np.float32)
     for name in held_out:
         part = seen[name]
         left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :468, :2])
@@ -375,12 +381,17 @@ def follow_film(
     return added
 
 
+def write_geometry(out: Path, basis: np.ndarray, triangles: np.ndarray) -> None:
+    """Beside and renamed."""
+    partial = out.with_suffix(".partial.npz")
+    np.savez_compressed(partial, basis=basis.astype(np.float16), triangles=triangles)
+    partial.replace(out)
+
+
 def command(
     data: Path, landmarks: Path, out: Path, filmed: bool, held_out: tuple[str, ...], say: Callable[[str], None]
 ) -> None:
     """Fit and write geometry.npz."""
     fitted = fit(data, landmarks, filmed, held_out, say)
-    partial = out.with_suffix(".partial.npz")
-    np.savez_compressed(partial, basis=fitted["basis"].astype(np.float16), triangles=fitted["triangles"])
-    partial.replace(out)
+    write_geometry(out, fitted["basis"], fitted["triangles"])
     say(f"{out}: basis {fitted['basis'].shape}, {len(fitted['triangles'])} triangles")
