@@ -260,7 +260,7 @@ def engines(
     """Build every engine of every model and measure it: ms, pictures a second on one core, error, size, build time."""
     load = _check_outputs(json, plot)
     from bench.engines_report import ENGINE_COLUMNS, measure_engines, write_engines_report
-    from realtime.pictures.targets import checked_folder
+    from realtime.targets import checked_folder
 
     if out is not None:
         checked_folder(out)

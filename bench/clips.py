@@ -24,7 +24,8 @@ from bench.rig import read_sound
 from engines.card import write_atomically
 from engines.errors import InputError, WrongInput
 from engines.face.landmarker import Landmarker
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
+from engines.face_points import INNER_LIPS, OUTER_LIPS
 from engines.machine import default_engines_dir
 from engines.spec import SPEC
 
@@ -33,7 +34,7 @@ NO_TALKERS = ("video", "videos", "mpg", "mpg_vcd", "mpg_6000", "pictures")  # fo
 ALIGN_UNITS_S = 25_000
 TEACHERS = 36  # clips that baselines are taught on at most
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
-EMOTIONS = {
+EMOTIONS = {  # CREMA-D's; train/data/corpora.py has them, too, but bench imports nothing of train
     "ANG": "anger",
     "DIS": "disgust",
     "FEA": "fear",

@@ -200,8 +200,8 @@ def count(rig: Rig, pictures: int = 50) -> Counts:
     )
 
 
-def read_budgets(path: Path = BUDGETS) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def read_budgets() -> dict[str, Any]:
+    return tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
 
 
 def breaches(counts: Counts, budgets: dict[str, Any]) -> list[str]:

@@ -157,7 +157,8 @@ def picture_accuracy(session: Session, pictures: int = 24) -> dict[str, Any]:
     from bench.rig import Rig, shipped_speech
     from bench.throughput import motion_course
     from engines.face.landmarker import Landmarker
-    from engines.face.measure import INNER_LIPS, OUTER_LIPS, eye_distance
+    from engines.face.measure import eye_distance
+    from engines.face_points import INNER_LIPS, OUTER_LIPS
     from engines.generator import Generator
     from engines.opening import open_session
 

@@ -25,7 +25,7 @@ from realtime.pipeline import VoiceStage
 
 VISIBLE_LEVELS, VISIBLE_SHARE = 12, 2e-4  # a picture shows a change where this share of it changes by so much
 Progress = Callable[[str], None]
-STAGES = ("capture", "hop", "encode", "motion", "ring_wait", "generate", "compose", "hand_over")
+STAGES = ("hop", "encode", "motion", "ring_wait", "generate", "compose", "hand_over")
 
 
 def measure_latency(

@@ -17,7 +17,7 @@ from bench.throughput import measure_throughput
 from engines.card import write_atomically
 from engines.errors import ConfigError, InputError
 from engines.spec import SPEC
-from realtime.pictures.targets import checked_folder
+from realtime.targets import checked_folder
 
 PARTS = ("latency", "throughput", "resources", "scale", "robustness")
 TITLES = {

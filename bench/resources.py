@@ -22,14 +22,13 @@ def measure_resources(
     seconds: float = 20.0,
     picture_rate: int = 25,
     repeats: int = 3,
-    photo: Path | None = None,
     progress: Progress = lambda text: None,
 ) -> list[Row]:
     """Live streams in fresh processes: processor time, memory, wake-ups, start-up; and allocations in this one."""
     runs = []
     for turn in range(repeats):
         progress(f"resources: {seconds:.0f} s live in a fresh process, {turn + 1} of {repeats}")
-        runs.append(run_fresh(photo or shipped_photo(), seconds, picture_rate))
+        runs.append(run_fresh(shipped_photo(), seconds, picture_rate))
     about = {"picture_rate": picture_rate, "size": f"{rig.portrait.size[1]}x{rig.portrait.size[0]}"}
     rows = [
         value_row("cpu_seconds_per_minute", [run["cpu_s"] * 60 / run["wall_s"] for run in runs], "s", **about),

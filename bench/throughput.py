@@ -99,11 +99,11 @@ def drawing(rig: Rig) -> Contestant:
     return Contestant(draw, model=f"generator {width}x{height}", engine="opencv, numba", precision="-", threads=1)
 
 
-def motion_course(rig: Rig, samples: np.ndarray, lookahead_ms: int = 0) -> np.ndarray:
+def motion_course(rig: Rig, samples: np.ndarray) -> np.ndarray:
     """The motion codes of a sound, (codes, 26)."""
     course = []
-    with rig.engines(lookahead_ms) as engines:
-        stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), Meters(), lookahead_ms=lookahead_ms)
+    with rig.engines(0) as engines:
+        stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), Meters(), lookahead_ms=0)
         stage.on_code.append(lambda code: course.append(code.motion.copy()))
         for index, hop in enumerate(hops_of(samples)):
             stage.hear(AudioHop(index, hop[:, 0], 0))

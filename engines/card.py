@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -171,13 +175,21 @@ def file_sha256(content: bytes) -> str:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside and rename, so that a reader or a kill never sees half a file; OutputError where it can't be."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """The same for who writes in parts: what is written within it takes its name at the end, if nothing is raised."""
     path = Path(path)
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        # A short name of its own: one that is as long as the system allows has room for no more letters.
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
             temporary = file.name
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # the temporary file is private by default
@@ -246,6 +258,16 @@ def read_checked(card: str | Path) -> tuple[EngineCard, bytes]:
     if model.suffix == ".onnx":
         refuse_foreign_onnx(content, model.name)
     return found, content
+
+
+def read_arrays(name: str, *keys: str) -> dict[str, np.ndarray]:
+    """Arrays of a shipped NAME.npz, checked against its card; EngineMismatch where it is missing or damaged."""
+    _, content = read_checked(name)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return {key: stored[key] for key in keys}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise EngineMismatch(f"weights/{name}.npz is damaged ({error})", "install voxcam again") from error
 
 
 def _rebuild_command(card: EngineCard) -> str:

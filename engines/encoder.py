@@ -115,10 +115,7 @@ class Encoder:
 def open_encoder(
     card: str | Path = "encoder",
     backend: str = "onnxruntime",
-    device: str | None = None,
-    precision: str = "fp32",
     threads: int = 1,
-    engines_dir: Path | None = None,
 ) -> Encoder:
     """Open the shipped encoder, or the one whose card is named; arguments as of `open_session`."""
-    return Encoder(open_session(card, backend, device, precision, threads, engines_dir))
+    return Encoder(open_session(card, backend, threads=threads))

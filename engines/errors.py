@@ -8,6 +8,11 @@ which.
 from __future__ import annotations
 
 
+def one_line(error: object) -> str:
+    """What another library says, on one line of 300 characters at most."""
+    return " ".join(str(error).split())[:300]
+
+
 class VoxcamError(Exception):
     """A failure that the user can act on. `fix` is the next thing to type or do; `exit_code` ends the command."""
 

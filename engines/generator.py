@@ -16,24 +16,18 @@ import cv2
 import numba
 import numpy as np
 
+from engines.bounds import bounds
 from engines.card import WEIGHTS
 from engines.drawing.folds import TINT, smile_share
-from engines.drawing.geometry import (
-    EYES,
-    FACE_OVAL,
-    LOWER_SEAM,
-    NECK,
-    UPPER_SEAM,
-    fill_map,
-    head_rotation,
-    move_mesh,
-)
+from engines.drawing.geometry import NECK, fill_map, head_rotation, move_mesh
 from engines.drawing.ground import lay_ground, leave_ground
 from engines.drawing.layers import (
     LASH_REACH,
     LASHES_LIFT,
     LASHES_TURN,
     LINE,
+    Lines,
+    OnPhoto,
     add_shades,
     paint_eye,
     paint_fringe,
@@ -47,6 +41,7 @@ from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 from engines.errors import ConfigError, EngineMismatch
 from engines.face.dentition import slant_of
 from engines.face.unfold import crop_corners
+from engines.face_points import EYES, FACE_OVAL, LOWER_SEAM, UPPER_SEAM
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
 from engines.session import Session
@@ -63,24 +58,24 @@ TEETH_SPARED, SMALL_PX, SHARP_PX = 0.5, 50.0, 110.0
 FRINGE_SEEN = 0.35  # share of a fringe that is none of the lashes seen one by one
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
-LOW = np.full(len(MOTION_CHANNELS), -0.30, np.float32)
-HIGH = np.full(len(MOTION_CHANNELS), 0.45, np.float32)
-for _name, _low, _high in (
-    ("jawOpen", 0.0, 0.45),
-    ("jawDrop", -0.10, 0.45),
-    ("mouthOpenSide", -0.02, 0.40),
-    ("eyeBlinkLeft", -0.2, 1.0),
-    ("eyeBlinkRight", -0.2, 1.0),
-    ("eyeSquint", 0.0, 1.0),
-    ("noseSneer", 0.0, 1.0),
-    ("eyeLookX", -0.5, 0.5),
-    ("eyeLookY", -0.4, 0.4),
-    ("headPitch", -0.30, 0.30),
-    ("headYaw", -0.35, 0.35),
-    ("headRoll", -0.30, 0.30),
-    ("tongueUp", 0.0, 1.0),
-):
-    LOW[MOTION_CHANNELS.index(_name)], HIGH[MOTION_CHANNELS.index(_name)] = _low, _high
+LOW, HIGH = bounds(
+    *(-0.30, 0.45),  # lips and brows
+    jawOpen=(0.0, 0.45),
+    jawDrop=(-0.10, 0.45),
+    mouthOpenSide=(-0.02, 0.40),
+    eyeBlinkLeft=(-0.2, 1.0),
+    eyeBlinkRight=(-0.2, 1.0),
+    eyeSquint=(0.0, 1.0),
+    noseSneer=(0.0, 1.0),
+    eyeLookX=(-0.5, 0.5),
+    eyeLookY=(-0.4, 0.4),
+    headPitch=(-0.30, 0.30),
+    headYaw=(-0.35, 0.35),
+    headRoll=(-0.30, 0.30),
+    headX=(-0.30, 0.30),
+    headY=(-0.30, 0.30),
+    tongueUp=(0.0, 1.0),
+).astype(np.float32)
 
 # A photo's own turn from which on a head turns less, rad, over how much it falls, and what is left.
 TURNED_FROM, TURNED_OVER, LEAST_TURN = np.radians(10.0), np.radians(25.0), 0.3
@@ -139,19 +134,20 @@ class Scratch:
     depths: np.ndarray  # (2, 2, 3): planes of the skull at depth 0 and 1 in the photo, canonical x, y -> px
     off: np.ndarray  # (POINTS, 2) float32 px: what the mesh's points add to the ground
 
+    def on_photo(self, pair: int) -> OnPhoto:
+        """The lips (0), the left or the right lids (1, 2) on the photo."""
+        return OnPhoto(self.source, self.photo_frames[pair], self.photo_lines[pair])
+
 
 def open_generator(
     card: str | Path = "generator",
     backend: str = "onnxruntime",
-    device: str | None = None,
     precision: str = "fp32",
-    threads: int = 1,
-    engines_dir: Path | None = None,
 ) -> Generator:
     """A generator with the shipped network, arguments as of `open_session`; the closed form where none is shipped."""
     if card == "generator" and not (WEIGHTS / "generator.card.json").is_file():
         return Generator()
-    return Generator(open_session(card, backend, device, precision, threads, engines_dir))
+    return Generator(open_session(card, backend, precision=precision))
 
 
 @dataclass(frozen=True)
@@ -218,8 +214,8 @@ class Generator:
         if portrait.eyes_hidden[0]:
             code = still_eyes(code)
             code[LOOK : LOOK + 2] = 0
-        scratch = self._buffers(portrait)
-        learned = self._learned(code, portrait)
+        scratch = self.scratch_of(portrait)
+        learned = self.corrections(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
         fade_marks(portrait, moved, code, scratch)
         lay_around(portrait, skull, scratch)
@@ -238,8 +234,12 @@ class Generator:
         scratch.cover[box[1] : box[3], box[0] : box[2]] = 0
         return out
 
-    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
-        """What the network corrects at this code; nothing where there is no network."""
+    def mesh(self, code: np.ndarray, portrait: Portrait) -> np.ndarray:
+        """Where the mesh goes at a code (26,) float32: (POINTS, 2) float32 px, a copy. Neither clamped nor drawn."""
+        return self._move(code, portrait, self.scratch_of(portrait))[0].copy()
+
+    def corrections(self, code: np.ndarray, portrait: Portrait) -> Learned:
+        """What the network corrects at this code (26,); nothing where there is no network."""
         if self.session is None or not portrait.vector.size:
             return NOTHING
         if self._held is not portrait:
@@ -248,7 +248,8 @@ class Generator:
         outputs = self.session.run({"code": code[None, : len(MODEL_CHANNELS)]})
         return Learned(outputs["skin"][0], outputs["interior"][0])
 
-    def _buffers(self, portrait: Portrait) -> Scratch:
+    def scratch_of(self, portrait: Portrait) -> Scratch:
+        """The buffers of a portrait: after `draw` what its picture was made of, until the next one."""
         # A small portrait's crop is finer than the coarse map, where fine light would alias.
         step = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
         key = (id(portrait), *(int(value) for value in portrait.box), *portrait.size, step)
@@ -439,16 +440,21 @@ def frame_of(points: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, 
     return origin, np.array([x / length, y / length]), np.array([-y / length, x / length])
 
 
+def trace_pair(upper: np.ndarray, lower: np.ndarray, scale: float, lines: np.ndarray) -> Lines:
+    """Trace two lips or lids through their points (n, 2) px, corner to corner, into `lines` (2, LINE)."""
+    origin, along, across = frame_of(upper, scale)
+    trace(upper, origin, along, across, lines[0])
+    trace(lower, origin, along, across, lines[1])
+    ends = np.array([(upper[0] - origin) @ along, (upper[-1] - origin) @ along])
+    return Lines(origin, along, across, ends, lines[0], lines[1])
+
+
 def trace_photo(
     source: np.ndarray, upper: tuple[int, ...], lower: tuple[int, ...], scale: float, lines: np.ndarray
 ) -> np.ndarray:
     """Trace lips or lids on the photo: origin, one eye distance along (px), u of both corners; (6,)."""
-    upper_points, lower_points = source[list(upper)], source[list(lower)]
-    origin, along, across = frame_of(upper_points, scale)
-    trace(upper_points, origin, along, across, lines[0])
-    trace(lower_points, origin, along, across, lines[1])
-    ends = (upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along
-    return np.array([*origin, *(along * scale * scale), *ends])
+    found = trace_pair(source[list(upper)], source[list(lower)], scale, lines)
+    return np.array([*found.origin, *(found.along * scale * scale), *found.ends])
 
 
 @numba.njit(cache=True)
@@ -533,15 +539,11 @@ def draw_mouth(
     """Cavity, tongue and teeth between the lips of now; nothing where they are shut. Returns the box it painted in."""
     scale = float(portrait.scale[0])
     upper_points, lower_points = moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)]
-    origin, along, across = frame_of(upper_points, scale)
-    trace(upper_points, origin, along, across, scratch.lines[0])
-    trace(lower_points, origin, along, across, scratch.lines[1])
-    gap = float((scratch.lines[1] - scratch.lines[0]).max())
+    lines, still = trace_pair(upper_points, lower_points, scale, scratch.lines), scratch.on_photo(0)
+    gap = float((lines.lower - lines.upper).max())
     soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
-    photo_lines = scratch.photo_lines[0]
-    if gap <= 0.1 * soft and float((photo_lines[1] - photo_lines[0]).max()) <= 0.3 * soft:
+    if gap <= 0.1 * soft and float((still.lines[1] - still.lines[0]).max()) <= 0.3 * soft:
         return np.zeros(4, np.int64)
-    ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
     smile = max(0.0, 0.5 * float(code[SMILE] + code[SMILE - 1]))
     upper_place = portrait.teeth_place[0] + (0.0, float(portrait.teeth_by_smile[0]) * smile, 0.0)
     # Lower teeth go with the jaw, which the lower lip tells better than the chin where the chin's skin stays behind;
@@ -560,16 +562,9 @@ def draw_mouth(
     paint_mouth(
         out,
         box,
-        origin,
-        along,
-        across,
-        ends,
-        scratch.lines[0],
-        scratch.lines[1],
+        lines,
         soft,
-        scratch.source,
-        scratch.photo_frames[0],
-        photo_lines,
+        still,
         BAND_PX / scale,
         invert(plane_to_px(portrait, skull, upper_place)),
         invert(plane_to_px(portrait, skull, jaw)),
@@ -618,10 +613,7 @@ def draw_eye(
     scale, closing = float(portrait.scale[0]), float(code[BLINK + side])
     upper, lower = lids_of(side)
     upper_points, lower_points = moved[list(upper)], moved[list(lower)]
-    origin, along, across = frame_of(upper_points, scale)
-    trace(upper_points, origin, along, across, scratch.lines[0])
-    trace(lower_points, origin, along, across, scratch.lines[1])
-    ends = np.array([(upper_points[0] - origin) @ along, (upper_points[-1] - origin) @ along])
+    lines, still = trace_pair(upper_points, lower_points, scale, scratch.lines), scratch.on_photo(1 + side)
     # px of now -> px of the photo (the skull's motion undone) -> px of the eyeball's crop
     to_photo = compose(scratch.eye_planes[side], invert(plane_to_px(portrait, skull, eye_place(portrait, side))))
     to_photo[:, 2] -= portrait.eyeball_corner[side]
@@ -629,16 +621,9 @@ def draw_eye(
     paint_eye(
         out,
         pixel_box(upper_points, lower_points, BAND_PX, *out.shape[:2]),
-        origin,
-        along,
-        across,
-        ends,
-        scratch.lines[0],
-        scratch.lines[1],
+        lines,
         (0.6 + 0.5 * float(portrait.blur_px[0])) / scale,
-        scratch.source,
-        scratch.photo_frames[1 + side],
-        scratch.photo_lines[1 + side],
+        still,
         BAND_PX / scale,
         portrait.eyeballs[side],
         to_photo,
@@ -651,25 +636,13 @@ def draw_eye(
     box = pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2])
     part, lashes = out[box[1] : box[3], box[0] : box[2]], portrait.bare.lashes[side]
     if lashes.size:
-        paint_lashes(
-            out,
-            box,
-            origin,
-            along,
-            across,
-            ends,
-            scratch.lines[0],
-            lashes,
-            portrait.bare.boxes[side, :2],
-            scratch.photo_frames[1 + side],
-            scratch.photo_lines[1 + side, 0],
-            closing,
-        )
+        corner = portrait.bare.boxes[side, :2]
+        paint_lashes(out, box, *lines[:5], lashes, corner, still.frame, still.lines[0], closing)
     if closing > LASHES_TURN[0] and part.size:
         coarse = 1.0 - fineness(scale)
         soft = cv2.GaussianBlur(part, (0, 0), float(portrait.blur_px[0])) if coarse > 0.0 else part
         fringe = float(portrait.bare.fringe[side]) * (FRINGE_SEEN + (1.0 - FRINGE_SEEN) * coarse)
-        paint_fringe(out, soft, coarse, box, origin, along, across, ends, scratch.lines[0], fringe, closing)
+        paint_fringe(out, soft, coarse, box, lines, fringe, closing)
 
 
 def fineness(scale: float) -> float:

@@ -16,43 +16,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS
+from engines.card import WEIGHTS, atomic_file
 from engines.drawing.folds import fold_gains
-from engines.drawing.geometry import (
-    EYES,
-    FACE,
-    FACE_OVAL,
-    LOWER_SEAM,
-    POINTS,
-    RING,
-    RINGS,
-    UPPER_SEAM,
-    even_depths,
-    load_geometry,
-    mesh_triangles,
-    push_out,
-)
+from engines.drawing.geometry import POINTS, RING, RINGS, even_depths, load_geometry, mesh_triangles, push_out
 from engines.drawing.ground import share_ground
 from engines.drawing.layers import TEETH_PX
 from engines.drawing.warp import grid_of, map_size
-from engines.errors import ConfigError, EngineMismatch, InputError, OutputError
+from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.bare import Bare, lift_marks
 from engines.face.corners import draw_ends, shut_corners
-from engines.face.dentition import LEARNED_BLUR_PX, Teeth, guessed_lower, guessed_upper, lift_teeth, tint_teeth
+from engines.face.dentition import Teeth, lift_teeth
 from engines.face.lip_lines import refine_lips
 from engines.face.masks import disc, polygon
-from engines.face.measure import (
-    RIGID,
-    canonical_face,
-    eye_distance,
-    head_angles,
-    remove_pose,
-)
+from engines.face.measure import canonical_face, eye_distance, head_angles, remove_pose, to_pixel_centres
 from engines.face.person import person_mask
 from engines.face.rims import behind_dark_glasses
 from engines.face.tones import measure_palette, measure_tones, room_for_light
+from engines.face.tooth_rows import LEARNED_BLUR_PX, guessed_lower, guessed_upper, tint_teeth
 from engines.face.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
 from engines.face.unsmile import rest_shift
+from engines.face_points import EYES, FACE, FACE_OVAL, LOWER_SEAM, RIGID, UPPER_SEAM, Eye
 from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
@@ -63,7 +46,7 @@ FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
 MIN_EYES_PX = 12.0
-HAPPY_SMILE = 0.112  # how far corners go in the happy look (engines/motion/expression.py), eye distances
+HAPPY_SMILE = 0.119  # how far corners go in the happy look (engines/motion/expression.py), eye distances
 MOST_SMILE = 1.5  # how much further they go in that of somebody whose photo smiles more broadly
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
 EYEBALL_RADIUS = 0.19  # eye distances: 12 mm of 63 mm
@@ -73,10 +56,12 @@ CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distance
 # Upper incisors' edge below the closed lips' line, eye distances, of who shows none: as 13 talkers speak, and further
 # down by so much of what the corners rise in a smile (43 people's smiles), for then a lip's inner edge is drawn up.
 INCISOR_DROP, DROP_BY_SMILE = 0.037, 0.5
-# Teeth of a photo that end so far above the line of lips at rest, which is a guess in a smile, are hung below it.
-RAISED, LEAST_DROP = 0.025, 0.005
-FLESH = 0.97  # of the skin's red over green: of 206 mouths' teeth all but one's have .965 at most, slits of lips .98
 LOWER_DROP = 0.03  # the same of the lower ones
+UPPER_BEHIND, LOWER_BEHIND = 0.10, 0.12  # how far the incisors' edges lie behind the lips' line, eye distances
+# Teeth of a photo that end so far above the line of lips at rest, which is a guess in a smile, are hung below it; what
+# ends further below it is not believed.
+RAISED, LEAST_DROP, LOWEST = 0.025, 0.005, 0.16
+FLESH = 0.97  # of the skin's red over green: of 206 mouths' teeth all but one's have .965 at most, slits of lips .98
 
 
 @dataclass(frozen=True)
@@ -102,10 +87,10 @@ class Portrait:
     teeth_px: np.ndarray  # (1,) px of the teeth textures for one eye distance
     teeth_place: np.ndarray  # (2, 3) canonical place of the upper and lower incisors' edge
     teeth_by_smile: np.ndarray  # (1,) DROP_BY_SMILE of guessed upper teeth; 0 where a photo shows their place
-    teeth_slant: np.ndarray  # (2, 2) from where the upper and lower texture is seen, engines/dentition.slant_of
+    teeth_slant: np.ndarray  # (2, 2) from where the upper and lower texture is seen (engines/face/dentition.py)
     cavity: np.ndarray  # (3,) colours, 0..255
     tongue: np.ndarray
-    colour: np.ndarray  # (1,) 1: a coloured photo, 0: a black-and-white or toned one; engines/tones.Palette
+    colour: np.ndarray  # (1,) 1: a coloured photo, 0: a black-and-white or toned one; engines/face/tones.py: Palette
     eyes_hidden: np.ndarray  # (1,) bool: behind dark glasses; lids, brows and gaze stay as they are
     blur_px: np.ndarray  # (1,) sigma of the photo's own blur
     eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
@@ -127,7 +112,7 @@ class Portrait:
     @property
     def own_smile(self) -> float:
         """How far the photo's smile goes, the happy look's being 1: 1 to MOST_SMILE."""
-        return min(MOST_SMILE, max(1.0, smile_of(self.rest_shift[:468]) / HAPPY_SMILE))
+        return min(MOST_SMILE, max(1.0, smile_of(self.rest_shift[:FACE]) / HAPPY_SMILE))
 
     @cached_property
     def turned(self) -> float:
@@ -155,17 +140,10 @@ class Portrait:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""
         path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         head = {"version": VERSION, "spec": SPEC.to_json(), "geometry": geometry_hash(), "sha256": digest(arrays)}
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error.strerror})", "choose another place") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_file(path) as file:
+            np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Portrait:
@@ -191,14 +169,38 @@ class Portrait:
 
 # Shapes of a stored portrait's arrays, None for any length; the compiled kernels index by them and do not look.
 STORED_SHAPES: dict[str, tuple[int | None, ...]] = {
-    **{"photo": (None, None, 3), "landmarks": (478, 3), "rotation": (3, 3), "scale": (1,), "translation": (3,)},
-    **{"source": (POINTS, 2), "rest": (POINTS, 3), "rest_shift": (POINTS, 3), "head_share": (POINTS,)},
-    **{"torso_share": (POINTS,), "ground": (None, None, 3)},
-    **{"basis": (len(MODEL_CHANNELS), POINTS, 3), "triangles": (None, 3), "box": (4,)},
-    **{"upper_teeth": (None, None, 4), "lower_teeth": (None, None, 4), "teeth_px": (1,), "teeth_place": (2, 3)},
-    **{"teeth_by_smile": (1,), "teeth_slant": (2, 2), "cavity": (3,), "tongue": (3,), "colour": (1,)},
-    **{"eyes_hidden": (1,), "blur_px": (1,), "eyeballs": (2, None, None, 3), "eyeball_corner": (2, 2)},
-    **{"irises": (2, 3), "crop": (*CROP_SIZE_PX, 3), "skin_mask": CROP_SIZE_PX, "tones": (12,), "shape": (478, 3)},
+    "photo": (None, None, 3),
+    "landmarks": (478, 3),
+    "rotation": (3, 3),
+    "scale": (1,),
+    "translation": (3,),
+    "source": (POINTS, 2),
+    "rest": (POINTS, 3),
+    "rest_shift": (POINTS, 3),
+    "basis": (len(MODEL_CHANNELS), POINTS, 3),
+    "head_share": (POINTS,),
+    "torso_share": (POINTS,),
+    "ground": (None, None, 3),
+    "triangles": (None, 3),
+    "box": (4,),
+    "upper_teeth": (None, None, 4),
+    "lower_teeth": (None, None, 4),
+    "teeth_px": (1,),
+    "teeth_place": (2, 3),
+    "teeth_by_smile": (1,),
+    "teeth_slant": (2, 2),
+    "cavity": (3,),
+    "tongue": (3,),
+    "colour": (1,),
+    "eyes_hidden": (1,),
+    "blur_px": (1,),
+    "eyeballs": (2, None, None, 3),
+    "eyeball_corner": (2, 2),
+    "irises": (2, 3),
+    "crop": (*CROP_SIZE_PX, 3),
+    "skin_mask": CROP_SIZE_PX,
+    "tones": (12,),
+    "shape": (478, 3),
     "reach": TYPICAL_REACH.shape,
 }
 PIXELS, WHOLE = ("photo", "eyeballs", "crop", "skin_mask"), ("triangles", "box")
@@ -280,7 +282,7 @@ def make_portrait(
     if landmarks.shape != (478, 3) or not np.isfinite(landmarks).all():
         raise InputError("no face was found in the photo", "give a photo of one person who looks at the camera")
     photo, landmarks = (to_face if size == "face" else to_full)(rgb, landmarks, max_side_px)
-    landmarks = landmarks - np.array([0.5, 0.5, 0], np.float32)  # from pixels' corners to OpenCV's pixel centres
+    landmarks = to_pixel_centres(landmarks)
     if eye_distance(landmarks) < MIN_EYES_PX:
         raise InputError("the face in the photo is too small", "give a photo that is closer, or cut it")
     height, width = photo.shape[:2]
@@ -317,7 +319,7 @@ def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, sm
     teeth = shown_teeth(smile, smile_landmarks)
     if teeth is None:
         raise InputError("the photo for the teeth shows none", "give one with an open smile, or leave it out")
-    points = smile_landmarks - np.array([0.5, 0.5, 0], np.float32)
+    points = to_pixel_centres(smile_landmarks)
     there, here = measure_tones(smile, points), measure_tones(photo, landmarks)
     light = np.clip(here["skin"] / np.maximum(there["skin"], 1), 0.3, 3)
     texture = teeth.texture.copy()
@@ -329,7 +331,7 @@ def borrow_teeth(photo: np.ndarray, landmarks: np.ndarray, smile: np.ndarray, sm
 def shown_teeth(photo: np.ndarray, landmarks: np.ndarray) -> Teeth | None:
     """The upper teeth that a photo (H, W, 3) with landmarks (478, 3) px shows, in its own light; None: too few."""
     aligned, rotation, scales, _ = (part[0] for part in remove_pose(landmarks[None], canonical_face()))
-    points = landmarks - np.array([0.5, 0.5, 0], np.float32)
+    points = to_pixel_centres(landmarks)
     teeth = lift_teeth(photo, points, aligned, rotation, float(scales))
     return None if teeth is None or is_flesh(teeth, measure_tones(photo, points)["skin"]) else teeth
 
@@ -393,17 +395,17 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     shift += resting_shift(aligned + shift)  # lips that still stand apart
 
     rest = np.zeros((POINTS, 3), np.float32)
-    rest[:468] = (aligned + shift)[:468]
+    rest[:FACE] = (aligned + shift)[:FACE]
     basis = np.zeros((len(MODEL_CHANNELS), POINTS, 3), np.float32)
-    basis[:, :468] = channel_basis[:, :468]
+    basis[:, :FACE] = channel_basis[:, :FACE]
     for k, eye in enumerate(EYES):
-        basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :468] = blink(aligned, eye)[:468]
+        basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :FACE] = blink(aligned, eye)[:FACE]
     for k in range(len(RINGS)):
         ring = slice(FACE + RING * k, FACE + RING * (k + 1))
         rest[ring], own = push_out(rest[list(FACE_OVAL)], k)
         basis[:, ring] = own[:, None] * basis[:, list(FACE_OVAL)]
     full_shift = np.zeros((POINTS, 3), np.float32)
-    full_shift[:468] = shift[:468]
+    full_shift[:FACE] = shift[:FACE]
     source = (scale * (rest - full_shift) @ rotation.T + translations)[:, :2].astype(np.float32)
     mask = person_mask(photo, translations[:2], scale)
     shares = share_ground(photo.shape[:2], mask, rest[list(FACE_OVAL)], rotation, scale, translations)
@@ -417,21 +419,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     tones |= {name: palette.fit(tones[name]) for name in ("cavity", "tongue")}
     teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
     teeth_px = min(TEETH_PX, 2.0 * scale)
-    blur_teeth_px = blur_px * teeth_px / scale
-    lower_teeth = tint_teeth(guessed_lower(build), tones["white"], teeth_px, blur_teeth_px)
-    line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
-    middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
-    edges = np.array([[INCISOR_DROP, 0.10], [LOWER_DROP, 0.12]]) + line[1:]
-    place = np.column_stack([(middle_x, middle_x), edges])
-    slant, by_smile = np.zeros((2, 2)), DROP_BY_SMILE
-    if teeth is None or not -RAISED < teeth.place[1] - line[1] < 0.16 or is_flesh(teeth, tones["skin"]):
-        own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already
-        more_px = max(0.0, blur_teeth_px**2 - own_blur_px**2) ** 0.5
-        upper_teeth = tint_teeth(guessed_upper(build), tones["white"], teeth_px, more_px)
-    else:
-        upper_teeth = tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0)
-        place[0], slant[0], by_smile = teeth.place, teeth.slant, 0.0
-        place[0, 1] = max(place[0, 1], line[1] + LEAST_DROP)
+    upper_teeth, lower_teeth, place, slant, by_smile = place_teeth(
+        teeth, rest, build, tones, teeth_px, blur_px * teeth_px / scale
+    )
     skin_mask = mask_skin(rest)
     photo = take_folds_off(
         photo,
@@ -490,6 +480,37 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         features=np.zeros(0, np.float32),
         vector=np.zeros(0, np.float32),
     )
+
+
+def place_teeth(
+    teeth: Teeth | None,
+    rest: np.ndarray,
+    build: np.ndarray,
+    tones: dict[str, np.ndarray],
+    teeth_px: float,
+    blur_px: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Upper and lower row (h, w, 4) at teeth_px for one eye distance; the place of their edges (2, 3), canonical; from
+    where each is seen (2, 2); and DROP_BY_SMILE of guessed upper teeth, else 0.
+
+    teeth: a photo's own upper ones, if it shows any; what can't be teeth by its place or colour is replaced by guessed
+    ones. rest (POINTS, 3): the mesh at rest; build: how the face's rigid points lie beside the canonical ones; blur_px:
+    the photo's own blur, px of the textures.
+    """
+    lower_teeth = tint_teeth(guessed_lower(build), tones["white"], teeth_px, blur_px)
+    line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
+    middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
+    edges = np.array([[INCISOR_DROP, UPPER_BEHIND], [LOWER_DROP, LOWER_BEHIND]]) + line[1:]
+    place = np.column_stack([(middle_x, middle_x), edges])
+    slant = np.zeros((2, 2))
+    if teeth is None or not -RAISED < teeth.place[1] - line[1] < LOWEST or is_flesh(teeth, tones["skin"]):
+        own_blur_px = LEARNED_BLUR_PX * teeth_px / TEETH_PX  # the row comes from photos, and has their blur already
+        more_px = max(0.0, blur_px**2 - own_blur_px**2) ** 0.5
+        upper_teeth = tint_teeth(guessed_upper(build), tones["white"], teeth_px, more_px)
+        return upper_teeth, lower_teeth, place, slant, DROP_BY_SMILE
+    place[0], slant[0] = teeth.place, teeth.slant
+    place[0, 1] = max(place[0, 1], line[1] + LEAST_DROP)
+    return tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0), lower_teeth, place, slant, 0.0
 
 
 def box_of(shares: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -571,7 +592,7 @@ def resting_shift(aligned: np.ndarray) -> np.ndarray:
     return shift.astype(np.float32)
 
 
-def blink(aligned: np.ndarray, eye) -> np.ndarray:
+def blink(aligned: np.ndarray, eye: Eye) -> np.ndarray:
     """Displacement that shuts one eye: the upper lid onto the lower lid's line, the lid's skin along; (478, 3)."""
     motion = np.zeros_like(aligned)
     gap = aligned[list(eye.lower)] - aligned[list(eye.upper)]

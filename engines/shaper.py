@@ -36,6 +36,7 @@ from threading import Lock
 import numba
 import numpy as np
 
+from engines.bounds import bounds
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.motion.expression import (
@@ -61,7 +62,7 @@ from engines.state import State
 
 JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
 OPEN_SIDE, UPPER_UP = MOTION_CHANNELS.index("mouthOpenSide"), MOTION_CHANNELS.index("mouthUpperUp")
-BLINK_LEFT, SQUINT, SNEER = (MOTION_CHANNELS.index(n) for n in ("eyeBlinkLeft", "eyeSquint", "noseSneer"))
+BLINK_LEFT = MOTION_CHANNELS.index("eyeBlinkLeft")
 TONGUE_UP = MOTION_CHANNELS.index("tongueUp")
 SPEECH = len(SPEECH_CHANNELS)
 
@@ -110,8 +111,24 @@ TONGUE_STEP = 0.4  # a code: from the floor to the teeth in 50 ms, as fast as ti
 TONGUE_FROM, TONGUE_SURE = 0.1, 0.4  # posterior of phones that say something of it: none, and all their way
 IDLE_FADE = 0.06  # of the way a code, when idle life is switched
 
-LOW = np.array([0.0, -0.1, 0.0, *[-0.25] * 11, -0.2, -0.2, 0.0, 0.0, -0.3, -0.3, -0.16, -0.16, -0.16, -0.1, -0.1, 0.0])
-HIGH = np.array([0.5, 0.4, 0.5, *[0.3] * 11, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.16, 0.16, 0.16, 0.1, 0.1, 1.0])
+LOW, HIGH = bounds(
+    *(-0.25, 0.30),  # lips and brows
+    jawOpen=(0.0, 0.5),
+    jawDrop=(-0.1, 0.4),
+    mouthOpenSide=(0.0, 0.5),
+    eyeBlinkLeft=(-0.2, 1.0),
+    eyeBlinkRight=(-0.2, 1.0),
+    eyeSquint=(0.0, 1.0),
+    noseSneer=(0.0, 1.0),
+    eyeLookX=(-0.3, 0.3),
+    eyeLookY=(-0.3, 0.3),
+    headPitch=(-0.16, 0.16),
+    headYaw=(-0.16, 0.16),
+    headRoll=(-0.16, 0.16),
+    headX=(-0.1, 0.1),
+    headY=(-0.1, 0.1),
+    tongueUp=(0.0, 1.0),
+)
 
 # What each phone says: lips shut, lower lip at the teeth, silence, something of the tongue's tip, and its height.
 _LIPS = np.array([float(phone in ("P", "B", "M")) for phone in SPEC.phones])

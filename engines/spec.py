@@ -79,7 +79,7 @@ class StreamSpec:
     lookaheads_ms: tuple[int, ...] = (0, 40, 80)
     phones: tuple[str, ...] = PHONES
     speech_channels: tuple[str, ...] = SPEECH_CHANNELS
-    motion_channels: tuple[str, ...] = MODEL_CHANNELS
+    motion_channels: tuple[str, ...] = MODEL_CHANNELS  # 25: what networks know; tongueUp (MOTION_CHANNELS) is painted
 
     @property
     def chunk_samples(self) -> int:
@@ -88,6 +88,16 @@ class StreamSpec:
     @property
     def chunk_ns(self) -> int:
         return self.chunk_samples * 1_000_000_000 // self.sample_rate_hz
+
+    @property
+    def code_s(self) -> float:
+        """Time from one code to the next, s."""
+        return self.chunk_samples / self.sample_rate_hz
+
+    @property
+    def most_ahead(self) -> int:
+        """Whole chunks of future sound that the longest lookahead hears."""
+        return max(self.lookahead_chunks(ms) for ms in self.lookaheads_ms)
 
     @property
     def codes_per_second(self) -> float:

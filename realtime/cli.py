@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -125,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     With VOXCAM_DEBUG set, errors that are no VoxcamError keep their traceback.
     """
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a photo is ours to say
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold what a terminal's letters lack
+        sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.install()
     try:
         place_numba_cache()

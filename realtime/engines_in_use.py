@@ -6,26 +6,17 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 from engines.card import card_path
 from engines.errors import VoxcamError
 from engines.session import Session
-from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
     from engines.building.auto import AutoSession
-
-Articulation = Annotated[
-    float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
-]
-
-Seed = Annotated[
-    int | None, typer.Option(help="Of blinks, gaze and small head motion; without it each photo has its own.")
-]
 
 SHUT_AND_OPEN = ("eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "jawDrop", "tongueUp")  # lids, and mouth
 

@@ -13,6 +13,8 @@ import numpy as np
 from engines.card import write_atomically
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
 from engines.face.likeness import MOST_TURNED_RAD, likeness_model
+from engines.face.measure import eyes_of
+from engines.face_points import FACE
 from engines.machine import cache_folder
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ def light_notes(rgb: np.ndarray, landmarks: np.ndarray) -> list[str]:
     """What to tell of a face (478, 3) px in (H, W, 3) uint8 that is nearly black or nearly white."""
     import cv2
 
-    outline = cv2.convexHull(landmarks[:468, :2].round().astype(np.int32))
+    outline = cv2.convexHull(landmarks[:FACE, :2].round().astype(np.int32))
     mask = cv2.fillConvexPoly(np.zeros(rgb.shape[:2], np.uint8), outline, 1)
     light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[mask > 0]
     if np.quantile(light, 0.98) < DARK_LIGHT:
@@ -234,11 +236,11 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
 
     height, width = rgb.shape[:2]
     camera_width, camera_height = camera
-    face_height = float(np.ptp(landmarks[:468, 1]))
+    face_height = float(np.ptp(landmarks[:FACE, 1]))
     scale = min(width / camera_width, height / camera_height)
     cut_height = min(height, max(round(camera_height * scale), round(HEAD_ROOM * face_height)))
     cut_width = min(width, round(cut_height * camera_width / camera_height))
-    eyes = landmarks[[33, 133, 362, 263], :2].mean(0)
+    eyes = eyes_of(landmarks)
     left = int(np.clip(round(float(eyes[0]) - cut_width / 2), 0, width - cut_width))
     top = int(np.clip(round(float(eyes[1]) - cut_height * 0.4), 0, height - cut_height))
     cut = rgb[top : top + cut_height, left : left + cut_width]

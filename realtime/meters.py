@@ -50,7 +50,7 @@ class Histogram:
         }
 
 
-STAGES = ("capture", "hop", "encode", "ring_wait", "generate", "compose", "hand_over")
+STAGES = ("hop", "encode", "ring_wait", "generate", "compose", "hand_over")
 
 
 @dataclass
@@ -66,7 +66,6 @@ class Meters:
     level: float = 0.0  # RMS of the last chunk, 0..1
     presence: float = 0.0
     snr_db: float = 0.0
-    emotion: dict[str, float] = field(default_factory=dict)
     drift_ppm: float = 0.0
     newest_sample_age: Histogram = field(default_factory=Histogram)
     stages: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram() for name in STAGES})
@@ -83,7 +82,6 @@ class Meters:
             "level": round(self.level, 4),
             "presence": round(self.presence, 3),
             "snr_db": round(self.snr_db, 1),
-            "emotion": {name: round(value, 3) for name, value in self.emotion.items()},
             "drift_ppm": round(self.drift_ppm, 1),
             "newest_sample_age": self.newest_sample_age.summary(),
             "stages": {name: histogram.summary() for name, histogram in self.stages.items() if histogram.count},

@@ -209,15 +209,16 @@ class FaceStage:
         self.opening = 0.0  # of the lips in the newest picture, eye distances
         self.spare: Callable[[], GeneratorLike] | None = None  # makes the generator that replaces one that fails
         self.on_failure: Callable[[Exception], None] = lambda error: None
-        self._fading_from: Any = None
-        self._fade_start_ns = 0
+        self._behind: deque[tuple[Any, int]] = deque()  # portraits that fade out, oldest first, and since when
         self._fade_buffer: np.ndarray | None = None
 
     def swap(self, portrait: Any) -> None:
-        """Show another portrait of the same picture size from now on; it fades in."""
-        self._fade_buffer = np.empty((self.height, self.width, 3), np.uint8)
-        self._fade_start_ns = self._clock.now_ns()
-        self._fading_from, self.portrait = self.portrait, portrait
+        """Show another portrait of the same picture size from now on; it fades in. Any thread may call it.
+
+        One that was still fading in goes on with that behind the new one, so no picture jumps.
+        """
+        self._behind.append((self.portrait, self._clock.now_ns()))
+        self.portrait = portrait
 
     def draw(self, index: int, out: np.ndarray, due_ns: int = 0) -> Picture:
         begin_ns = self._clock.now_ns()
@@ -235,7 +236,7 @@ class FaceStage:
             drawn = self.generator.draw(motion, self.portrait, out=out)
         if drawn is not out:
             np.copyto(out, drawn)
-        if self._fading_from is not None:
+        if self._behind:
             self._fade(motion, out, begin_ns)
         drawn_ns = self._clock.now_ns()
         self.meters.stages["generate"].add(drawn_ns - begin_ns)
@@ -245,14 +246,24 @@ class FaceStage:
         return Picture(index, out, end, captured_ns, due_ns)
 
     def _fade(self, motion: np.ndarray, out: np.ndarray, now_ns: int) -> None:
+        """Mix into `out` (H, W, 3), in which the newest portrait is drawn, those behind it as far as they are seen."""
         import cv2
 
-        share = (now_ns - self._fade_start_ns) / FADE_NS
-        if share >= 1 or self._fade_buffer is None:
-            self._fading_from = self._fade_buffer = None
+        while self._behind and now_ns - self._behind[0][1] >= FADE_NS:
+            self._behind.popleft()
+        behind = list(self._behind)
+        if not behind:
+            self._fade_buffer = None
             return
-        self.generator.draw(motion, self._fading_from, out=self._fade_buffer)
-        cv2.addWeighted(out, share, self._fade_buffer, 1 - share, 0, dst=out)
+        if self._fade_buffer is None:
+            self._fade_buffer = np.empty_like(out)
+        # How far each has come in over those behind it, oldest first; the oldest is all there, the newest is in `out`.
+        *shares, own = 1.0, *(max(0, now_ns - since_ns) / FADE_NS for _, since_ns in behind)
+        left = 1 - own  # what is still to be mixed in
+        for (portrait, _), share in zip(reversed(behind), reversed(shares), strict=True):
+            self.generator.draw(motion, portrait, out=self._fade_buffer)
+            cv2.addWeighted(out, own, self._fade_buffer, left * share, 0, dst=out)
+            own, left = 1.0, left * (1 - share)
 
 
 class ArrivalLag:

@@ -21,7 +21,7 @@ else:
 T = TypeVar("T")
 # Numbers that count, divide or scale: 0 of them is no run. Levels in dB may be negative, no other number.
 ABOVE_ZERO = (
-    "steps", "checkpoint_every", "validate_every", "micro_batches", "learning_rate", "clip", "codes",
+    "steps", "checkpoint_every", "micro_batches", "learning_rate", "clip", "codes",
     "conv1", "conv2", "gru", "slow", "slow_weights", "motion_gru", "decoder",
 )  # fmt: skip
 

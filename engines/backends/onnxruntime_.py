@@ -13,7 +13,7 @@ import numpy as np
 from engines.backends.built import BuildOptions, Built
 from engines.backends.quiet_onnxruntime import ort
 from engines.card import NEXT_SUFFIX, EngineCard
-from engines.errors import EngineMismatch, StreamError
+from engines.errors import EngineMismatch, StreamError, one_line
 from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
@@ -80,7 +80,7 @@ class OnnxRuntimeSession(Session):
         try:
             self._engine = ort.InferenceSession(content, _options(threads), providers=[_PROVIDERS[device]])
         except Exception as error:  # the library raises its own types, none of them public
-            what = f"onnxruntime refused {card.name}: {_one_line(error)}"
+            what = f"onnxruntime refused {card.name}: {one_line(error)}"
             raise EngineMismatch(what, "voxcam build-engine") from error
         if _PROVIDERS[device] not in self._engine.get_providers():
             self._engine = None
@@ -138,7 +138,7 @@ class OnnxRuntimeSession(Session):
         try:
             self._engine.run_with_iobinding(handle or self._plain)
         except Exception as error:
-            raise StreamError(f"onnxruntime failed in {self.card.name}: {_one_line(error)}", "voxcam doctor") from error
+            raise StreamError(f"onnxruntime failed in {self.card.name}: {one_line(error)}", "voxcam doctor") from error
 
     def _release(self) -> None:
         self._plain = self._engine = None
@@ -188,7 +188,3 @@ def _refuse_other_tensors(engine: ort.InferenceSession, card: EngineCard) -> Non
 def _dtype(onnx_type: str) -> str:
     inner = onnx_type.removeprefix("tensor(").removesuffix(")")
     return {"float": "float32", "double": "float64"}.get(inner, inner)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

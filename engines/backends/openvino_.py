@@ -14,7 +14,7 @@ import numpy as np
 
 from engines.backends.built import BuildOptions, Built
 from engines.card import NEXT_SUFFIX, EngineCard
-from engines.errors import EngineMismatch, StreamError
+from engines.errors import EngineMismatch, StreamError, one_line
 from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
@@ -74,7 +74,7 @@ def load(content: bytes, card: EngineCard, precision: str, device: str, threads:
         try:
             compiled = ov.Core().import_model(io.BytesIO(content), device.upper(), _config(precision, threads))
         except RuntimeError as error:
-            raise EngineMismatch(f"openvino refused its engine: {_one_line(error)}", "voxcam build-engine") from error
+            raise EngineMismatch(f"openvino refused its engine: {one_line(error)}", "voxcam build-engine") from error
     return OpenVinoSession(compiled, card, precision, device, threads)
 
 
@@ -111,7 +111,7 @@ def _compile(content: bytes, card: EngineCard, precision: str, device: str, thre
     try:
         return core.compile_model(core.read_model(content), device.upper(), _config(precision, threads, **more))
     except RuntimeError as error:
-        what = f"openvino refused {card.name}: {_one_line(error)}"
+        what = f"openvino refused {card.name}: {one_line(error)}"
         raise EngineMismatch(what, "use --backend onnxruntime") from error
 
 
@@ -153,11 +153,7 @@ class OpenVinoSession(Session):
             request.start_async()  # infer() would wrap every output in a new dictionary
             request.wait()
         except RuntimeError as error:
-            raise StreamError(f"openvino failed in {self.card.name}: {_one_line(error)}", "voxcam doctor") from error
+            raise StreamError(f"openvino failed in {self.card.name}: {one_line(error)}", "voxcam doctor") from error
 
     def _release(self) -> None:
         self._plain = self._compiled = None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

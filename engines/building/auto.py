@@ -41,6 +41,10 @@ class Candidate:
     def __str__(self) -> str:
         return f"{self.backend} {self.precision} on {self.device}"
 
+    def open(self, card: Path, threads: int, engines_dir: Path | None) -> Session:
+        """This engine of a model, its card's path given; EngineMismatch where it can't be opened."""
+        return open_engine(card, self.backend, self.device, self.precision, threads, engines_dir)
+
 
 LAST_RESORT = Candidate("onnxruntime", "cpu", "fp32")
 
@@ -86,7 +90,7 @@ def rank(
     order = []
     for option in options:
         try:
-            with open_engine(path, option.backend, option.device, option.precision, threads, engines_dir) as session:
+            with option.open(path, threads, engines_dir) as session:
                 comparison = verify(session, golden, VERIFY_STEPS)
                 if not comparison.passed:
                     notify(f"{found.name}: {option} is left out: {comparison.refusal()}")
@@ -247,13 +251,9 @@ def open_auto(
     """Open the fastest verified engine of this machine; measures at the first use."""
     path = card_path(card)
     order = rank(path, device, threads, engines_dir, notify, measure_s)
-
-    def open_one(option: Candidate) -> Session:
-        return open_engine(path, option.backend, option.device, option.precision, threads, engines_dir)
-
     if all((o.backend, o.device, o.precision) != ("onnxruntime", "cpu", "fp32") for o in order):
         order = [*order, LAST_RESORT]
-    return AutoSession(path, order, open_one)
+    return AutoSession(path, order, lambda option: option.open(path, threads, engines_dir))
 
 
 def _is_finite(array: np.ndarray) -> bool:

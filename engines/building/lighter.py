@@ -10,7 +10,6 @@ import logging
 from pathlib import Path
 
 from engines.building.auto import VERIFY_STEPS, AutoSession, Candidate, Notify, candidates, measure
-from engines.building.build import open_engine
 from engines.card import EngineCard, card_path, read_card
 from engines.errors import VoxcamError
 from engines.golden import golden_path, read_golden, verify
@@ -50,11 +49,7 @@ def open_lighter(
             best, best_ms = option, share
     if best is None:
         return None
-
-    def open_one(option: Candidate) -> Session:
-        return open_engine(path, option.backend, option.device, option.precision, threads, engines_dir)
-
-    return AutoSession(path, [best, now], open_one)
+    return AutoSession(path, [best, now], lambda option: option.open(path, threads, engines_dir))
 
 
 def _time_share(
@@ -63,8 +58,8 @@ def _time_share(
     """A step's time on `option` over that on `now`, by turns; EngineMismatch where it gives wrong numbers."""
     golden = read_golden(golden_path(card, path.parent), card)
     with (
-        open_engine(path, option.backend, option.device, option.precision, threads, engines_dir) as lighter,
-        open_engine(path, now.backend, now.device, now.precision, threads, engines_dir) as present,
+        option.open(path, threads, engines_dir) as lighter,
+        now.open(path, threads, engines_dir) as present,
     ):
         comparison = verify(lighter, golden, VERIFY_STEPS)
         if not comparison.passed:

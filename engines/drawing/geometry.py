@@ -1,13 +1,13 @@
-"""The face as a mesh: which points are lips, lids and outline, how they move, and the backward map for the warp.
+"""The face as a mesh: how its points move, and the backward map for the warp.
 
-Points are FaceMesh's 478 (engines/face/measure.py), followed by rings of RING points pushed out from the face outline,
-over which its own motion fades; the outermost ring adds nothing to what the ground does (engines/drawing/ground.py).
+Points are FaceMesh's 468 (engines/face_points.py; no irises), followed by rings of RING points pushed out from the face
+outline, over which its own motion fades; the outermost ring adds nothing to what the ground does
+(engines/drawing/ground.py).
 """
 
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 
@@ -15,57 +15,14 @@ import numba
 import numpy as np
 
 from engines.errors import EngineMismatch
+from engines.face_points import FACE, FACE_OVAL, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM
 from engines.spec import MODEL_CHANNELS
 
-# Pairs of inner-lip points, from the person's right corner to the left; first and last are the corners.
-UPPER_SEAM = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LOWER_SEAM = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 RING = len(FACE_OVAL)
 RINGS = ((1.12, 0.50), (1.30, 0.15), (1.55, 0.0))  # size, share of the face's own motion
 # Above the outline's middle, eye distances: where the crown begins, and is whole. Brows move nothing there.
 ABOVE_FROM, ABOVE_TO = 0.15, 1.3
-FACE = 468  # iris points are not part of the mesh
 POINTS = FACE + RING * len(RINGS)
-
-
-@dataclass(frozen=True, slots=True)
-class Eye:
-    """Points of one eye. Lids run from corner to corner, so that upper[k] lies above lower[k]."""
-
-    upper: tuple[int, ...]
-    lower: tuple[int, ...]
-    skin: tuple[int, ...]  # just above the upper lid
-    fold: tuple[int, ...]  # under the brow
-    brow: tuple[int, ...]  # around its hair
-    iris: tuple[int, ...]  # centre, then four points of its edge
-
-    @property
-    def opening(self) -> list[int]:
-        """Around what is seen between the lids, once."""
-        return [*self.upper, *self.lower[-2:0:-1]]
-
-
-LEFT = Eye(
-    upper=(263, 466, 388, 387, 386, 385, 384, 398, 362),
-    lower=(263, 249, 390, 373, 374, 380, 381, 382, 362),
-    skin=(467, 260, 259, 257, 258, 286, 414),
-    fold=(342, 445, 444, 443, 442, 441, 413),
-    brow=(300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
-    iris=(473, 474, 475, 476, 477),
-)
-RIGHT = Eye(
-    upper=(33, 246, 161, 160, 159, 158, 157, 173, 133),
-    lower=(33, 7, 163, 144, 145, 153, 154, 155, 133),
-    skin=(247, 30, 29, 27, 28, 56, 190),
-    fold=(113, 225, 224, 223, 222, 221, 189),
-    brow=(70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
-    iris=(468, 469, 470, 471, 472),
-)
-EYES = (LEFT, RIGHT)  # in the order of eyeBlinkLeft, eyeBlinkRight
 LIP_SEAM, LEFT_SEAM, RIGHT_SEAM = (
     np.array(pair) for pair in ((UPPER_SEAM, LOWER_SEAM), (LEFT.upper, LEFT.lower), (RIGHT.upper, RIGHT.lower))
 )
@@ -226,7 +183,7 @@ def load_geometry() -> tuple[np.ndarray, np.ndarray]:
 
 def mesh_triangles(surface: np.ndarray) -> np.ndarray:
     """Triangles of the surface and of the rings around it, (n, 3) int32."""
-    rings = [list(FACE_OVAL)] + [list(range(468 + RING * k, 468 + RING * (k + 1))) for k in range(len(RINGS))]
+    rings = [list(FACE_OVAL)] + [list(range(FACE + RING * k, FACE + RING * (k + 1))) for k in range(len(RINGS))]
     outer = []
     for inner_ring, outer_ring in pairwise(rings):
         for k in range(RING):

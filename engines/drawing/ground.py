@@ -10,7 +10,8 @@ import cv2
 import numba
 import numpy as np
 
-from engines.drawing.geometry import ABOVE_FROM, ABOVE_TO, FACE, NECK, ease
+from engines.drawing.geometry import ABOVE_FROM, ABOVE_TO, NECK, ease
+from engines.face_points import FACE
 
 # Down from the joint that the head turns about (eye distances, upright in the picture) what goes with the head goes
 # more and more with the torso, which leans about a point far below. Shoulders, so far aside of the joint, do from the

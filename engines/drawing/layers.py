@@ -6,6 +6,8 @@ is v, both in eye distances; where it lies between the two lips (lids) of now de
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -38,6 +40,25 @@ SLIT, HELD, HELD_RISE, LET_GO, HELD_LEAST, HELD_WARM = 0.04, 0.77, 9.0, (0.07, 0
 SMILE_LETS_IN = 0.6  # lips that a smile draws back shade as little as if they stood apart further, by so much of it
 LIP_PLACES, LIP_DEPTHS = 9, (0.03, 0.06)  # where lips are looked at for that: along them, and away from their edges
 TEETH_ABOVE_EDGE, TEETH_ASIDE = 0.05, 0.20  # and teeth: above the edge (lower ones: below it), aside of the midline
+
+
+class Lines(NamedTuple):
+    """Two lips or lids of now, in their own frame."""
+
+    origin: np.ndarray  # (2,) px, the middle between the corners
+    along: np.ndarray  # (2,) axis from corner to corner, px -> eye distances
+    across: np.ndarray  # (2,)
+    ends: np.ndarray  # (2,) u of both corners
+    upper: np.ndarray  # (LINE,) v along the upper one, evenly in u between the ends
+    lower: np.ndarray  # (LINE,)
+
+
+class OnPhoto(NamedTuple):
+    """The same two on the photo, where their pixels are fetched from."""
+
+    photo: np.ndarray  # (H, W, 3) uint8
+    frame: np.ndarray  # (6,) origin, one eye distance along (px), u of both corners
+    lines: np.ndarray  # (2, LINE) upper and lower, as in `Lines`
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -327,8 +348,9 @@ def luma(colour: np.ndarray) -> float:
 
 
 @numba.njit(cache=True, fastmath=True)
-def light_of_lips(photo: np.ndarray, photo_frame: np.ndarray, photo_lines: np.ndarray, lights: np.ndarray) -> None:
-    """Light (LIP_PLACES,) of the photo's lips from corner to corner, mean of both; arguments as in `paint_mouth`."""
+def light_of_lips(still: OnPhoto, lights: np.ndarray) -> None:
+    """Light (LIP_PLACES,) of the photo's lips from corner to corner, mean of both."""
+    photo, photo_frame, photo_lines = still
     wx, wy, colour = np.empty(4), np.empty(4), np.empty(3, np.float32)
     for k in range(lights.shape[0]):
         place = (k + 0.5) / lights.shape[0]
@@ -359,16 +381,9 @@ def light_of_teeth(texture: np.ndarray, teeth_px: float, top: float, away: float
 def paint_mouth(
     picture: np.ndarray,
     box: np.ndarray,
-    origin: np.ndarray,
-    along: np.ndarray,
-    across: np.ndarray,
-    ends: np.ndarray,
-    upper: np.ndarray,
-    lower: np.ndarray,
+    lines: Lines,
     soft: float,
-    photo: np.ndarray,
-    photo_frame: np.ndarray,
-    photo_lines: np.ndarray,
+    still: OnPhoto,
     band: float,
     skull: np.ndarray,
     jaw: np.ndarray,
@@ -387,20 +402,20 @@ def paint_mouth(
     coloured: float,
     cover: np.ndarray,
 ) -> None:
-    """Paint the inside of the mouth between the lip lines of now.
+    """Paint the inside of the mouth between the lips' lines of now.
 
-    box: x0, y0, x1, y1 px. origin, along, across: the mouth's frame, px -> eye distances. ends: u of both corners.
-    upper, lower (LINE,): lip lines. soft: width of the edge. photo, photo_frame (6,), photo_lines (2, LINE): the lips
-    on the photo (origin, one eye distance along in px, corners' u; lip lines); `band`: how far they are taken from it.
-    skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower teeth, by
-    how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue (3,):
-    colours 0..255.
+    box: x0, y0, x1, y1 px. soft: width of the edge; band: how far beside it lips are taken from the photo; eye
+    distances. skull, jaw (2, 3): px -> place on the teeth textures in eye distances. slants (2, 2): for upper and lower
+    teeth, by how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue
+    (3,): colours 0..255.
     gap: opening at the centre; smile: how far corners are raised; shown: how far the lower teeth's edge stands above
     the lip; eye distances. lift: the tongue's tip, 0 behind the lower teeth .. 1 behind the edge of the upper ones.
     interior (h, w) float32: the network's light on it, as a gain, stretched between the lips; may be empty. spared:
     share of its shade that teeth go without. coloured: 0 for a photo without colours .. 1. cover (of the picture's
     size): takes how much of a pixel is inside the mouth, 0..255.
     """
+    origin, along, across, ends, upper, lower = lines
+    photo, photo_frame, photo_lines = still
     texel = np.empty(4, np.float32)
     colour, lip = np.empty(3, np.float32), np.empty(3, np.float32)
     wx, wy = np.empty(4), np.empty(4)
@@ -411,7 +426,7 @@ def paint_mouth(
     lip_lights = np.empty(LIP_PLACES, np.float32)
     upper_light = lower_light = 0.0
     if held > 0.0:
-        light_of_lips(photo, photo_frame, photo_lines, lip_lights)
+        light_of_lips(still, lip_lights)
         upper_light = light_of_teeth(upper_teeth, teeth_px, UPPER_TOP, -TEETH_ABOVE_EDGE)
         lower_light = light_of_teeth(lower_teeth, teeth_px, LOWER_TOP, TEETH_ABOVE_EDGE)
     for y in range(box[1], box[3]):
@@ -533,16 +548,9 @@ def paint_mouth(
 def paint_eye(
     picture: np.ndarray,
     box: np.ndarray,
-    origin: np.ndarray,
-    along: np.ndarray,
-    across: np.ndarray,
-    ends: np.ndarray,
-    upper: np.ndarray,
-    lower: np.ndarray,
+    lines: Lines,
     soft: float,
-    photo: np.ndarray,
-    photo_frame: np.ndarray,
-    photo_lines: np.ndarray,
+    still: OnPhoto,
     band: float,
     eyeball: np.ndarray,
     back: np.ndarray,
@@ -556,6 +564,8 @@ def paint_eye(
     picture -> px of eyeball. iris: its centre and radius in px of eyeball; gaze: shift of the iris in px. closing:
     below 0 wide, 0 open .. 1 shut, the depth of the upper lid's shadow.
     """
+    origin, along, across, ends, upper, lower = lines
+    photo, photo_frame, photo_lines = still
     wx, wy = np.empty(4), np.empty(4)
     lid, colour = np.empty(3, np.float32), np.empty(3, np.float32)
     no_rims = (0.0, 0.0)
@@ -616,8 +626,10 @@ def paint_lashes(
 ) -> None:
     """Darken what lies behind the upper lashes, which turn with a closing lid: up, towards the viewer, down.
 
-    As in `paint_eye`; lashes (h, w, 3) uint8: the share of light that the photo's lashes keep away, in 1/255; corner
-    (2,): its first pixel in the photo. closing: 0 open .. 1 shut.
+    origin, along, across, ends, upper: as in `Lines`, but one by one: a tuple costs numba memory, more than is painted
+    here. photo_frame, photo_upper: the upper lid on the photo, as in `OnPhoto`. lashes (h, w, 3) uint8: the share of
+    light that the photo's lashes keep away, in 1/255; corner (2,): its first pixel in the photo. closing: 0 open .. 1
+    shut.
     """
     wx, wy, dark = np.empty(4), np.empty(4), np.empty(3, np.float32)
     drawn = ramp(closing, LASHES_LIFT[0], LASHES_LIFT[1])
@@ -656,11 +668,7 @@ def paint_fringe(
     soft: np.ndarray,
     coarse: float,
     box: np.ndarray,
-    origin: np.ndarray,
-    along: np.ndarray,
-    across: np.ndarray,
-    ends: np.ndarray,
-    upper: np.ndarray,
+    lines: Lines,
     fringe: float,
     closing: float,
 ) -> None:
@@ -669,6 +677,7 @@ def paint_fringe(
     As in `paint_eye`; soft (h, w, 3) uint8: the box of the picture, as blurred as the photo, of which a share `coarse`
     is taken. fringe: share of light it takes at its darkest. closing: 0 open .. 1 shut.
     """
+    origin, along, across, ends, upper, _ = lines
     turned = ramp(closing, LASHES_TURN[0], 1.0)
     for y in range(box[1], box[3]):
         for x in range(box[0], box[2]):

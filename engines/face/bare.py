@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES, LOWER_SEAM, UPPER_SEAM
 from engines.face.lip_lines import MAYBE_OPEN
 from engines.face.masks import disc, polygon, span, stroke
-from engines.face.measure import OUTER_LIPS
 from engines.face.rims import Rims, take_off_rims
 from engines.face.tones import LID_SKIN, LUMA
+from engines.face_points import EYES, LOWER_SEAM, OUTER_LIPS, UPPER_SEAM
 
 LASH_ROOT, LASH_GAP = 0.012, 0.10  # the lashes' root above the lid's line; a lash is thinner than that, eye distances
 LOWER_SKIN = 0.03, 0.10  # skin under an eye, eye distances below its lid

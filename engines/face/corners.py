@@ -7,12 +7,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM, ease
+from engines.drawing.geometry import ease
 from engines.face.masks import disc, polygon, span, window
-from engines.face.measure import OUTER_LIPS, canonical_face, head_angles, remove_pose
+from engines.face.measure import canonical_face, head_angles, remove_pose
 from engines.face.tones import LUMA
-from engines.face.unfold import CORNERS, LOOKED_PX, beard, cheeks, crop_corners, cut, ramp, smile_of, to_crop
+from engines.face.unfold import LOOKED_PX, beard, cheeks, crop_corners, cut, ramp, smile_of, to_crop
 from engines.face.unsmile import rest_shift
+from engines.face_points import CORNERS, LOWER_SEAM, OUTER_LIPS, UPPER_SEAM
 
 ENDS = ((CORNERS[0], UPPER_SEAM[0]), (CORNERS[1], UPPER_SEAM[-1]))  # outer and inner corner of the lips, either side
 REACH = 0.15  # how far from the corner dark may be the mouth's, eye distances

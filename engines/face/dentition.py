@@ -1,70 +1,30 @@
-"""Teeth as textures: learned and drawn ones for who shows none; a person's own, from a photo where they are seen.
-
-A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline,
-y = 0 their edge (engines/drawing/layers.py, TEETH_*).
-"""
+"""A person's own upper teeth as a texture (engines/face/tooth_rows.py), lifted from a photo where they are seen."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from engines.card import read_checked
-from engines.drawing.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
-from engines.errors import EngineMismatch
+from engines.drawing.layers import TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.face.masks import polygon
-from engines.face.measure import INNER_LIPS
 from engines.face.paths import cheapest_path
-
-HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)
-WHITE = np.full(3, 240, np.float32)  # teeth before they are tinted: engines/face/tones.py says how
-LEARNED_BLUR_PX = 1.8  # sigma of the learned row, px of the texture
-DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
-BOW_SLACK_PX = 6
-NOTCH_PX = 4  # depth of the notches between teeth
-EDGE_SLACK_PX = 10  # how far from the learned row's bow a row may end
-TOOTH_BLUR_PX = 8.0  # over which a tooth's own colour is taken for what the lip hides of it
-SCALLOPS_PX = 3.0  # how far teeth reach up between the lines between them where their gums are seen
-CROWN_PX, SHORT_CROWN = 44.0, 0.75  # height of the learned row's crowns; the shortest ones, as a share of it
-ENDS_PX = 12  # of the learned row, where it fades
-GAP_REACH_PX, LEAST_GAP_DEPTH = 9, 0.97  # how far a line between teeth lies from its place, at most; its light, at most
-FADE_PX = 14  # over which a person's own row goes over into the learned one
-# Blur of a mouth, sigma in px of the texture: up to which each tooth keeps the edge it has in the photo, and from which
-# that is a piece of lip or of a lower tooth as often as not, so that only its level is its own (42 smiles of 120 to 180
-# px between the eyes have 1.3 to 1.85, 155 of 57 to 69 px have 2.15 to 2.75).
-SHARP_PX, SOFT_PX, AROUND_PX = 1.7, 2.15, 25  # the last: of the skin beside the lips, which is looked at, too
-EDGE_FREEDOM_PX, NOTCHES_PX = 4.0, 25  # how far the edge of a sharp tooth may lie from its row; width of notches
-SOFT_NOTCHES = 0.4  # depth of the notches between soft teeth, as a share of the learned ones
-LEVEL_FREEDOM_PX = 3.0, 1.5  # of a tooth's level beside its row's curve, in a sharp photo and a soft one
-LEAST_TOOTH_PX = 15  # no tooth is narrower
-CORNER_PX = 4  # beside the lines between teeth: an edge there says little of a tooth's level
-TILT_DIFFERS, BOW_DIFFERS = 0.05, 0.12  # deviations of rows' edges, by x and by its square, eye distances
-CURVE_PX = 2.0  # what an edge found in a column errs by
-RIM_PX = 7.0  # over which a tooth goes over into a learned one below what is seen of it
-OWN_OF_SOFT = 0.75  # share of a blurred tooth's own looks; the rest is a learned one's in its light
-# Lower teeth from the midline out: widths and heights, eye distances; how low their edges stand, left and right side of
-# the picture.
-LOWER_WIDTHS = np.array([0.080, 0.085, 0.09, 0.07, 0.06])
-LOWER_HEIGHTS = np.array([0.19, 0.19, 0.20, 0.18, 0.17])
-LOWER_LEVELS = np.array([[0.0, 0.004, 0.001, 0.008, 0.01], [0.003, -0.002, 0.006, 0.004, 0.01]])
-# They crowd: widths as seen and light (a turned tooth) differ more than above. Levels of .006 left single teeth
-# standing above the lip.
-LOWER_WIDTHS_DIFFER, LOWER_LEVELS_DIFFER, LOWER_LIGHT_DIFFERS = 0.09, 0.0025, 0.05
-# How a row may differ from the learned one; widths of its teeth from the midline out, lengths in eye distances.
-TOOTH_WIDTHS = np.array([0.141, 0.107, 0.102, 0.081, 0.068])
-SIZES_DIFFER, WIDTHS_DIFFER, CROWNS_DIFFER = 0.06, 0.065, 0.08
-LEVELS_DIFFER = np.array([0.003, 0.006, 0.006, 0.006, 0.006])
-BOWS_DIFFER, MIDLINE = 0.13, 0.006
-RELIEF_SHARE = 0.6  # of the learned deviations; more looks stained
-WHIMS = 4 + 4 + 2 * 2 * len(TOOTH_WIDTHS)
-FACES_DIFFER = 0.014  # deviation of rigid points in a random direction, over 30 people of the London set
-LEAST_SHOWN_PX = 6  # of the height of most teeth, and two and a half of the photo's
-LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
-LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
+from engines.face.tooth_rows import (
+    ENDS_PX,
+    HEIGHT_PX,
+    TOOTH_WIDTHS,
+    WIDTH_PX,
+    bow_of,
+    learned_edge,
+    learned_gaps,
+    learned_light,
+    learned_teeth,
+    median_filter,
+    plain_learned,
+    texture_places,
+)
+from engines.face_points import INNER_LIPS
 
 
 @dataclass(frozen=True)
@@ -82,146 +42,9 @@ def slant_of(rotation: np.ndarray) -> np.ndarray:
     return np.linalg.solve(rotation[:2, :2], rotation[:2, 2])
 
 
-def texture_places(top: float = UPPER_TOP) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of every texture pixel, eye distances, (77, 230) each; `top`: of upper or lower teeth."""
-    y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
-    return (x + 0.5) / TEETH_PX + TEETH_LEFT, (y + 0.5) / TEETH_PX + top
-
-
-def guessed_upper(face: np.ndarray) -> np.ndarray:
-    """Upper teeth for who shows none: a row like those of many smiles (train/face/teeth.py).
-
-    face: any array that tells one face from another in eye distances, such as how its rigid points lie beside the
-    canonical ones. What nobody can know is drawn by it: widths and levels of the single teeth, the row's bow, relief.
-    So two people differ as people do, and one photo shows the same teeth in every size.
-    """
-    own = iter(_whims(face, WHIMS))
-    relief, cover, components = _learned()
-    relief = relief + RELIEF_SHARE * sum(next(own) * component for component in components)
-    x, y = texture_places()
-    size, bow, crown, middle = (next(own) for _ in range(4))
-    x = x - MIDLINE * middle
-    source_x, level = np.empty_like(x), np.empty_like(x)
-    for side in (x < 0, x >= 0):
-        widths = np.array([width * (1 + WIDTHS_DIFFER * next(own)) for width in TOOTH_WIDTHS]) * (
-            1 + SIZES_DIFFER * size
-        )
-        bounds = np.concatenate([[0], np.cumsum(widths)])
-        away = np.abs(x[side])
-        source_x[side] = np.interp(away, bounds, np.concatenate([[0], np.cumsum(TOOTH_WIDTHS)])) * np.sign(x[side])
-        level[side] = np.interp(away, bounds[:-1] + widths / 2, [differ * next(own) for differ in LEVELS_DIFFER])
-    level = cv2.blur(level, (7, 1)) + BOWS_DIFFER * bow * x**2
-    source_y = (y - level) / (1 + CROWNS_DIFFER * crown)
-    to_px = lambda place, first: ((place - first) * TEETH_PX - 0.5).astype(np.float32)  # noqa: E731
-    map_x, map_y = to_px(source_x, TEETH_LEFT), to_px(source_y, UPPER_TOP)
-    row = cv2.remap(_texture(relief, cover), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    row[..., 3] = np.clip(row[..., 3], 0, 1)
-    row[..., :3] = np.clip(row[..., :3], 0, 255 * row[..., 3:])
-    return row
-
-
-def guessed_lower(face: np.ndarray) -> np.ndarray:
-    """Lower teeth, which no photo shows well enough: drawn, as crowded as the face's build has it."""
-    size, height, *each = _whims(face, 2 + 3 * 2 * len(LOWER_WIDTHS), draws=1)
-    widths, levels, lights = np.reshape(each, (3, 2, len(LOWER_WIDTHS)))
-    return draw_teeth(
-        LOWER_WIDTHS * (1 + SIZES_DIFFER * size) * (1 + LOWER_WIDTHS_DIFFER * widths),
-        LOWER_HEIGHTS * (1 + CROWNS_DIFFER * height),
-        up=False,
-        levels=LOWER_LEVELS + LOWER_LEVELS_DIFFER * levels,
-        lights=1 + LOWER_LIGHT_DIFFERS * lights,
-    )
-
-
-def _whims(face: np.ndarray, count: int, draws: int = 0) -> np.ndarray:
-    """(count,) numbers of mean 0 and variance 1 that change smoothly with a face, and from one to another entirely.
-
-    Random Fourier features (Rahimi & Recht, 2007): people's faces differ by FACES_DIFFER in each random direction.
-    """
-    draw = np.random.default_rng(draws)
-    directions = draw.standard_normal((count, face.size)) / np.sqrt(face.size)
-    return np.sqrt(2) * np.sin(1.5 / FACES_DIFFER * directions @ face.ravel() + draw.uniform(0, 2 * np.pi, count))
-
-
-def learned_teeth() -> np.ndarray:
-    """Mean of many people's upper teeth and gums, (77, 230, 4) float32 premultiplied RGBA, in plain light."""
-    relief, cover, _ = _learned()
-    return _texture(relief, cover)
-
-
-def _texture(relief: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    return np.dstack([np.clip(relief * WHITE, 0, 255) * cover[..., None], cover])
-
-
-@lru_cache(maxsize=1)
-def _learned() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean relief (77, 230, 3) as a factor of white, cover (77, 230), and K ways to differ (K, 77, 230, 3), one
-    deviation each."""
-    _, content = read_checked("teeth")
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            relief, cover = stored["relief"].astype(np.float32), stored["cover"].astype(np.float32)
-            components = stored["components"].astype(np.float32) * stored["spread"][:, None, None, None]
-    except (OSError, ValueError, KeyError) as error:
-        raise EngineMismatch(f"weights/teeth.npz is damaged ({error})", "install voxcam again") from error
-    if relief.shape != (HEIGHT_PX, WIDTH_PX, 3) or cover.shape != (HEIGHT_PX, WIDTH_PX):
-        raise EngineMismatch("weights/teeth.npz is of another version", "install voxcam again")
-    return relief, cover, components
-
-
-def draw_teeth(
-    widths: np.ndarray | tuple[float, ...],
-    heights: np.ndarray | tuple[float, ...],
-    up: bool,
-    levels: np.ndarray | float = 0.0,
-    lights: np.ndarray | float = 1.0,
-) -> np.ndarray:
-    """A plain row of teeth, (77, 230, 4) float32 premultiplied RGBA at TEETH_PX.
-
-    widths, heights from the midline out, levels of their edges, eye distances, and lights, as factors: (n,), or (2, n)
-    for the picture's left and right side. `up`: crowns hang from the top of the texture with
-    their edge at y = 0 (upper teeth); otherwise they stand.
-    """
-    x, y = texture_places(UPPER_TOP if up else LOWER_TOP)
-    if not up:
-        y = -y
-    light = np.zeros(x.shape)
-    cover = np.zeros(x.shape)
-    count = len(heights)
-    both = [np.broadcast_to(values, (2, count)) for values in (widths, heights, levels, lights)]
-    for sign, side_widths, side_heights, side_levels, side_lights in zip((-1, 1), *both, strict=True):
-        inner = 0.0
-        for tooth in range(count):
-            tooth_width, tooth_height = side_widths[tooth], side_heights[tooth]
-            middle = inner + tooth_width / 2
-            inner += tooth_width
-            # A crown: straight sides, rounded edge; slightly narrower at the neck.
-            along = (sign * x - middle) / (tooth_width / 2)
-            edge = -tooth_height * 0.10 * tooth / count - side_levels[tooth]
-            depth = (edge - y) / tooth_height  # 0 at the edge, 1 at the neck
-            squeeze = 1.0 - 0.10 * np.clip(depth, 0, 1)
-            corner = np.clip(1 - depth / 0.16, 0, 1)
-            side = np.abs(along) / squeeze + 0.13 * corner**2
-            body = np.clip((1.0 - side) * tooth_width / 2 * TEETH_PX / 1.6 + 0.5, 0, 1)
-            body *= np.clip((edge - y) * TEETH_PX / 1.6 + 0.5 - (1.5 if up else 3.0) * np.abs(along) ** 3, 0, 1)
-            body *= np.clip((1.25 - depth) * 6, 0, 1)
-            relief = (
-                1.0 - 0.20 * np.abs(along) ** 4 - 0.05 * np.clip(1 - depth / 0.2, 0, 1) - 0.14 * np.clip(depth, 0, 1.2)
-            )
-            relief *= side_lights[tooth] * (1.0 - 0.06 * tooth)
-            light = np.where(body > cover, relief, light)
-            cover = np.maximum(cover, body)
-    return np.dstack([light[..., None] * WHITE * cover[..., None], cover]).astype(np.float32)
-
-
-def tint_teeth(texture: np.ndarray, tint: np.ndarray, teeth_px: float, sigma_px: float) -> np.ndarray:
-    """A texture in a photo's light (tint (3,)), at `teeth_px` for one eye distance, blurred by `sigma_px` of those."""
-    tinted = texture.copy()
-    tinted[..., :3] *= tint
-    if teeth_px < TEETH_PX:
-        ratio = teeth_px / TEETH_PX
-        tinted = cv2.resize(tinted, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    return cv2.GaussianBlur(tinted, (0, 0), sigma_px) if sigma_px > 0.2 else tinted
+DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
+BOW_SLACK_PX = 6
+NOTCH_PX = 4  # depth of the notches between teeth
 
 
 def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray) -> np.ndarray:
@@ -249,21 +72,13 @@ def upper_ends(light: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom
     return np.minimum(ends, bow + np.median(ends - bow) + BOW_SLACK_PX).astype(int)
 
 
-def bow_of(columns: np.ndarray) -> np.ndarray:
-    """Row of the texture where the learned row of teeth ends, by column."""
-    ends = HEIGHT_PX - np.argmax(learned_teeth()[::-1, :, 3] > 0.5, axis=0)
-    return ends[np.clip(columns, 0, WIDTH_PX - 1)]
-
-
-def median_filter(values: np.ndarray, size: int) -> np.ndarray:
-    """Median over `size` neighbours, ends repeated."""
-    padded = np.pad(values, size // 2, mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=-1)
-
-
 def score_of(lab: np.ndarray) -> np.ndarray:
     """How much like a tooth each pixel looks, bright and not red; OpenCV's 8-bit Lab as float32 (h, w, 3) -> (h, w)."""
     return lab[..., 0] - 1.6 * np.maximum(lab[..., 1] - 132, 0)
+
+
+EDGE_SLACK_PX = 10  # how far from the learned row's bow a row may end
+LEAST_TOOTH_PX = 15  # no tooth is narrower
 
 
 def settle_on_edge(score: np.ndarray, columns: np.ndarray, bottom: np.ndarray, pixel: float) -> np.ndarray:
@@ -297,6 +112,10 @@ class Fit:
     softness: float  # of the photo: 0 where single teeth are sharp, 1 where their edges cannot be told
 
 
+LEVEL_FREEDOM_PX = 3.0, 1.5  # of a tooth's level beside its row's curve, in a sharp photo and a soft one
+CORNER_PX = 4  # beside the lines between teeth: an edge there says little of a tooth's level
+
+
 def fit_row(
     seen: np.ndarray, columns: np.ndarray, first: np.ndarray, bottom: np.ndarray, pixel: float, softness: float = 0.0
 ) -> Fit:
@@ -326,6 +145,10 @@ def fit_row(
     return Fit(at, learned + drop, drop, softness)
 
 
+TILT_DIFFERS, BOW_DIFFERS = 0.05, 0.12  # deviations of rows' edges, by x and by its square, eye distances
+CURVE_PX = 2.0  # what an edge found in a column errs by
+
+
 def fit_curve(x: np.ndarray, drop: np.ndarray) -> np.ndarray:
     """Level px, tilt and bow of a row: a parabola near most of (x, drop), and about as rows are."""
     terms = np.stack([np.ones_like(x), x, x**2], 1)
@@ -336,6 +159,12 @@ def fit_curve(x: np.ndarray, drop: np.ndarray) -> np.ndarray:
         weights *= 2 * len(TOOTH_WIDTHS) / len(x)  # neighbours err alike: a row says as much as its teeth
         curve = np.linalg.solve((terms * weights[:, None]).T @ terms + prior, terms.T @ (weights * drop))
     return curve
+
+
+# Blur of a mouth, sigma in px of the texture: up to which each tooth keeps the edge it has in the photo, and from which
+# that is a piece of lip or of a lower tooth as often as not, so that only its level is its own (42 smiles of 120 to 180
+# px between the eyes have 1.3 to 1.85, 155 of 57 to 69 px have 2.15 to 2.75).
+SHARP_PX, SOFT_PX, AROUND_PX = 1.7, 2.15, 25  # the last: of the skin beside the lips, which is looked at, too
 
 
 def softness_of(light: np.ndarray) -> float:
@@ -355,15 +184,6 @@ def softness_of(light: np.ndarray) -> float:
     return float(np.clip((blur_px - SHARP_PX) / (SOFT_PX - SHARP_PX), 0, 1))
 
 
-@lru_cache(maxsize=1)
-def learned_edge() -> np.ndarray:
-    """Row of the texture where the learned row ends, by column, (230,); beyond its ends as at them."""
-    upwards = learned_teeth()[::-1, :, 3][: HEIGHT_PX // 2]
-    inside = np.flatnonzero(upwards.max(0) > 0.5)
-    edges = [HEIGHT_PX - 1 - np.interp(0.5, upwards[:, k], np.arange(len(upwards))) for k in inside]
-    return np.interp(np.arange(WIDTH_PX), inside, edges)
-
-
 def lay_learned(fit: Fit, offset: int) -> np.ndarray:
     """The learned row where it lies on a person's teeth, (77, 230, 4); offset: the texture's first row there."""
     rows = np.arange(HEIGHT_PX)[:, None] + offset - fit.drop
@@ -377,6 +197,10 @@ def lay_learned(fit: Fit, offset: int) -> np.ndarray:
 def colour_by_column(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Median colours of `seen` (h, w, 3) from row `first` to row `last` in each of the columns, (columns, 3)."""
     return np.array([np.median(seen[a : b + 1, k], 0) for k, a, b in zip(columns, first, last, strict=True)])
+
+
+RIM_PX = 7.0  # over which a tooth goes over into a learned one below what is seen of it
+OWN_OF_SOFT = 0.75  # share of a blurred tooth's own looks; the rest is a learned one's in its light
 
 
 def hang_row(
@@ -416,6 +240,10 @@ def hang_row(
     return cv2.GaussianBlur(texture, (0, 0), 0.6).astype(np.float32), shown
 
 
+EDGE_FREEDOM_PX, NOTCHES_PX = 4.0, 25  # how far the edge of a sharp tooth may lie from its row; width of notches
+SOFT_NOTCHES = 0.4  # depth of the notches between soft teeth, as a share of the learned ones
+
+
 def edge_beside(bottom: np.ndarray, columns: np.ndarray, fit: Fit) -> np.ndarray:
     """Where the teeth end: at `bottom` in a sharp photo, but for what sticks out of the row; at `fit` in a soft one."""
     whole = fit.edge.astype(np.float32)[None]
@@ -446,6 +274,11 @@ def below_lip(seen: np.ndarray, columns: np.ndarray, first: np.ndarray, last: np
         tinged = np.flatnonzero((dark | red)[: max(1, 2 * len(column) // 3)])
         start[at] += tinged.max() + 1 if len(tinged) else 0
     return np.clip(median_filter(start, 9), first, last).astype(int)
+
+
+TOOTH_BLUR_PX = 8.0  # over which a tooth's own colour is taken for what the lip hides of it
+SCALLOPS_PX = 3.0  # how far teeth reach up between the lines between them where their gums are seen
+CROWN_PX, SHORT_CROWN = 44.0, 0.75  # height of the learned row's crowns; the shortest ones, as a share of it
 
 
 def crowns_above(
@@ -480,32 +313,7 @@ def crowns_above(
     return cv2.remap(plain, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * light
 
 
-@lru_cache(maxsize=1)
-def plain_learned() -> np.ndarray:
-    """Colours of the learned row, not premultiplied, (77, 230, 3)."""
-    learned = learned_teeth()
-    return learned[..., :3] / np.maximum(learned[..., 3:], 1e-3)
-
-
-@lru_cache(maxsize=1)
-def learned_light() -> np.ndarray:
-    """Colour of the learned row's teeth by column, (230, 3)."""
-    plain, edges = plain_learned(), learned_edge().round().astype(int)
-    return np.stack([plain[edge - 24 : edge - 5, k].mean(0) for k, edge in enumerate(edges)])
-
-
-@lru_cache(maxsize=1)
-def learned_gaps() -> np.ndarray:
-    """Columns of the lines between the learned row's teeth."""
-    gaps = gaps_of(learned_light().mean(1))
-    return gaps[(gaps >= ENDS_PX) & (gaps < WIDTH_PX - ENDS_PX)]
-
-
-def gaps_of(light: np.ndarray) -> np.ndarray:
-    """Columns of the lines between teeth, from the light of a row by column."""
-    relative = light / np.maximum(median_filter(light, 41), 1)
-    nearby = np.lib.stride_tricks.sliding_window_view(np.pad(relative, 7, mode="edge"), 15).min(1)
-    return np.flatnonzero((relative == nearby) & (relative < 0.93))
+GAP_REACH_PX, LEAST_GAP_DEPTH = 9, 0.97  # how far a line between teeth lies from its place, at most; its light, at most
 
 
 def match_gaps(light: np.ndarray, columns: np.ndarray, gaps: np.ndarray) -> np.ndarray:
@@ -535,6 +343,9 @@ def match_gaps(light: np.ndarray, columns: np.ndarray, gaps: np.ndarray) -> np.n
     return np.interp(columns, own_places, learned_places)
 
 
+FADE_PX = 14  # over which a person's own row goes over into the learned one
+
+
 def complete_row(texture: np.ndarray, learned: np.ndarray) -> np.ndarray:
     """A person's teeth, continued at both ends by the learned row, laid on them (lay_learned), in their light."""
     cover = texture[..., 3]
@@ -552,6 +363,11 @@ def complete_row(texture: np.ndarray, learned: np.ndarray) -> np.ndarray:
     behind = learned * np.array([*light, 1.0], np.float32)
     behind = behind * (1 - fade).astype(np.float32)[None, :, None]
     return own + behind
+
+
+LEAST_SHOWN_PX = 6  # of the height of most teeth, and two and a half of the photo's
+LEAST_GAP = 0.045  # inner lips closer than this (eye distances) show no teeth worth lifting
+LEAST_SHARE, LEAST_WIDTH = 0.22, 0.22  # of the opening that is teeth; of their row, eye distances
 
 
 def lift_teeth(

@@ -19,11 +19,6 @@ import numpy as np
 
 from engines.errors import InputError
 from engines.face.measure import (
-    INNER_LIPS,
-    LEFT_LIDS,
-    LIP_ROWS,
-    OUTER_LIPS,
-    RIGHT_LIDS,
     canonical_face,
     eye_distance,
     head_angles,
@@ -32,12 +27,13 @@ from engines.face.measure import (
     mouth_measures,
     remove_pose,
 )
+from engines.face_points import FACE, INNER_LIPS, LEFT_LIDS, LIP_ROWS, OUTER_LIPS, RIGHT_LIDS
 from engines.opening import open_session
 from engines.session import Session
 from engines.spec import SPEECH_CHANNELS
 
 DETECTOR_PX = 128
-CROP_PX = 192
+CROP_PX = 192  # input side of Attention Mesh
 ROI_SCALE = 1.5  # side of the region of interest over the face box's
 MIN_SCORE = 0.5
 OVERLAP = 0.3  # boxes that overlap more than this are one face
@@ -111,7 +107,7 @@ class Reading:
 
     @property
     def is_face(self) -> bool:
-        return self.presence >= MIN_PRESENCE and float(self.spread[:468].mean()) <= LARGEST_SPREAD
+        return self.presence >= MIN_PRESENCE and float(self.spread[:FACE].mean()) <= LARGEST_SPREAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,6 @@ class PhotoReport:
     yaw: float
     roll: float
     mouth_gap: float  # between the inner lips, eye distances
-    lid_gaps: tuple[float, float]  # left, right, eye distances
     mouth_covered: bool  # or half of it, as far as one can tell
     notes: tuple[str, ...]  # what is less than ideal, one line each
 
@@ -415,7 +410,6 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     pitch, yaw, roll = (float(angle) for angle in head_angles(rotation)[0])
     eyes_px = float(eye_distance(landmarks))
     mouth_gap = float(mouth_measures(aligned)[0, SPEECH_CHANNELS.index("jawOpen")])
-    lids = lid_opening(aligned)[0]
     found = [note for note in notes if note]
     if eyes_px < MIN_EYES_PX:
         raise InputError(
@@ -434,14 +428,14 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     if abs(yaw) > TURNED:
         found.append(f"the face is turned to the side ({np.degrees(abs(yaw)):.0f} degrees): a straight look is better")
     height, width = picture_size
-    xy = landmarks[:468, :2]
+    xy = landmarks[:FACE, :2]
     inside = np.all((xy >= 0) & (xy <= (width, height)), axis=1)
     features = inside[list(FEATURES)]
     if not features.all():
         raise InputError("the picture's edge cuts the face off", "use a photo that shows the whole face")
     if inside.mean() < 0.98:
         found.append("the picture's edge cuts the face: what lies outside cannot be shown")
-    for gap, side in zip(lids, ("left", "right"), strict=True):
+    for gap, side in zip(lid_opening(aligned)[0], ("left", "right"), strict=True):
         if gap < CLOSED_LIDS:
             found.append(f"the {side} eye looks shut: it can't be opened; use a photo with open eyes")
     covered = {
@@ -462,5 +456,5 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
         found.append("the mouth is open: it is brought to rest; teeth that it shows well are kept")
     return PhotoReport(
         face, landmarks, aligned[0], reading.presence, eyes_px, pitch, yaw, roll, mouth_gap,
-        (float(lids[0]), float(lids[1])), covered["mouth"] or half_covered, tuple(found),
+        covered["mouth"] or half_covered, tuple(found),
     )  # fmt: skip

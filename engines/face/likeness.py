@@ -7,14 +7,12 @@ differ count much: linear discriminant analysis.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from engines.card import read_checked
-from engines.errors import EngineMismatch
+from engines.card import read_arrays
 
 MODEL = "likeness"
 MOST_TURNED_RAD = 0.26  # farther away from the camera the landmarks' error grows beyond what was taught
@@ -41,11 +39,5 @@ class LikenessModel:
 @lru_cache(maxsize=1)
 def likeness_model() -> LikenessModel:
     """The shipped model; EngineMismatch where its file is missing or damaged."""
-    _, content = read_checked(MODEL)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return LikenessModel(
-                stored["points"].astype(np.int64), stored["map"].astype(np.float32), float(stored["limit"])
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise EngineMismatch(f"weights/{MODEL}.npz is damaged ({error})", "install voxcam again") from error
+    stored = read_arrays(MODEL, "points", "map", "limit")
+    return LikenessModel(stored["points"].astype(np.int64), stored["map"].astype(np.float32), float(stored["limit"]))

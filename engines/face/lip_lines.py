@@ -8,9 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
-from engines.face.measure import LIP_ROWS, mouth_measures
+from engines.face.measure import mouth_measures
 from engines.face.paths import cheapest_path
+from engines.face_points import LIP_ROWS, LOWER_SEAM, UPPER_SEAM
 
 # Inner lips farther apart than this (eye distances), as FaceMesh sees them, are open: nearer ones it may take for it
 # because the upper lip is shaded. Closer than that they are where teeth or the dark show between them, so high and in

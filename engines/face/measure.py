@@ -10,24 +10,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from engines.face_points import LEFT_EYE, LEFT_LIDS, LIP_ROWS, RIGHT_EYE, RIGHT_LIDS, RIGID
 from engines.spec import SPEECH_CHANNELS
-
-RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)  # outer and inner corner of each eye
-RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 98, 327, 10, 151, 127, 356, 54, 284, 103, 332)
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-LIP_ROWS = (  # four rings from the skin inward, upper and lower half, each from the person's right to the left
-    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
-    (146, 91, 181, 84, 17, 314, 405, 321, 375),
-    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
-    (77, 90, 180, 85, 16, 315, 404, 320, 307),
-    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
-    (96, 89, 179, 86, 15, 316, 403, 319, 325),
-    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
-    (95, 88, 178, 87, 14, 317, 402, 318, 324),
-)
-RIGHT_LIDS = ((160, 144), (159, 145), (158, 153))  # upper, lower
-LEFT_LIDS = ((387, 373), (386, 374), (385, 380))
 
 
 def canonical_face() -> np.ndarray:
@@ -48,11 +32,22 @@ def mirror_points() -> np.ndarray:
     return partner
 
 
+def to_pixel_centres(landmarks: np.ndarray) -> np.ndarray:
+    """Landmarks (..., 3) float32 px, counted from pixels' corners -> from pixels' centres, as OpenCV counts them."""
+    return landmarks - np.array([0.5, 0.5, 0], np.float32)
+
+
 def eye_distance(landmarks: np.ndarray) -> np.ndarray:
     """Distance between the eyes' centres in the landmarks' unit; (..., 478, 3) -> (...)."""
     right = landmarks[..., RIGHT_EYE, :].mean(-2)
     left = landmarks[..., LEFT_EYE, :].mean(-2)
     return np.linalg.norm(left - right, axis=-1)
+
+
+def eyes_of(landmarks: np.ndarray) -> np.ndarray:
+    """The point between the eyes of landmarks (478, 3), (2,) in their unit."""
+    middle: np.ndarray = landmarks[[*RIGHT_EYE, *LEFT_EYE], :2].mean(0)
+    return middle
 
 
 def remove_pose(landmarks: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from engines.opening import open_session
 
 SQUARE = 9.0  # side of what is read, eye distances
 ABOVE_EYES = 2.5  # of it above the eyes
-MASK_PX = 256
+MASK_PX = 256  # input side of the segmentation
 
 
 def person_mask(photo: np.ndarray, eyes: np.ndarray, scale: float) -> np.ndarray | None:

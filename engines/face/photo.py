@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from engines.face.picture_file import find_exif, find_profile, is_cut_short, is_
 MIN_SIDE_PX = 200
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
 MAX_FILE_BYTES = 200_000_000
+TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # tags
 BEHIND = 128.0  # grey level shown through transparent places
 GOOD_PHOTO = "give a JPEG, PNG or WebP photo of one person who looks at the camera"
 ORIENTATIONS = {
@@ -157,7 +159,7 @@ def _read_heic(path: Path, data: bytes) -> np.ndarray:
 
 def _advice(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
-        return "it is an AVIF photo: export it as JPEG"
+        return "it is an AVIF photo, damaged or of a kind that is not read: download it again, or export it as JPEG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "it is damaged or cut short: copy or download it again"
     if data[:5] == b"%PDF-" or data[:4] in (b"\x1aE\xdf\xa3", b"RIFF") or data[4:8] == b"ftyp":
@@ -187,7 +189,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _check_size(path: Path, data: bytes) -> None:
     """Refuse huge pictures before they fill the memory: the header tells their size."""
-    size = _header_size(data[:1_000_000])
+    size = _header_size(data)
     if size:
         _refuse_huge(path, *size)
 
@@ -199,7 +201,7 @@ def _refuse_huge(name: object, width: int, height: int) -> None:
 
 
 def _header_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG, PNG, BMP or WebP header claims; None for other kinds."""
+    """Width and height that the header claims of each kind that OpenCV reads; None where none is found."""
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data[:2] == b"BM":
@@ -221,4 +223,21 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
             if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
                 return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
             at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+    if data[:4] == b"GIF8":
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    if (wide := tiff_entry(data, TIFF_WIDTH)) and (high := tiff_entry(data, TIFF_HEIGHT)):
+        return wide[1], high[1]
+    if _is_avif(data[:64]):
+        head = data[:1_000_000]
+        boxes = [match.end() + 4 for match in re.finditer(b"ispe", head)]  # of the photo, its tiles, its thumbnail
+        claimed = [
+            (int.from_bytes(head[at : at + 4], "big"), int.from_bytes(head[at + 4 : at + 8], "big")) for at in boxes
+        ]
+        return max(claimed, key=lambda sides: sides[0] * sides[1], default=None)
+    if data[4:8] == b"jP  " and (at := data[:200].find(b"ihdr")) >= 0:
+        return int.from_bytes(data[at + 8 : at + 12], "big"), int.from_bytes(data[at + 4 : at + 8], "big")
+    if found := re.match(rb"P[2-6]\s(?:#[^\n]*\s)*(\d{1,9})\s+(\d{1,9})\s", data[:1000]):
+        return int(found[1]), int(found[2])
+    if data[:2] == b"#?" and (found := re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\s", data[:4000])):
+        return int(found[2]), int(found[1])
     return None

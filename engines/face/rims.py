@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES, Eye
 from engines.drawing.warp import GRID_PX
 from engines.face.masks import disc, inset, polygon, stroke, window
 from engines.face.measure import eye_distance
 from engines.face.tones import CHEEKS, LID_SKIN, LUMA
 from engines.face.upper_rims import upper_rims
+from engines.face_points import EYES, Eye
 
 # Before the eyes: darker than this share of a lid's skin, in lines longer than lashes, level and upright.
 RIM_DARK, RIM_LEVEL, RIM_UPRIGHT = 0.65, 0.22, 0.16

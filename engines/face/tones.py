@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, eye_distance
+from engines.face.measure import eye_distance
+from engines.face_points import EYES, INNER_LIPS, OUTER_LIPS
 
 # Of a throat's hue the first share is the lips' where they have at most two thirds of the light of an eye's white, and
 # nothing where they are as light: one red for all glowed between dark lips.

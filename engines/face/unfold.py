@@ -7,18 +7,17 @@ from the light around it, near and far: folds are where they are on this face, a
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from engines.card import read_checked
+from engines.card import read_arrays
 from engines.errors import EngineMismatch
 from engines.face.masks import disc, window
-from engines.face.measure import OUTER_LIPS
 from engines.face.tones import LUMA
+from engines.face_points import CORNERS, OUTER_LIPS
 
 MODEL = "unfold"
 LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
@@ -50,7 +49,6 @@ IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it 
 # A grin's folds leave smudges: share that goes of what is darker than the skin around, its blurs; in which smiles.
 SMUDGE, SMUDGE_PX, GRIN = 0.8, (0.8, 2.0), (0.08, 0.16)
 TOO_DARK, SHADOW_PX = (0.45, 0.70), 6  # of the logarithm: more is no smudge; reach of what is not
-CORNERS = (61, 291)  # the person's right and left
 NOSE = (
     *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
     *(219, 439, 49, 279, 131, 360, 198, 420, 174, 399, 122, 351),
@@ -252,12 +250,7 @@ def ramp(values: np.ndarray | float, low: float, high: float) -> np.ndarray:
 @lru_cache(maxsize=1)
 def unfold_weights() -> np.ndarray:
     """(FACTORS, h, w) float32; EngineMismatch where the file is missing or damaged."""
-    _, content = read_checked(MODEL)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            weights = stored["weights"].astype(np.float32)
-        if weights.ndim != 3 or len(weights) != FACTORS or not np.isfinite(weights).all():
-            raise ValueError(f"weights of shape {weights.shape}")
-    except (OSError, ValueError, KeyError) as error:
-        raise EngineMismatch(f"weights/{MODEL}.npz is damaged ({error})", "install voxcam again") from error
+    weights = read_arrays(MODEL, "weights")["weights"].astype(np.float32)
+    if weights.ndim != 3 or len(weights) != FACTORS or not np.isfinite(weights).all():
+        raise EngineMismatch(f"weights/{MODEL}.npz is damaged (shape {weights.shape})", "install voxcam again")
     return weights

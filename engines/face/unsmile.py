@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from engines.card import read_checked
-from engines.errors import EngineMismatch
-from engines.face.measure import INNER_LIPS, OUTER_LIPS
+from engines.card import read_arrays
+from engines.face_points import INNER_LIPS, OUTER_LIPS
 
 MODEL = "unsmile"
 LIPS = list(dict.fromkeys(OUTER_LIPS + INNER_LIPS))
@@ -44,14 +42,9 @@ class RestModel:
 @lru_cache(maxsize=1)
 def rest_model() -> RestModel:
     """The shipped model; EngineMismatch where its file is missing or damaged."""
-    _, content = read_checked(MODEL)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            points = stored["points"].astype(np.int64)
-            mean, components, map_ = (stored[name].astype(np.float32) for name in ("mean", "components", "map"))
-    except (OSError, ValueError, KeyError) as error:
-        raise EngineMismatch(f"weights/{MODEL}.npz is damaged ({error})", "install voxcam again") from error
-    return RestModel(points, mean, components, map_)
+    stored = read_arrays(MODEL, "points", "mean", "components", "map")
+    points = stored.pop("points").astype(np.int64)
+    return RestModel(points, **{name: array.astype(np.float32) for name, array in stored.items()})
 
 
 def rest_shift(aligned: np.ndarray, turned_rad: float = 0.0) -> np.ndarray:

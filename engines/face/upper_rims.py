@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES, Eye
 from engines.face.masks import disc, polygon
 from engines.face.paths import cheapest_path
 from engines.face.tones import LID_SKIN, LUMA
+from engines.face_points import EYES, Eye
 
 # The strip beside the line through an eye's corners, eye distances: from beyond the inner corner to beyond the outer
 # one, from above to below; its steps along and across.

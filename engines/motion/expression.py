@@ -4,7 +4,7 @@ The prototypes are FACS descriptions (Ekman & Friesen 1978) in this project's un
 (train/motion/shapes.py makes docs/reports/shapes.md): the smile is that of the 37 of 82 real people who smile with shut
 lips, its corners lifted as by those who really smile (docs/decisions.md); the others are sums of ARKit shapes as
 rendered heads show them. The mouth's part of every prototype keeps the gap between the lips as it is: no opening, and
-what one lip rises the other follows.
+as far as one lip rises, the other follows.
 
     choice = parse_emotion("happy:0.5")
     step_expression(state, choice_vector, logits, presence, out)   # numba, in place; engines/shaper.py calls it
@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch
-from engines.motion.idle import PLAY_MOST
+from engines.motion.idle import CODE_S, PLAY_MOST
 from engines.spec import EMOTIONS, MOTION_CHANNELS
 
 # Strength 1 of each. Lengths in eye distances, lids -0.2 (wide) to 1 (shut), squint 0..1, head in rad.
@@ -168,7 +168,6 @@ MOST_SHOWN = 1.1  # of a prototype, however lively
 HEAD_EXCITED, HEAD_DULL, MOUTH_EXCITED = 0.6, 0.3, 0.30
 # Jaws that open pull the corners down; a smile holds them, or nobody would see it on somebody who speaks.
 CORNERS_HELD = 0.6
-CODE_S = 0.02
 
 LOOKS = EMOTIONS + tuple(name for name in PROTOTYPES if name not in EMOTIONS)  # rows of the table
 _TABLE = np.zeros((len(LOOKS), len(MOTION_CHANNELS)))

@@ -21,9 +21,9 @@ import numba
 import numpy as np
 
 from engines.errors import EngineMismatch
-from engines.spec import MOTION_CHANNELS
+from engines.spec import MOTION_CHANNELS, SPEC
 
-CODE_S = 0.02
+CODE_S = SPEC.code_s
 DEGREE = np.pi / 180
 
 # Columns of the code that the process moves.
@@ -438,7 +438,8 @@ class Idle:
         own = HASTENED * 60.0 / float(figures["blinks_per_minute"])
         draws = self.init_state()
         draws[DRAWS] = PERSON_DRAWS
-        person = np.clip([_normal(draws) for _ in range(8)], -PERSON_LIMIT, PERSON_LIMIT)
+        person = np.clip([_normal(draws) for _ in range(7)], -PERSON_LIMIT, PERSON_LIMIT)
+        draws[DRAWS] += 4  # an eighth trait was drawn once: seeds stay who they are
         own *= np.exp(PERSON_BLINK * person[0] + PERSON_BLINK**2 / 2)  # GRID's rate is a mean of people, so is ours
         self.constants[C_BLINK_S] = (own - 0.45 * doubles) / (1 - doubles)
         self.constants[C_DEPTH] = 1.0
@@ -447,7 +448,7 @@ class Idle:
         # third (train/motion/idle.py). GRID: .48 of the depth 40 ms before the deepest picture; .73, .39, .22 after it.
         self.constants[C_CLOSE_S] = 0.070
         self.constants[C_DOUBLE] = doubles / (1 - doubles)  # of those that are no double's second
-        ways = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:7])
+        ways = np.exp(PERSON_HEAD * person[1] + PERSON_WAY * person[2:])
         self.constants[C_PITCH : C_SHIFT_Y + 1] = np.clip(ways, PERSON_LEAST, PERSON_MOST)
         self.constants[C_PITCH : C_ROLL + 1] *= head
         self.constants[C_SHIFT_X : C_SHIFT_Y + 1] *= shift

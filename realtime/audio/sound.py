@@ -25,6 +25,8 @@ CELL_S, MEMORY_S = 0.02, 1.0  # a step of that judgement, and over how long it h
 FIRST_CELLS = 3  # with sound, before anything is turned
 TURN_CELLS = 5  # over which the sign of a channel changes: no click
 SHORT = 0.95  # of what a file announces: less has been lost
+PCM = (b"\x01\x00", b"\x03\x00", b"\xfe\xff")  # kinds of WAV whose samples all take as many bytes
+LARGEST_CHUNK = 2**31 - 2**16  # bytes that a header may promise and mean it
 RATES_HZ = (4_000, 384_000)
 FIX = "give a sound such as wav, flac, mp3, m4a, ogg, opus or a video with sound"
 
@@ -86,7 +88,7 @@ class SoundFile:
         count = self._sndfile.frames
         if count == 0:
             raise InputError(f"the sound {self.path} is empty (no samples)", FIX)
-        self.seconds = count / self.rate_hz if count < 2**40 else None
+        self.seconds = max(count, claimed_samples(self.path)) / self.rate_hz if count < 2**40 else None
 
     def _open_with_av(self) -> None:
         import av
@@ -103,6 +105,8 @@ class SoundFile:
         if stream.codec_context is None:
             raise InputError(f"the sound of {self.path} is of a kind that is not known", FIX)
         self.rate_hz = stream.codec_context.sample_rate or 0
+        if not self.rate_hz:
+            raise InputError(f"cannot read {self.path} as sound (nothing in it can be decoded)", FIX)
         self.channels = stream.codec_context.channels
         self._guessed = self._container.format.name in RAW_STREAMS
         if stream.duration and stream.time_base:
@@ -260,6 +264,28 @@ class PhaseKeeper:
             self.opposed = self._heard >= FIRST_CELLS and self._left_right < bound * loudness
         step = -2 / TURN_CELLS if self.opposed else 2 / TURN_CELLS
         self._next_sign = min(1.0, max(-1.0, self._sign + step))
+
+
+def claimed_samples(path: Path) -> int:
+    """How many samples a channel a WAV's header promises, for libsndfile tells what is there; 0 where it says nothing.
+
+    A recorder that could not go back to its header leaves 0 or the largest number there: those say nothing.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return 0
+        block_bytes = 0
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return size // block_bytes if block_bytes and size < LARGEST_CHUNK else 0
+            if head[:4] == b"fmt ":
+                body = file.read(size + size % 2)
+                block_bytes = int.from_bytes(body[12:14], "little") if body[:2] in PCM else 0
+            else:
+                file.seek(size + size % 2, os.SEEK_CUR)
+    return 0
 
 
 def media_url(path: Path) -> str:

@@ -10,19 +10,21 @@ import typer
 
 from engines.errors import Stopped
 from realtime.cli import say
-from realtime.commands.render import closing_line, progress_bar, render_file, stopped_line
+from realtime.commands.options import LookaheadMs
+from realtime.commands.progress import progress_bar
+from realtime.commands.render import closing_line, render_file, stopped_line
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for demo.mp4 and demo.png.")] = Path("out"),
-    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 80,
+    lookahead_ms: LookaheadMs = 80,
     seed: Annotated[int, typer.Option(help="Of blinks, gaze and small head motion.")] = 7,
 ) -> None:
     """Make a talking picture from the portrait and speech that come along."""
     from realtime.engines_in_use import open_engines
     from realtime.faces import load_portrait
     from realtime.pacer import checked_lookahead
-    from realtime.pictures.targets import checked_folder
+    from realtime.targets import checked_folder
 
     checked_lookahead(lookahead_ms)
     checked_folder(out)
@@ -43,9 +45,10 @@ def demo(
             )
     for note in made.notes:
         say(f"note: {note}")
-    print(closing_line(made, portrayed.portrait.size))
+    if made.complete or made.pictures:
+        print(closing_line(made, portrayed.portrait.size))
+    if not made.complete:
+        raise Stopped(stopped_line(made, out / "demo.mp4"))
     print(f"{out / 'demo.png'}: the pictures over the sound's waveform")
     print("next, your own:  voxcam render --portrait me.jpg --audio speech.wav --out me.mp4")
     print("and live:        voxcam doctor   then   voxcam live --portrait me.jpg")
-    if not made.complete:
-        raise Stopped(stopped_line(made, out / "demo.mp4"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from engines.errors import DeviceError
+from realtime.commands.options import AsJson
 
 
 def list_devices() -> dict[str, Any]:
@@ -42,7 +41,7 @@ def list_devices() -> dict[str, Any]:
 
 
 def devices(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List microphones, cameras and sound outputs."""
     found = list_devices()

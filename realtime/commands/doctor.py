@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from engines.errors import VoxcamError
 from realtime.clock import NS, SystemClock, cpu_s
+from realtime.commands.options import AsJson
 
 SYSTEM = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
 MEASURE_S = 2.0
@@ -320,7 +321,7 @@ def examine() -> Iterator[Finding]:
             yield Finding(name, "fail", f"the check itself broke ({type(error).__name__}: {error})", "report this")
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say whether live would work here, and what to type if not."""
     findings: list[Finding] = []
     marks: dict[str, Any] = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from engines.card import atomic_file, write_atomically
 from engines.errors import ConfigError, InputError, OutputError, VoxcamError, WrongInput
 from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.cli import say
+from realtime.commands.options import Articulation, LookaheadMs, Threads
+from realtime.commands.progress import progress_bar
 from realtime.course import SIZES, chunks_of, encode_chunks, hops_of
-from realtime.engines_in_use import Articulation
 from realtime.pacer import checked_lookahead
-from realtime.pictures.targets import checked_folder, checked_target
 from realtime.talking_clip import CLIP_ENDINGS
+from realtime.targets import checked_folder, checked_target, free_name, readable
 
 SOUND_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma"),
@@ -25,18 +27,9 @@ PLOT_S = 30.0  # a plot shows this much; more would be a smear
 
 
 def write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """Write arrays by name beside and rename: a full disk or an interruption leaves no half file."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path} ({error.strerror or error})", "free some space, or name another"
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    """Arrays by name; OutputError where they can't be written, which leaves no half file."""
+    with atomic_file(path) as file:
+        np.savez(file, **arrays)
 
 
 def sounds_in(folder: Path) -> list[Path]:
@@ -57,39 +50,41 @@ def encode(
         Path, typer.Option("--audio", "-a", help="A sound file, a video with sound, or a folder of them.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The npz to write; a folder if --audio is one.")],
-    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a code may use: 0, 40 or 80 ms.")] = 80,
+    lookahead_ms: LookaheadMs = 80,
     plot: Annotated[Path | None, typer.Option(help="Also draw waveform, spectrum, phones and lips (png).")] = None,
     emotion: Annotated[str, typer.Option(help="In the motion: off, auto, or a name such as happiness:0.5.")] = "off",
     articulation: Articulation = 1.0,
     idle: Annotated[bool, typer.Option("--idle/--no-idle", help="Blinks, gaze and head motion in the motion.")] = False,
     seed: Annotated[int, typer.Option(help="Of the idle motion.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+    threads: Threads = 1,
 ) -> None:
     """The codes of a sound as arrays (codes, size), 50 a second: content, emotion, noise, speaker, motion, phones."""
     from engines.encoder import open_encoder
     from engines.shaper import Shaper
-    from realtime.commands.render import progress_bar
 
     checked_lookahead(lookahead_ms)
     if not audio.exists():
         raise WrongInput(f"there is no sound {audio}", "check the path")
     if plot is not None:
+        if audio.is_dir():
+            raise ConfigError("--plot draws one sound, not a folder", "give one file as --audio")
         checked_target(plot, overwrite, (".png",))
     if audio.is_dir():
         sounds = sounds_in(audio)
-        out = checked_folder(out)
-        if plot is not None:
-            raise ConfigError("--plot draws one sound, not a folder", "give one file as --audio")
+        checked_folder(out, make=False)
         targets = [out / f"{path.stem}.npz" for path in sounds]
     else:
         sounds, targets = [audio], [out]
-    for target in targets:
-        checked_target(target, overwrite, (".npz",))
+    if out.is_dir() or not audio.is_dir():  # a folder that is to be made holds nothing yet
+        for target in targets:
+            checked_target(target, overwrite, (".npz",))
 
     failed = 0
     shaper = Shaper(SPEC, lookahead_ms, seed, idle, emotion, articulation)
     with open_encoder(threads=threads) as encoder:
+        if audio.is_dir():
+            checked_folder(out)  # made only now: what was refused before leaves no empty one
         for path, target in zip(sounds, targets, strict=True):
             try:
                 with progress_bar(path.name) as progress:
@@ -102,8 +97,10 @@ def encode(
                 failed += 1
                 continue
             arrays = course.finished()
+            if not overwrite and target.exists():  # since this began
+                target = free_name(target, "new")
             write_npz(target, arrays)
-            print(f"{target}: {course.count} codes, {course.count / SPEC.codes_per_second:.2f} s")
+            print(f"{readable(target)}: {course.count} codes, {course.count / SPEC.codes_per_second:.2f} s")
     if plot is not None:
         write_plot(plot, audio, arrays)
     if failed:
@@ -127,17 +124,10 @@ def write_plot(path: Path, audio: Path, arrays: dict[str, np.ndarray]) -> None:
     if len(arrays["times_s"]) > codes:
         say(f"note: {path.name} shows the first {PLOT_S:.0f} s")
     written, encoded = cv2.imencode(".png", picture)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        if not written:
-            raise OSError("the picture could not be made")
-        beside.write_bytes(encoded.tobytes())
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path} ({error})", "name another file") from error
-    finally:
-        beside.unlink(missing_ok=True)
-    print(path)
+    if not written:
+        raise OutputError(f"the picture {path} could not be made", "leave --plot out")
+    write_atomically(path, encoded.tobytes())
+    print(readable(path))
 
 
 def first_samples(audio: Path, seconds: float) -> np.ndarray:

@@ -10,12 +10,14 @@ import typer
 
 from engines.errors import ConfigError
 from realtime.cli import say
+from realtime.commands.options import FaceSize, parse_size
+from realtime.commands.progress import progress_bar
 
 
 def enroll(
     photo: Annotated[Path, typer.Argument(help="A photo of one person who looks at the camera.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="portrait.npz, or a folder to put portrait.npz into.")],
-    size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
+    size: FaceSize = "full",
     camera_size: Annotated[str | None, typer.Option(help="Cut the photo for a camera, such as 1280x720.")] = None,
     teeth: Annotated[
         Path | None, typer.Option(help="A smiling photo or clip of the same person, to take the teeth from.")
@@ -26,14 +28,14 @@ def enroll(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing portrait.")] = False,
 ) -> None:
     """Analyse a photo once and keep the portrait."""
-    from realtime.commands.live import parse_size
-    from realtime.commands.render import progress_bar
     from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
-    from realtime.pictures.targets import checked_folder, checked_target, readable
+    from realtime.targets import checked_folder, checked_target, readable
 
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
     camera = parse_size(camera_size) if camera_size is not None else None
+    if size == "face" and camera is not None:
+        raise ConfigError("--size face and --camera-size exclude each other", "leave one out")
     target = out if out.suffix.lower() == ".npz" else out / "portrait.npz"
     checked_photo(photo)
     checked_folder(target.parent, make=False)

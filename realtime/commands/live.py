@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from errno import ENOSPC
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
-import numpy as np
 import typer
 
-from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from engines.spec import ARTICULATION, EMOTIONS, MOTION_CHANNELS, SPEC
-from realtime.audio.microphone import STREAMS, hushed
+from engines.errors import ConfigError, OutputError, WrongTarget
+from engines.spec import SPEC
+from realtime.audio.microphone import hushed
 from realtime.cli import say
-from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
-from realtime.engines_in_use import Articulation, Seed
+from realtime.clock import NS, SystemClock, cpu_s
+from realtime.commands.live_session import LiveSession
+from realtime.commands.options import (
+    Articulation,
+    C2paCertificates,
+    C2paKey,
+    Engine,
+    Fps,
+    LookaheadMs,
+    Mood,
+    PortraitPath,
+    Seed,
+    Threads,
+    parse_size,
+)
 from realtime.interrupts import interrupts
 from realtime.pacer import checked_lookahead, checked_rate
-from realtime.pictures.provenance import C2paCertificates, C2paKey, open_signer
-from realtime.pictures.targets import checked_apart, readable
+from realtime.pictures.provenance import open_signer
+from realtime.targets import checked_apart
 
-CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
-SNAPSHOT_S = 5.0  # longest that the end waits for a slow disk
-EMOTION_KEYS = ("auto", "off", "happiness", "sadness", "anger", "fear", "disgust")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'1280x720' -> (1280, 720); ConfigError for anything else, odd, tiny or huge."""
-    width_text, cross, height_text = text.lower().partition("x")
-    if not (cross and width_text.isdecimal() and height_text.isdecimal()):
-        raise ConfigError(f"{text!r} is no picture size", f"use one such as {CAMERA_SIZES}")
-    width, height = int(width_text), int(height_text)
-    if width % 2 or height % 2 or not (160 <= width <= 3840 and 120 <= height <= 2160):
-        raise ConfigError(f"a camera cannot be {text}", f"use one such as {CAMERA_SIZES}")
-    return width, height
+if TYPE_CHECKING:
+    from realtime.audio.audio_out import AudioOut
+    from realtime.audio.cable import Cable
+    from realtime.audio.sources import Source
+    from realtime.pictures.provenance import ContentSigner
+    from realtime.pictures.sinks import Sink
 
 
-def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Any:
+def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Source:
     """The source that the options name; not yet entered."""
-    from realtime.audio.sources import FileSource, PipeSource
-
     if source is not None and microphone is not None:
         raise ConfigError("--microphone and --source exclude each other", "leave one out")
     if source == "-":
@@ -56,9 +54,12 @@ def open_source(microphone: str | None, source: str | None, rate: int, channels:
                 "--source - reads a pipe, not a terminal",
                 "ffmpeg -re -i SOUND -ar 16000 -ac 1 -f s16le - | voxcam live ...",
             )
+        from realtime.audio.pipe import PipeSource
+
         return PipeSource(None, rate, channels, sample_format)
     if source is not None:
         from realtime.audio.sound import SoundFile
+        from realtime.audio.sources import FileSource
 
         return FileSource(SoundFile(source), paced=True)
     if microphone is not None and microphone.startswith("pyaudio:"):
@@ -70,260 +71,8 @@ def open_source(microphone: str | None, source: str | None, rate: int, channels:
     return Microphone(microphone)
 
 
-class LiveSession:
-    """What the keys do, what is logged, what is told: the user's side of a running pipeline."""
-
-    def __init__(
-        self,
-        pipeline: Any,
-        engines: Any,
-        portrait_path: Path,
-        camera_size: tuple[int, int],
-        emotion: str,
-        badge: Any,
-        log: TextIO | None,
-        audio_out: Any,
-        av_offset_ms: float,
-        camera_name: str,
-    ) -> None:
-        from realtime.engines_in_use import LighterEngines
-        from realtime.governor import UNKNOWN, Governor
-
-        self.pipeline, self.engines, self.portrait_path = pipeline, engines, portrait_path
-        self.camera_size, self.emotion, self.badge = camera_size, emotion, badge
-        self.log, self.audio_out, self.av_offset_ms = log, audio_out, av_offset_ms
-        self.log_error: OutputError | None = None
-        self.clock = SystemClock()
-        self.governor = Governor()
-        self.lighter = LighterEngines(engines, self.tell)
-        if self.lighter.possible:
-            self.governor.engine = UNKNOWN
-        self._uses_lighter = False
-        self.start_ns = self.clock.now_ns()
-        self.cpu_before_s = cpu_s()
-        self.next_second_ns = self.start_ns + NS
-        self.state: dict[str, Any] = {
-            "microphone": readable(pipeline.source.name),
-            "camera": readable(camera_name),
-            "emotion": emotion,
-            "articulation": engines.shaper.articulation,
-            "badge": pipeline.face.badge is not None,
-            "notes": [],
-            "sound_out": self._cable_line if audio_out is not None else None,
-        }
-        self.has_view = False
-        self._said = 0  # how many of the notes
-        self._lost_cameras: list[str] = []
-        self._was_lost = False
-        self._writing: list[threading.Thread] = []  # of snapshots
-        pipeline.warn = self.tell
-        if getattr(engines.generator, "session", None) is not None:
-            pipeline.face.spare = type(engines.generator)  # the closed form alone
-        if audio_out is not None:
-            audio_out.tell = self.tell
-        for _, engine in engines.sessions:
-            if hasattr(engine, "on_fallback"):
-                engine.on_fallback = self.tell
-
-    def tell(self, message: str) -> None:
-        """Into the view where there is one, else soon a line on stderr. Any thread may call it."""
-        self.state["notes"].append(" ".join(readable(message).split()))
-
-    def say_notes(self, wait: bool = False) -> None:
-        """Say what was told since. Not during a scan for sound devices, which leads stderr to nowhere."""
-        if not STREAMS.lock.acquire(blocking=wait):
-            return
-        try:
-            notes = self.state["notes"]
-            while self._said < len(notes):
-                self._said += 1
-                if not self.has_view:
-                    say(f"note: {notes[self._said - 1]}")
-        finally:
-            STREAMS.lock.release()
-
-    def _cable_line(self) -> str:
-        line = self.audio_out.line
-        return f"{self.audio_out.name}: {line.delay_ns / 1e6:.0f} ms behind, off by {line.error_ns / 1e6:+.1f} ms"
-
-    def key(self, key: str) -> bool:
-        """Act on a key; False to quit."""
-        controls = self.pipeline.controls
-        if key == "m":
-            controls.mute = not controls.mute
-            if self.audio_out is not None:
-                self.audio_out.line.muted = controls.mute
-        elif key == "e":
-            at = EMOTION_KEYS.index(self.emotion) if self.emotion in EMOTION_KEYS else -1
-            self.emotion = self.state["emotion"] = EMOTION_KEYS[(at + 1) % len(EMOTION_KEYS)]
-            self.engines.shaper.choose_emotion(self.emotion)
-        elif key in ("+", "-"):
-            shaper = self.engines.shaper
-            wanted = round(shaper.articulation + (0.1 if key == "+" else -0.1), 1)
-            shaper.articulation = self.state["articulation"] = min(ARTICULATION[1], max(ARTICULATION[0], wanted))
-        elif key == "l":
-            choices = SPEC.lookaheads_ms
-            controls.lookahead_ms = choices[(choices.index(controls.lookahead_ms) + 1) % len(choices)]
-        elif key == "b":
-            face = self.pipeline.face
-            face.badge = None if face.badge is not None else self.badge
-            self.state["badge"] = face.badge is not None
-        elif key == "r":
-            threading.Thread(target=self.reload, name="reload", daemon=True).start()
-        elif key == "s":
-            controls.snapshot.append(self._snapshot)
-        return key != "q"
-
-    def reload(self) -> None:
-        """Read the photo again; the new face fades in."""
-        from realtime.faces import load_portrait
-
-        try:
-            portrayed = load_portrait(self.portrait_path, camera=self.camera_size)
-        except VoxcamError as error:
-            self.tell(f"the portrait stays: {error}")
-            return
-        portrait = portrayed.portrait
-        if portrait.size != (self.pipeline.face.height, self.pipeline.face.width):
-            self.tell("the portrait stays: the new one has another size, start live again")
-            return
-        # What a first picture makes of a portrait is made here: the face thread would stand still for it.
-        type(self.engines.generator)().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait)
-        self.pipeline.face.swap(portrait)
-        self.engines.move_as(portrait)
-        for note in portrayed.notes:
-            self.tell(note)
-        self.tell(f"{self.portrait_path.name} fades in")
-
-    def _snapshot(self, pixels: np.ndarray) -> None:
-        """Called in the face thread, which must not wait until a picture is coded and on the disk."""
-        writing = threading.Thread(target=self._write_snapshot, args=(pixels,), name="snapshot", daemon=True)
-        self._writing = [*filter(threading.Thread.is_alive, self._writing), writing]
-        writing.start()
-
-    def _write_snapshot(self, pixels: np.ndarray) -> None:
-        from realtime.pictures.sheet import write_picture
-
-        path = Path(f"voxcam-{today()}.png")
-        try:
-            write_picture(path, pixels)
-            self.tell(f"snapshot: {path}")
-        except OutputError as error:
-            self.tell(str(error))
-        except Exception as error:
-            self.tell(f"no snapshot ({type(error).__name__}: {error})")
-
-    def finish_snapshots(self) -> None:
-        """Wait for those that are being written."""
-        for writing in self._writing:
-            writing.join(SNAPSHOT_S)
-
-    def poll(self) -> None:
-        """A few times a second: the delay of the cable, what was lost; once a second the log and the governor."""
-        pipeline = self.pipeline
-        if self.audio_out is not None:
-            self.audio_out.line.delay_ns = pipeline.sound_delay_ns + round(self.av_offset_ms * 1e6)
-        if pipeline.source.lost != self._was_lost:
-            self._was_lost = pipeline.source.lost
-            self.tell(pipeline.source.lost_words[0 if self._was_lost else 1])
-        cameras = [worker.sink.name for worker in pipeline.workers if worker.sink.lost]
-        if cameras != self._lost_cameras:
-            gone, back = (set(a) - set(b) for a, b in ((cameras, self._lost_cameras), (self._lost_cameras, cameras)))
-            self._lost_cameras = cameras
-            for name in sorted(gone):
-                self.tell(f"{name} is lost: it is tried again every second")
-            for name in sorted(back):
-                self.tell(f"{name} is back")
-        now_ns = self.clock.now_ns()
-        if now_ns < self.next_second_ns:
-            return
-        slept = now_ns - self.next_second_ns > NS
-        self.next_second_ns = now_ns + NS if slept else self.next_second_ns + NS
-        if self.audio_out is not None:
-            self.audio_out.revive()
-        busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
-        late = pipeline.meters.late_pictures - pipeline.slept_pictures
-        message = self.governor.look(now_ns / NS, pipeline.meters.pictures, late, busy_ns)
-        self._govern()
-        if message:
-            self.tell(message)
-        self.write_log()
-
-    def write_log(self) -> None:
-        """One line, where there is a log; one that cannot be written stops, is told now and raised at the end."""
-        if self.log is None:
-            return
-        try:
-            print(json.dumps(self.entry()), file=self.log, flush=True)
-        except OSError as error:
-            self.log, fix = None, "free some space" if error.errno == ENOSPC else "name another file"
-            self.log_error = OutputError(f"the log stopped ({error.strerror})", fix)
-            self.tell(str(self.log_error))
-
-    def _govern(self) -> None:
-        """Do what the governor wants: a lighter engine made ready, in use or not, and the share of pictures."""
-        from realtime.governor import WANTED
-
-        controls = self.pipeline.controls
-        if self.governor.engine == WANTED:
-            self.lighter.look()
-            if self.lighter.found is not None:
-                self.governor.prepared(self.lighter.found)
-                if self.lighter.found:
-                    names = ", ".join(sorted({f"{s.backend} {s.precision}" for _, _, s in self.lighter.pairs}))
-                    self.tell(f"this machine is very busy: a lighter engine ({names}) works until there is room")
-        if self.governor.lighter != self._uses_lighter:
-            self._uses_lighter = self.governor.lighter
-            for owner, full, lighter in self.lighter.pairs:
-                waiting = controls.before_hop if owner is self.engines.encoder else controls.before_picture
-                waiting.append(partial(owner.use, lighter if self._uses_lighter else full))
-        controls.rate_divisor = self.governor.divisor
-
-    def entry(self) -> dict[str, object]:
-        """One line of the log."""
-        pipeline = self.pipeline
-        elapsed_s = (self.clock.now_ns() - self.start_ns) / NS
-        values: dict[str, object] = pipeline.meters.snapshot()
-        newest = pipeline.ring.newest
-        if newest is not None and newest.emotion is not None:
-            values["emotion"] = {n: round(float(p), 3) for n, p in zip(EMOTIONS, newest.emotion, strict=True)}
-        values |= {
-            "elapsed_s": round(elapsed_s, 2),
-            "first_picture_s": round(max(0, pipeline.first_picture_ns - STARTED_NS) / NS, 3),
-            "cpu_share": round((cpu_s() - self.cpu_before_s) / max(elapsed_s, 1e-3), 3),
-            "lookahead_ms": pipeline.controls.lookahead_ms,
-            "picture_rate": pipeline.picture_rate / pipeline.controls.rate_divisor,
-            "engines": self.engines.names,
-            "failure": None if pipeline.failure is None else str(pipeline.failure),
-            "muted": pipeline.controls.mute,
-            "microphone_lost": pipeline.source.lost,
-            "overflows": pipeline.source.overflows,
-            "arrival_lag_ms": round(pipeline.arrival.lag_ns / 1e6, 2),
-            "device_latency_ms": round(pipeline.source.device_latency_ms, 1),
-            "sinks": {w.sink.name: {"sent": w.sent, "dropped": w.dropped} for w in pipeline.workers},
-            "sound_delay_ms": round(pipeline.sound_delay_ns / 1e6, 2),
-        }
-        if self.audio_out is not None:
-            line = self.audio_out.line
-            values["audio_out"] = {
-                "delay_ms": round(line.delay_ns / 1e6, 2),
-                "error_ms": round(line.error_ns / 1e6, 2),
-                "correction_ppm": round(line.correction * 1e6, 1),
-                "silent_samples": line.silent_samples,
-                "skipped_samples": line.skipped_samples,
-                "pulls": self.audio_out.pulls,
-                "rate_hz": self.audio_out.rate_hz,
-                "samples": self.audio_out.samples,
-                "underflows": self.audio_out.underflows,
-                "latency_ms": round(self.audio_out.latency_ns / 1e6, 1),
-                "ahead_ms": round(self.audio_out.ahead_ns / 1e6, 1),
-                "jumps": line.jumps,
-            }
-        return values
-
-
 def live(
-    portrait: Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")],
+    portrait: PortraitPath,
     microphone: Annotated[
         str | None, typer.Option(help="Name, part of it, or number; pyaudio:NAME for PyAudio.")
     ] = None,
@@ -344,9 +93,9 @@ def live(
     source_rate: Annotated[int, typer.Option(min=4000, max=384000, help="Of raw samples, Hz.")] = 16_000,
     source_channels: Annotated[int, typer.Option(min=1, max=32, help="Of raw samples.")] = 1,
     source_format: Annotated[str, typer.Option(help="Of raw samples: s16le, s32le or f32le.")] = "s16le",
-    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
-    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 0,
-    emotion: Annotated[str, typer.Option(help="auto, off, or one by name, such as happiness:0.5.")] = "auto",
+    fps: Fps = 25,
+    lookahead_ms: LookaheadMs = 0,
+    emotion: Mood = "auto",
     articulation: Articulation = 1.0,
     seed: Seed = None,
     audio_out: Annotated[str | None, typer.Option(help="Play the microphone there, in step with the picture.")] = None,
@@ -355,15 +104,14 @@ def live(
     badge: Annotated[bool, typer.Option("--badge/--no-badge", help="The small AI badge in the corner.")] = True,
     osc: Annotated[str | None, typer.Option(help="Also send the motion to HOST:PORT (VMC over OSC).")] = None,
     json_log: Annotated[Path | None, typer.Option(help="Write one JSON line a second.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+    engine: Engine = "onnxruntime",
+    threads: Threads = 1,
     nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
 ) -> None:
     """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
     from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
     from realtime.pictures.badge import Badge
-    from realtime.pictures.sinks import NullSink, RawSink
     from realtime.pipeline import Pipeline
 
     checked_rate(fps)
@@ -394,33 +142,7 @@ def live(
             say(f"choose {cable.source} as the microphone in your call")
         sound = open_source(microphone, source, source_rate, source_channels, source_format)
         stack.callback(sound.close)
-        sinks: list[Any] = []
-        if camera != "none":
-            from realtime.pictures.camera import CameraSink
-
-            sinks.append(CameraSink(camera))
-        if out is not None:
-            from realtime.pictures.video_file import VideoFile
-
-            sinks.append(
-                VideoFile(
-                    out,
-                    sound.rate_hz,
-                    sound.channels,
-                    overwrite=overwrite,
-                    preset="ultrafast",
-                    signer=signer,
-                    keep=True,
-                )
-            )
-        if preview:
-            from realtime.pictures.preview import PreviewSink
-
-            sinks.append(PreviewSink())
-        if raw:
-            sinks.append(RawSink())
-        if not sinks:
-            sinks.append(NullSink())
+        sinks = _sinks(sound, camera, out, overwrite, signer, preview, raw)
         portrayed = load_portrait(portrait, camera=size)
         for note in portrayed.notes:
             say(f"note: {note}")
@@ -453,14 +175,7 @@ def live(
 
             sender = stack.enter_context(OscSender(osc))
             pipeline.voice.on_code.append(lambda code: sender.send(code.motion))
-        speaker = None
-        if audio_out is not None or make_cable:
-            from realtime.audio.audio_out import AudioOut
-
-            speaker = AudioOut(audio_out or "pulse", sound.rate_hz, pipeline.sound_delay_ns)
-            if cable is not None:
-                speaker.name, speaker.prepare = cable.source, cable.restore
-            sound.taps.append(speaker.tap)
+        speaker = _speaker(sound, audio_out, cable, pipeline.sound_delay_ns)
         session = LiveSession(
             pipeline, engines, portrait, size, emotion, mark, None, speaker, av_offset_ms, sinks[0].name
         )
@@ -483,9 +198,64 @@ def live(
         session.write_log()
         for note in sound.warnings():
             say(f"note: {note}")
+    for note in (note for sink in sinks for note in sink.notes):
+        say(f"note: {note}")
     pipeline.raise_if_error()
     if session.log_error is not None:
         raise session.log_error
+
+
+def _sinks(
+    sound: Source,
+    camera: str | None,
+    out: Path | None,
+    overwrite: bool,
+    signer: ContentSigner | None,
+    preview: bool,
+    raw: bool,
+) -> list[Sink]:
+    """Where the pictures go, the camera first; not yet open. Never none: delays are measured at the first one.
+
+    camera: None for the one that is there, "none" for none; out: the recording, with the sound in it.
+    """
+    from realtime.pictures.sinks import NullSink, RawSink
+
+    sinks: list[Sink] = []
+    if camera != "none":
+        from realtime.pictures.camera import CameraSink
+
+        sinks.append(CameraSink(camera))
+    if out is not None:
+        from realtime.pictures.video_file import VideoFile
+
+        sinks.append(
+            VideoFile(
+                out, sound.rate_hz, sound.channels, overwrite=overwrite, preset="ultrafast", signer=signer, keep=True
+            )
+        )
+    if preview:
+        from realtime.pictures.preview import PreviewSink
+
+        sinks.append(PreviewSink())
+    if raw:
+        sinks.append(RawSink())
+    return sinks or [NullSink()]
+
+
+def _speaker(sound: Source, audio_out: str | None, cable: Cable | None, delay_ns: int) -> AudioOut | None:
+    """The delayed microphone, to a sound output or into a cable of ours; None where nobody wants it. Not yet entered.
+
+    delay_ns: how far behind its capture the sound is heard at first; the session corrects it.
+    """
+    if audio_out is None and cable is None:
+        return None
+    from realtime.audio.audio_out import AudioOut
+
+    speaker = AudioOut(audio_out or "pulse", sound.rate_hz, delay_ns)
+    if cable is not None:
+        speaker.name, speaker.prepare = cable.source, cable.restore
+    sound.taps.append(speaker.tap)
+    return speaker
 
 
 def _run(session: LiveSession, raw: bool) -> None:

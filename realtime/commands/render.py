@@ -10,13 +10,26 @@ from typing import Annotated, Any
 
 import typer
 
-from engines.errors import Stopped
+from engines.errors import OutputError, Stopped
 from engines.spec import SPEC
 from realtime.cli import say
 from realtime.clock import NS, SystemClock
-from realtime.engines_in_use import Articulation, Seed
+from realtime.commands.options import (
+    Articulation,
+    C2paCertificates,
+    C2paKey,
+    Engine,
+    FaceSize,
+    Fps,
+    LookaheadMs,
+    Mood,
+    PortraitPath,
+    Seed,
+    Threads,
+)
+from realtime.commands.progress import progress_bar
 from realtime.pacer import checked_lookahead, checked_rate
-from realtime.pictures.provenance import C2paCertificates, C2paKey, ContentSigner, open_signer
+from realtime.pictures.provenance import ContentSigner, open_signer
 
 WORTH_TELLING_S = 2.0  # of compiling: a kernel or two are not worth a line
 
@@ -63,9 +76,9 @@ def render_file(
     from realtime.audio.sources import FileSource
     from realtime.pictures.badge import Badge
     from realtime.pictures.sheet import ContactSheet, face_view
-    from realtime.pictures.targets import free_name, readable
     from realtime.pictures.video_file import VideoFile
     from realtime.pipeline import Pipeline
+    from realtime.targets import free_name, readable
 
     clock = SystemClock()
     height, width = portrait.size
@@ -120,7 +133,10 @@ def render_file(
         if complete:
             seconds = sound.read_s
         if contact is not None and sheet is not None and pipeline.meters.pictures and (complete or not sheet.exists()):
-            contact.save(sheet, picture_rate, readable(title))
+            try:
+                contact.save(sheet, picture_rate, readable(title))
+            except OutputError as refused:
+                raise OutputError(f"the video {file.path} is kept, but {refused.what}", refused.fix) from refused
         return Rendered(
             file.path,
             seconds,
@@ -128,27 +144,25 @@ def render_file(
             wall_s,
             (pipeline.first_picture_ns - begin_ns) / NS,
             complete,
-            (*notes, *source.warnings()),
+            (*notes, *source.warnings(), *file.notes),
         )
 
 
 def render(
-    portrait: Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")],
+    portrait: PortraitPath,
     audio: Annotated[Path, typer.Option("--audio", "-a", help="Any sound file, or a video with sound.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The video to write: mp4, mkv or webm.")],
-    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
-    lookahead_ms: Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")] = 80,
-    emotion: Annotated[
-        str, typer.Option(help="auto, off, or a named emotion, such as happiness or happiness:0.5.")
-    ] = "auto",
+    fps: Fps = 25,
+    lookahead_ms: LookaheadMs = 80,
+    emotion: Mood = "auto",
     articulation: Articulation = 1.0,
-    size: Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")] = "full",
+    size: FaceSize = "full",
     seed: Seed = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     badge: Annotated[bool, typer.Option("--badge/--no-badge", help="Draw a small AI badge in a corner.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (png or jpg).")] = None,
-    engine: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")] = "onnxruntime",
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")] = 1,
+    engine: Engine = "onnxruntime",
+    threads: Threads = 1,
     c2pa_cert: C2paCertificates = None,
     c2pa_key: C2paKey = None,
 ) -> None:
@@ -156,8 +170,8 @@ def render(
     from realtime.audio.sound import SoundFile
     from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
-    from realtime.pictures.targets import checked_apart, checked_target
     from realtime.pictures.video_file import CODECS
+    from realtime.targets import checked_apart, checked_target
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
@@ -209,7 +223,7 @@ def stopped_line(made: Rendered, out: Path) -> str:
 
 
 def closing_line(made: Rendered, size: tuple[int, int]) -> str:
-    from realtime.pictures.targets import readable
+    from realtime.targets import readable
 
     factor, path = made.real_time_factor, readable(made.path)
     speed = f"{1 / factor:.1f}x faster than time" if 0 < factor <= 1 else f"{factor:.1f}x slower than time"
@@ -217,35 +231,3 @@ def closing_line(made: Rendered, size: tuple[int, int]) -> str:
         f"{path}: {made.seconds:.2f} s, {made.pictures} pictures {size[1]}x{size[0]}, made in {made.wall_s:.2f} s "
         f"(real-time factor {factor:.2f}: {speed})"
     )
-
-
-class progress_bar:
-    """A rich progress bar on stderr; called with seconds done and in total. Silent where stderr is no terminal."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> Callable[[float, float], None]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._progress.start()
-        task = self._progress.add_task(self._what, total=None)
-
-        def show(done_s: float, total_s: float) -> None:
-            self._progress.update(task, completed=done_s, total=total_s or None)
-
-        return show
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()

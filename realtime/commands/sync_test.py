@@ -19,6 +19,7 @@ from engines.encoder import Code
 from engines.errors import ConfigError, DeviceError
 from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.clock import NS, SystemClock
+from realtime.commands.options import AsJson, Fps
 from realtime.pacer import checked_lookahead, checked_rate
 
 BEEP_S, EVERY_S = 0.12, 1.013  # not a whole number of picture periods: every phase comes up
@@ -187,10 +188,10 @@ def sync_test(
     audio_out: Annotated[str | None, typer.Option(help="As of live: where the delayed microphone goes.")] = None,
     listen: Annotated[str | None, typer.Option(help="The input that hears that output.")] = None,
     seconds: Annotated[float, typer.Option(min=3, max=3600, help="How long.")] = 15.0,
-    fps: Annotated[int, typer.Option(help="Pictures a second.")] = 25,
+    fps: Fps = 25,
     lookahead_ms: Annotated[int, typer.Option(help="As of live.")] = 0,
     av_offset_ms: Annotated[float, typer.Option(min=-500, max=500, help="As of live.")] = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure picture against sound through the real path."""
     checked_rate(fps)

@@ -20,6 +20,8 @@ from realtime.pictures.provenance import append_xmp_box
 FRAGMENT_US = 1_000_000
 MP4_OPTIONS = {"movflags": "hybrid_fragmented+use_metadata_tags", "frag_duration": str(FRAGMENT_US)}
 SYNC_NS = 5 * NS
+CLUSTER = b"\x1f\x43\xb6\x75"  # Matroska's name of a second or so of pictures and sound
+HEADS_BYTES, LEAST_CLUSTER_BYTES = 65_536, 1_000
 
 
 class KeptFile:
@@ -93,6 +95,14 @@ def sync(path: Path) -> None:
     """Let a finished file be on the disk before it takes its name."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def holds_cluster(path: Path) -> bool:
+    """Whether an mkv or webm whose writing broke off holds pictures: heads, and the beginning of a first cluster."""
+    with path.open("rb") as file:
+        begin = file.read(HEADS_BYTES)
+    at = begin.find(CLUSTER)
+    return at >= 0 and path.stat().st_size > at + LEAST_CLUSTER_BYTES
 
 
 def cut_to_whole(path: Path) -> bool:

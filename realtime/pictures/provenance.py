@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from engines.errors import ConfigError, InputError, OutputError
+from engines.errors import ConfigError, InputError, OutputError, WrongInput
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -31,11 +29,6 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEAD_BYTES = len(PNG_SIGNATURE) + 25  # signature and IHDR, which comes first
-C2paCertificates = Annotated[
-    Path | None,
-    typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
-]
-C2paKey = Annotated[Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")]
 NEW_KEY = "openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW_KEY"
 
 
@@ -148,6 +141,8 @@ def open_signer(certificates: Path | None, key: Path | None, video: Path | None)
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise WrongInput(f"there is no file {path}", "check --c2pa-cert and --c2pa-key") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})", "check the path") from error
 

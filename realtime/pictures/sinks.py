@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from errno import ENOSPC
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Sink(AbstractContextManager["Sink"]):
     name = "sink"
     wants_sound = False
     delay_ms = 0.0  # from `send` to where a viewer has it, where the device tells
+    notes: Sequence[str] = ()  # what a user should know once it is closed
 
     @property
     def lost(self) -> bool:
@@ -187,7 +189,7 @@ class SinkWorker:
 
 
 def _as_output_error(sink: Sink, error: BaseException) -> VoxcamError:
-    fix = "free some space and try again" if isinstance(error, OSError) and error.errno == 28 else ""
+    fix = "free some space and try again" if isinstance(error, OSError) and error.errno == ENOSPC else ""
     wrapped = OutputError(f"{sink.name} failed ({type(error).__name__}: {error})", fix)
     wrapped.__cause__ = error
     return wrapped

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
+from errno import ENOSPC
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ import numpy as np
 from engines.errors import OutputError
 from realtime.audio.sound import media_url
 from realtime.messages import Picture
-from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, sync, uninterrupted
+from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, holds_cluster, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
-from realtime.pictures.targets import checked_target, readable
+from realtime.targets import checked_target, free_name, readable
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
@@ -49,9 +50,11 @@ class VideoFile(Sink):
     ) -> None:
         """signer: puts a C2PA manifest into the finished mp4; keep: also what a full disk or a kill cuts short."""
         self.path = checked_target(Path(path), overwrite, tuple(CODECS))
+        self._overwrite = overwrite
         self._signer = signer
         self._keep = keep
         self.name = str(path)
+        self.notes: list[str] = []
         self.pictures = 0
         hidden = "" if keep else "."
         self._temporary = self.path.with_name(f"{hidden}{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
@@ -162,7 +165,7 @@ class VideoFile(Sink):
                 container.mux(packet)
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
-            fix = "free some space and try again" if getattr(error, "errno", None) == 28 else "name another folder"
+            fix = "free some space and try again" if getattr(error, "errno", None) == ENOSPC else "name another folder"
             what = f"ends after at most {self.pictures} pictures" if self._plays() else "cannot be written"
             raise OutputError(f"{self.path} {what} ({error.strerror or error})", fix) from error
 
@@ -172,7 +175,8 @@ class VideoFile(Sink):
             self._kept.end()
         if not self._keep or not self.pictures:
             return False
-        return self.path.suffix.lower() != ".mp4" or cut_to_whole(self._temporary)
+        plays = cut_to_whole if self.path.suffix.lower() == ".mp4" else holds_cluster
+        return plays(self._temporary)
 
     def close(self) -> None:
         with self._lock, uninterrupted():
@@ -216,7 +220,7 @@ class VideoFile(Sink):
                 raise OutputError(f"{self.path} is kept without a signature ({error.what})", error.fix) from error
             raise
         try:
-            os.replace(self._temporary, self.path)
+            self._take_name()
         except OSError as error:  # Windows: a player has the old one open
             fix = f"the whole video is {self._temporary}, rename it"
             raise OutputError(f"{self.path} cannot be replaced ({error.strerror})", fix) from error
@@ -232,9 +236,16 @@ class VideoFile(Sink):
         """What became of a file that could not be finished: kept up to there where that plays, else removed."""
         with suppress(OSError):
             if self._plays():
-                os.replace(self._temporary, self.path)
+                self._take_name()
             else:
                 self._temporary.unlink(missing_ok=True)
+
+    def _take_name(self) -> None:
+        """Be called as was wished; beside what has taken that name in the meantime, unless it may be replaced."""
+        if not self._overwrite and self.path.exists():
+            wished, self.path = self.path, free_name(self.path, "new")
+            self.notes.append(f"another program has written {wished} since: this one is {self.path}")
+        os.replace(self._temporary, self.path)
 
     def abandon(self) -> None:
         """Close without leaving a file."""

@@ -11,24 +11,9 @@ import pytest
 import soundfile
 
 from bench.clips import Clip, find_clips, load_clips, read_clip, read_words
-from bench.robustness import (
-    System,
-    at_level,
-    correlation,
-    deaf,
-    level_of,
-    lip_distance,
-    log_mels,
-    loudness,
-    made_noises,
-    measure_robustness,
-    mix,
-    named_encoders,
-    picture_ends,
-    recorded_noises,
-    ridge,
-    three_bands,
-)
+from bench.noises import at_level, level_of, made_noises, mix, recorded_noises
+from bench.robustness import correlation, lip_distance, measure_robustness, named_encoders
+from bench.systems import System, deaf, log_mels, loudness, picture_ends, ridge, three_bands
 from engines.errors import InputError
 from engines.spec import SPEC
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM, load_geometry
+from engines.drawing.geometry import load_geometry
 from engines.face.corners import (
     BESIDE_IT,
     ENDS,
@@ -22,14 +22,14 @@ from engines.face.corners import (
     lacks,
     shut_corners,
 )
-from engines.face.measure import OUTER_LIPS, canonical_face
+from engines.face.measure import canonical_face
 from engines.face.unfold import cut, smile_of, to_crop
+from engines.face_points import LOWER_SEAM, OUTER_LIPS, UPPER_SEAM
 from engines.generator import Generator
 from engines.motion.expression import prototype
 from engines.portrait import HAPPY_SMILE, MOST_SMILE, make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.engines.test_generator import EYES_PX, code, paint_face
-from tests.engines.test_unfold import bearded, blurred, place
+from tests.painted_faces import EYES_PX, bearded, blurred, code, paint_face, place
 
 DARK = (40, 14, 16)
 SKIN, LIPS, SIZE_PX = (196.0, 150.0, 128.0), (170.0, 90.0, 92.0), 320
@@ -179,7 +179,8 @@ def test_the_line_between_lips_ends_in_a_shade() -> None:
         assert np.abs(share[y, x] - (1 - LINE)).max() < 0.06
         assert np.abs(across.argmin() - 12) <= 2
         assert across[[0, -1]].min() > 0.98
-        beyond = share[y - 6 : y + 13, x + outward * round(0.05 * EYES_PX)].mean(-1)
+        place = (float(points[outer, 0] - 0.5 + outward * 0.05 * EYES_PX), float(points[outer, 1] + 2.5))
+        beyond = cv2.getRectSubPix(share.mean(-1).astype(np.float32), (1, 19), place)[:, 0]
         assert 0.85 < beyond.min() < 0.97
         assert beyond.argmin() > 6  # below the corner
         far = x + outward * round((LINE_OUT + 2 * LINE_ALONG) * EYES_PX - 2)

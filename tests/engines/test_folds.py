@@ -10,7 +10,7 @@ from engines.face.measure import canonical_face
 from engines.generator import Generator
 from engines.portrait import CROP_LEFT, CROP_PX, CROP_SIZE_PX, CROP_TOP, make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.engines.test_generator import paint_face
+from tests.painted_faces import paint_face
 
 
 def crop_points() -> np.ndarray:

@@ -13,68 +13,25 @@ from engines.card import WEIGHTS, card_path, read_card
 from engines.drawing.geometry import (
     CHIN_COLUMNS,
     EDGE_STRETCH,
-    FACE,
-    FACE_OVAL,
-    LEFT,
-    LOWER_SEAM,
-    RIGHT,
     RING,
     STEEPEST,
-    UPPER_SEAM,
     even_depths,
     head_rotation,
     keep_inside,
     load_geometry,
 )
-from engines.drawing.layers import DEEPEST, LINE, paint_fringe, paint_lashes
+from engines.drawing.layers import DEEPEST, LINE, Lines, paint_fringe, paint_lashes
 from engines.drawing.warp import GRID_PX
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.face.tones import LIGHTEST
+from engines.face_points import FACE, FACE_OVAL, LEFT, LOWER_SEAM, OUTER_LIPS, RIGHT, UPPER_SEAM
 from engines.generator import INTERIOR_SIZE, NOTHING, Generator, Learned, hold_turn, open_generator
 from engines.golden import golden_path, read_golden, verify
 from engines.opening import open_session
 from engines.portrait import CROP_SIZE_PX, Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
-
-EYES_PX = 60.0
-
-
-def code(**values: float) -> np.ndarray:
-    made = np.zeros(len(MOTION_CHANNELS), np.float32)
-    for name, value in values.items():
-        made[MOTION_CHANNELS.index(name)] = value
-    return made
-
-
-def paint_face(opened: float = 0.0, size: int = 320, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A drawn face with the canonical shape: textured skin, dark line between the lips, eyes; and its landmarks."""
-    face = canonical_face()
-    basis, _ = load_geometry()
-    if opened:
-        face = face + opened * basis[MOTION_CHANNELS.index("jawOpen")]
-        face[list(LOWER_SEAM[1:-1]), 1] += opened
-    landmarks = face * EYES_PX + (size / 2, 0.36 * size, 0)
-    random = np.random.default_rng(seed)
-    grain = cv2.GaussianBlur(random.normal(0, 40, (size, size, 3)).astype(np.float32), (0, 0), 2.0)
-    photo = np.array([196, 150, 128], np.float32) + grain
-
-    def polygon(points: list[int], colour: tuple[int, int, int]) -> None:
-        cv2.fillPoly(photo, [np.round((landmarks[points, :2] - 0.5) * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
-
-    polygon([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146], (170, 90, 92))
-    seam = np.round((landmarks[list(UPPER_SEAM), :2] - 0.5) * 16).astype(np.int32)
-    if opened:
-        polygon([*UPPER_SEAM, *LOWER_SEAM[-2:0:-1]], (235, 230, 215))
-    else:
-        cv2.polylines(photo, [seam], False, (70, 30, 35), 2, cv2.LINE_AA, 4)
-    for eye in (LEFT, RIGHT):
-        polygon([*eye.upper, *eye.lower[-2:0:-1]], (225, 222, 218))
-        centre = landmarks[eye.iris[0], :2] - 0.5
-        cv2.circle(
-            photo, tuple(int(v * 16) for v in centre), int(0.09 * EYES_PX * 16), (60, 45, 35), -1, cv2.LINE_AA, 4
-        )
-    return np.clip(photo, 0, 255).astype(np.uint8), landmarks.astype(np.float32)
+from tests.painted_faces import EYES_PX, code, lashed_face, paint_face
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +44,26 @@ def generator() -> Generator:
     return Generator()
 
 
-def moved_mesh(generator: Generator, portrait: Portrait, motion: np.ndarray) -> np.ndarray:
-    return generator._move(motion, portrait, generator._buffers(portrait))[0].copy()
-
-
 def mouth_gap(generator: Generator, portrait: Portrait, motion: np.ndarray) -> float:
     """Gap of the inner lips' middles, eye distances."""
-    mesh = moved_mesh(generator, portrait, motion)
+    mesh = generator.mesh(motion, portrait)
     return float(mesh[14, 1] - mesh[13, 1]) / float(portrait.scale[0])
 
 
 def test_code_0_is_the_photo(generator: Generator, portrait: Portrait) -> None:
     assert np.array_equal(generator.draw(code(), portrait), portrait.photo)
+
+
+def test_the_mesh_is_the_one_that_is_drawn(generator: Generator, portrait: Portrait) -> None:
+    motion = code(jawOpen=0.2, eyeBlinkLeft=0.4, headYaw=0.1, headX=0.05)
+    generator.draw(motion, portrait)
+    drawn = generator.scratch_of(portrait).moved.copy()
+    mesh = generator.mesh(motion, portrait)
+    np.testing.assert_array_equal(mesh, drawn)
+    other = generator.mesh(code(), portrait)
+    np.testing.assert_array_equal(mesh, drawn)  # its own array
+    np.testing.assert_allclose(other, portrait.source, atol=1e-3)
+    assert np.abs(generator.mesh(code(headX=2.0), portrait) - portrait.source).max() > portrait.scale[0]  # not clamped
 
 
 def test_a_head_that_turns_does_not_fold_its_cheek(generator: Generator, portrait: Portrait) -> None:
@@ -109,7 +74,7 @@ def test_a_head_that_turns_does_not_fold_its_cheek(generator: Generator, portrai
         apart = np.linalg.norm(points[steps[:, a]] - points[steps[:, b]], axis=1)
         assert (np.abs(depths[steps[:, a]] - depths[steps[:, b]]) <= STEEPEST * apart + 1e-4).all()
     for motion in head_turns():
-        mesh = moved_mesh(generator, portrait, motion)
+        mesh = generator.mesh(motion, portrait)
         before, after = (
             np.linalg.det(np.stack([p[steps[:, 1]] - p[steps[:, 0]], p[steps[:, 2]] - p[steps[:, 0]]], -1))
             for p in (portrait.source, mesh)
@@ -132,7 +97,7 @@ def test_a_smile_lets_light_onto_teeth(generator: Generator) -> None:
 
     def teeth(**smile: float) -> float:
         lips_apart = code(jawOpen=0.05, mouthOpenSide=0.035, mouthLowerDown=0.04, mouthUpperUp=0.01, **smile)
-        drawn, mesh = generator.draw(lips_apart, portrait), moved_mesh(generator, portrait, lips_apart)
+        drawn, mesh = generator.draw(lips_apart, portrait), generator.mesh(lips_apart, portrait)
         between = np.concatenate([mesh[list(UPPER_SEAM)], mesh[list(LOWER_SEAM[::-1])]]).round().astype(np.int32)
         inside = cv2.fillPoly(np.zeros(portrait.size, np.uint8), [between], 1) > 0
         return float(np.quantile(drawn[inside].mean(-1), 0.9))
@@ -163,7 +128,7 @@ def test_the_crown_goes_with_the_head(motion: dict[str, float], generator: Gener
     """Filmed crowns go .96 to 1.52 times as far sideways as brows, .38 to 1.21 times up and down."""
     portrait = make_portrait(*paint_face(size=480))
     generator.draw(code(**motion), portrait)
-    maps = generator._buffers(portrait).maps
+    maps = generator.scratch_of(portrait).maps
     axis = 1 if "headY" in motion else 0
 
     def went(up: float) -> float:
@@ -178,11 +143,11 @@ def test_the_outermost_ring_adds_nothing_to_the_ground(generator: Generator, por
     """So that no seam runs around the mesh: beyond it is the ground alone."""
     for motion in (*head_turns()[::7], code(jawOpen=0.3, browInnerUp=0.2, headX=0.03)):
         generator.draw(motion, portrait)
-        assert not generator._buffers(portrait).off[-RING:].any()
+        assert not generator.scratch_of(portrait).off[-RING:].any()
 
 
 def test_neither_mouth_nor_brows_move_the_hair(generator: Generator, portrait: Portrait) -> None:
-    moved = moved_mesh(generator, portrait, code(jawOpen=0.3, jawDrop=0.3, mouthSmileLeft=0.2, browInnerUp=0.1))
+    moved = generator.mesh(code(jawOpen=0.3, jawDrop=0.3, mouthSmileLeft=0.2, browInnerUp=0.1), portrait)
     above = 468 + np.nonzero(np.tile(portrait.rest[list(FACE_OVAL), 1] < -0.6, 2))[0]  # in both inner rings
     assert len(above) > 8
     np.testing.assert_allclose(moved[above], portrait.source[above], atol=0.3)
@@ -204,9 +169,9 @@ def test_what_lies_around_the_face_never_folds(
     assert bool(portrait.ground[..., 1].max() > 0.5) is (hair == "seen")
     for motion in head_turns():
         generator.draw(motion, portrait)
-        maps = generator._buffers(portrait).maps
+        maps = generator.scratch_of(portrait).maps
         face = np.zeros(maps.shift.shape[:2], np.uint8)
-        outline = (generator._buffers(portrait).moved[list(FACE_OVAL)] - maps.corner) / GRID_PX
+        outline = (generator.scratch_of(portrait).moved[list(FACE_OVAL)] - maps.corner) / GRID_PX
         cv2.fillPoly(face, [np.round(outline).astype(np.int32)], 1)
         face = cv2.dilate(face, np.ones((3, 3), np.uint8))  # a turned cheek hides its outline
         (xx, xy), (yx, yy) = (
@@ -228,7 +193,7 @@ def test_nothing_is_fetched_from_beyond_the_picture(cut: str, generator: Generat
     height, width = box[3] - box[1], box[2] - box[0]
     for motion in head_turns()[::5]:
         generator.draw(motion, portrait)
-        shift = generator._buffers(portrait).maps.shift
+        shift = generator.scratch_of(portrait).maps.shift
         whole = cv2.resize(shift, None, fx=GRID_PX, fy=GRID_PX)[:height, :width]
         x, y = np.meshgrid(np.arange(width), np.arange(height))
         from_x, from_y = x + whole[..., 0], y + whole[..., 1]
@@ -260,7 +225,7 @@ def test_the_tongue_moves_between_the_lips_alone(generator: Generator, portrait:
     low, high = (generator.draw(code(**shape, tongueUp=up), portrait).astype(int) for up in (0.0, 1.0))
     changed = (low != high).any(2)
     assert changed.any()
-    lips = moved_mesh(generator, portrait, code(**shape))[[*UPPER_SEAM, *LOWER_SEAM]]
+    lips = generator.mesh(code(**shape), portrait)[[*UPPER_SEAM, *LOWER_SEAM]]
     rows, columns = np.nonzero(changed)
     assert columns.min() >= lips[:, 0].min()
     assert columns.max() <= lips[:, 0].max()
@@ -308,14 +273,14 @@ def test_opening_follows_jaw_open(generator: Generator, portrait: Portrait) -> N
 def test_lips_never_cross(generator: Generator, portrait: Portrait) -> None:
     random = np.random.default_rng(1)
     for _ in range(60):
-        mesh = moved_mesh(generator, portrait, random.normal(0, 0.1, len(MOTION_CHANNELS)).astype(np.float32))
+        mesh = generator.mesh(random.normal(0, 0.1, len(MOTION_CHANNELS)).astype(np.float32), portrait)
         for upper, lower in ((UPPER_SEAM, LOWER_SEAM), (LEFT.upper, LEFT.lower), (RIGHT.upper, RIGHT.lower)):
             assert ((mesh[list(lower)] - mesh[list(upper)])[:, 1] > -1.5).all()  # px; the head may be tilted
 
 
 def test_blink_shuts_the_lids(generator: Generator, portrait: Portrait) -> None:
-    mesh = np.concatenate([moved_mesh(generator, portrait, code(eyeBlinkLeft=1)), np.zeros((576, 1))], 1)[None]
-    still = np.concatenate([moved_mesh(generator, portrait, code()), np.zeros((576, 1))], 1)[None]
+    mesh = np.concatenate([generator.mesh(code(eyeBlinkLeft=1), portrait), np.zeros((576, 1))], 1)[None]
+    still = np.concatenate([generator.mesh(code(), portrait), np.zeros((576, 1))], 1)[None]
     left, right = (lid_opening(mesh) / lid_opening(still))[0]
     assert left < 0.05
     assert right == pytest.approx(1)
@@ -342,10 +307,8 @@ def test_head_angles_are_read_back(
     angles: tuple[float, float, float], generator: Generator, portrait: Portrait
 ) -> None:
     assert head_angles(head_rotation(*angles)[None])[0] == pytest.approx(angles, abs=1e-9)
-    still = moved_mesh(generator, portrait, code())
-    nose = (
-        moved_mesh(generator, portrait, code(headPitch=angles[0], headYaw=angles[1], headRoll=angles[2]))[4] - still[4]
-    )
+    still = generator.mesh(code(), portrait)
+    nose = generator.mesh(code(headPitch=angles[0], headYaw=angles[1], headRoll=angles[2]), portrait)[4] - still[4]
     if angles[0] == 0.1:
         assert nose[1] < -1  # looks up: the nose rises
     if angles[1] == 0.1:
@@ -389,7 +352,7 @@ def test_own_teeth_are_kept() -> None:
 
 
 def test_flesh_under_the_lip_never_folds(generator: Generator, portrait: Portrait) -> None:
-    mesh = moved_mesh(generator, portrait, code(jawOpen=0.3, mouthLowerDown=0.4, jawDrop=0.0))
+    mesh = generator.mesh(code(jawOpen=0.3, mouthLowerDown=0.4, jawDrop=0.0), portrait)
     for column in CHIN_COLUMNS:
         assert (np.diff(mesh[column, 1]) > 0.5).all()
 
@@ -402,7 +365,7 @@ def test_flesh_under_the_lip_of_a_lowered_head_keeps_its_height(generator: Gener
     heights = np.diff(portrait.source[CHIN_COLUMNS][..., 1])
     assert heights.min() < 0
     for shape in (code(jawOpen=0.3, mouthLowerDown=0.4), code(jawOpen=0.2, mouthLowerDown=0.15)):
-        moved = np.diff(moved_mesh(generator, portrait, shape)[CHIN_COLUMNS][..., 1])
+        moved = np.diff(generator.mesh(shape, portrait)[CHIN_COLUMNS][..., 1])
         assert (moved >= np.minimum(heights, 0.44 * heights) - 0.05).all()
 
 
@@ -412,8 +375,8 @@ def test_tilted_portraits(turn: tuple[float, float, float], generator: Generator
     turned = (landmarks - landmarks[168]) @ head_rotation(*turn).T.astype(np.float32) + landmarks[168]
     portrait = make_portrait(photo, turned)
     assert np.array_equal(generator.draw(code(), portrait), photo)
-    still = moved_mesh(generator, portrait, code())
-    open_mouth = moved_mesh(generator, portrait, code(jawOpen=0.2, mouthLowerDown=0.12))
+    still = generator.mesh(code(), portrait)
+    open_mouth = generator.mesh(code(jawOpen=0.2, mouthLowerDown=0.12), portrait)
     depth = np.zeros((2, 478, 1), np.float32)
     meshes = np.concatenate([np.stack([still, open_mouth])[:, :468], turned[None, 468:, :2].repeat(2, 0)], 1)
     depth[:] = turned[None, :, 2:]
@@ -504,7 +467,7 @@ def test_measures_that_no_face_has_are_refused(tmp_path, portrait: Portrait, cha
 def test_portraits_that_fade_into_one_another_keep_their_own_buffers(generator: Generator, portrait: Portrait) -> None:
     other = replace(portrait, photo=portrait.photo[:, ::-1].copy())
     both = [generator.draw(code(jawOpen=0.2), each).copy() for each in (portrait, other)]
-    kept = [generator._buffers(each) for each in (portrait, other)]
+    kept = [generator.scratch_of(each) for each in (portrait, other)]
     assert kept[0] is not kept[1]
     again = [generator.draw(code(jawOpen=0.2), each).copy() for each in (portrait, other)]
     assert np.array_equal(both, again)
@@ -582,7 +545,7 @@ def test_teeth_are_never_bluer_than_the_eyes_white() -> None:
 def test_teeth_lie_in_the_shade_towards_the_corners(generator: Generator, portrait: Portrait) -> None:
     motion = code(jawOpen=0.2, mouthOpenSide=0.16, mouthUpperUp=0.03, mouthLowerDown=0.12, mouthStretch=0.05)
     picture = generator.draw(motion, portrait).astype(int)
-    mesh = moved_mesh(generator, portrait, motion)
+    mesh = generator.mesh(motion, portrait)
     x, y = mesh[13]
     y += 0.04 * EYES_PX
 
@@ -609,23 +572,13 @@ def test_lips_are_not_taken_for_teeth() -> None:
         assert colour[1] / colour[0] > least
 
 
-def lashed_face() -> tuple[np.ndarray, np.ndarray]:
-    """A face with long lashes above both open eyes."""
-    photo, landmarks = paint_face()
-    for eye in (LEFT, RIGHT):
-        for x, y in landmarks[list(eye.upper[1:-1]), :2]:
-            ends = [tuple(round((v - 0.5) * 16) for v in end) for end in ((x, y), (x, y - 0.10 * EYES_PX))]
-            cv2.line(photo, *ends, (30, 20, 15), 1, cv2.LINE_AA, 4)
-    return photo, landmarks
-
-
 def test_lashes_do_not_stand_on_a_shut_lid(generator: Generator) -> None:
     photo, landmarks = lashed_face()
     portrait, plain = make_portrait(photo, landmarks), make_portrait(*paint_face())
     assert np.array_equal(generator.draw(code(), portrait), photo)
     blink = code(eyeBlinkLeft=1, eyeBlinkRight=1)
     with_lashes, without = (generator.draw(blink, p).astype(int).sum(-1) for p in (portrait, plain))
-    line = moved_mesh(generator, portrait, blink)
+    line = generator.mesh(blink, portrait)
     for eye in (LEFT, RIGHT):
         x, y = line[list(eye.upper[2:-2])].mean(0)
         columns = slice(int(x) - 6, int(x) + 7)
@@ -647,20 +600,8 @@ def reach_of_lashes(closing: float) -> tuple[int, int]:
     frame = np.array([100.0, y, scale, 0.0, -0.2, 0.2])
     lid = np.zeros(LINE)
     box = np.array([0, 0, 200, 100])
-    paint_lashes(
-        picture,
-        box,
-        frame[:2],
-        across[::-1].copy(),
-        across,
-        frame[4:],
-        lid,
-        lashes,
-        np.zeros(2, int),
-        frame,
-        lid,
-        closing,
-    )
+    lines = Lines(frame[:2], across[::-1].copy(), across, frame[4:], lid, lid)
+    paint_lashes(picture, box, *lines[:5], lashes, np.zeros(2, int), frame, lid, closing)
     dark = (picture[:, 100, 1] < 160).nonzero()[0]
     return (max(0, y - dark.min()), max(0, dark.max() - y)) if dark.size else (0, 0)
 
@@ -685,13 +626,12 @@ def test_the_line_of_a_shut_eye_has_a_fringe_as_soft_as_the_photo(coarse: float)
     picture[y] = 60  # a line as thin as a pixel
     soft = cv2.GaussianBlur(picture, (0, 0), 1.1)
     across = np.array([0.0, 1 / scale])
-    frame, lid, box = np.array([100.0, y]), np.zeros(LINE), np.array([0, 0, 200, 100])
+    lid, box = np.zeros(LINE), np.array([0, 0, 200, 100])
+    lines = Lines(np.array([100.0, y]), across[::-1].copy(), across, np.array([-0.5, 0.5]), lid, lid)
 
     def light(closing: float) -> np.ndarray:
         drawn = picture.copy()
-        paint_fringe(
-            drawn, soft, coarse, box, frame, across[::-1].copy(), across, np.array([-0.5, 0.5]), lid, 0.4, closing
-        )
+        paint_fringe(drawn, soft, coarse, box, lines, 0.4, closing)
         assert np.array_equal(drawn[:, :70], picture[:, :70])  # beside the eye
         return drawn[:, 100, 1].astype(float)
 
@@ -734,7 +674,7 @@ def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:
     portrait = make_portrait(photo, landmarks)
     assert np.array_equal(generator.draw(code(), portrait), photo)
     motion = code(jawOpen=0.1, mouthLowerDown=0.08, mouthOpenSide=0.08)
-    lower = moved_mesh(generator, portrait, motion)[list(LOWER_SEAM[2:-2])]
+    lower = generator.mesh(motion, portrait)[list(LOWER_SEAM[2:-2])]
     picture = generator.draw(motion, portrait)
     assert max(int(picture[int(y) : int(y) + 4, int(x) - 2 : int(x) + 3].min(-1).max()) for x, y in lower) < 200
 
@@ -743,7 +683,7 @@ def test_specks_on_the_lip_line_do_not_travel(generator: Generator) -> None:
 def test_lips_wear_no_blue_rim(generator: Generator, lip: tuple[int, int, int], line: tuple[int, int, int]) -> None:
     """Red paint and dark lines have next to no green to tell a hue by."""
     photo, landmarks = paint_face()
-    lips = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]
+    lips = list(OUTER_LIPS)
     seam = np.round((landmarks[list(UPPER_SEAM), :2] - 0.5) * 16).astype(np.int32)
     cv2.fillPoly(photo, [np.round((landmarks[lips, :2] - 0.5) * 16).astype(np.int32)], lip, cv2.LINE_AA, 4)
     cv2.polylines(photo, [seam], False, line, 4, cv2.LINE_AA, 4)
@@ -781,7 +721,7 @@ def test_teeth_that_can_be_seen_one_by_one_keep_half_of_their_light(monkeypatch:
 
     def draw(learned: Learned) -> np.ndarray:
         generator = Generator()
-        monkeypatch.setattr(generator, "_learned", lambda _code, _portrait: learned)
+        monkeypatch.setattr(generator, "corrections", lambda _code, _portrait: learned)
         return generator.draw(motion, portrait).astype(float)
 
     lit = draw(NOTHING)
@@ -808,7 +748,7 @@ def test_the_network_may_shade_large_faces_only_so_far(monkeypatch: pytest.Monke
     def change(gain: float, fine: bool) -> np.ndarray:
         generator = Generator()
         skin = np.full((*CROP_SIZE_PX, 3), gain, np.float32)
-        monkeypatch.setattr(generator, "_learned", lambda _code, _portrait: Learned(skin, NOTHING.interior))
+        monkeypatch.setattr(generator, "corrections", lambda _code, _portrait: Learned(skin, NOTHING.interior))
         for name, px in (("SMALL_PX", 0.1), ("SHARP_PX", 0.2)) if fine else (("SMALL_PX", 2.0), ("SHARP_PX", 3.0)):
             monkeypatch.setattr(f"engines.generator.{name}", px * EYES_PX)
         x, y = portrait.landmarks[205, :2].astype(int)  # a cheek

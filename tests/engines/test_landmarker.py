@@ -23,8 +23,9 @@ from engines.face.landmarker import (
     overlap,
     suppress,
 )
-from engines.face.measure import INNER_LIPS, canonical_face, eye_distance, mirror_points
+from engines.face.measure import canonical_face, eye_distance, mirror_points
 from engines.face.photo import read_photo
+from engines.face_points import INNER_LIPS
 
 DATA = Path(__file__).parents[1] / "data"
 UNSURE = 0.03  # eye distances; MediaPipe's own sampling is 0.01 off, its readings jitter by as much

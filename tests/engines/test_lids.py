@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.drawing.geometry import EYES
 from engines.face.bare import lit, warmed
 from engines.face.masks import span
 from engines.face.tones import LUMA
+from engines.face_points import EYES
 from engines.generator import Generator
 from engines.portrait import make_portrait
-from tests.engines.test_generator import EYES_PX, code, paint_face
-from tests.engines.test_rims import put_on
+from tests.painted_faces import EYES_PX, code, paint_face, put_on
 
 
 def low_browed(hair: tuple[int, int, int], above: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
 from engines.face.lip_lines import LIP_RIM, inside_shows, outer_lips, refine_lips
-from engines.face.measure import OUTER_LIPS, canonical_face
+from engines.face.measure import canonical_face
+from engines.face_points import LOWER_SEAM, OUTER_LIPS, UPPER_SEAM
 
 EYES_PX = 120.0
 SIZE_PX = 480

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.drawing.geometry import FACE_OVAL
 from engines.drawing.ground import HAIR_TO, share_ground
 from engines.drawing.warp import GRID_PX
 from engines.face.measure import canonical_face
 from engines.face.person import person_mask
+from engines.face_points import FACE_OVAL
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
-from tests.engines.test_generator import code
+from tests.painted_faces import code
 
 PHOTO = Path(__file__).parents[1] / "data" / "face.jpg"
 LEAN = {"headX": 0.05, "headY": -0.03}
@@ -169,7 +169,7 @@ def test_a_still_head_moves_nothing_around_the_face(portrait: Portrait) -> None:
     generator = Generator()
     generator.draw(code(headX=0.05), portrait)
     picture = generator.draw(code(jawOpen=0.1, browInnerUp=0.05), portrait)
-    assert not generator._buffers(portrait).maps.ground.any()
+    assert not generator.scratch_of(portrait).maps.ground.any()
     last = int(portrait.source[:, 1].max()) + GRID_PX
     assert np.array_equal(picture[last:], portrait.photo[last:])
 
@@ -178,7 +178,7 @@ def test_faces_and_ground_meet_without_a_seam(portrait: Portrait) -> None:
     """As the head goes sideways every pixel from the brows to the crown goes as far."""
     generator = Generator()
     generator.draw(code(headX=0.04), portrait)
-    maps = generator._buffers(portrait).maps
+    maps = generator.scratch_of(portrait).maps
     x, top = portrait.landmarks[10, :2]
     brow = portrait.landmarks[9, 1]
     rows = slice(

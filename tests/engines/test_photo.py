@@ -360,14 +360,15 @@ def test_huge_webp_is_refused_before_it_is_decoded(tmp_path, monkeypatch, qualit
     assert "too large (320x240 px)" in line_of(path)
 
 
-@pytest.mark.parametrize("kind", [".tiff", ".avif", ".gif"])
-def test_huge_picture_of_any_kind_is_refused(tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize("kind", [".tiff", ".avif", ".gif", ".jp2", ".ppm", ".pgm", ".hdr", ".bmp", ".png", ".jpg"])
+def test_huge_picture_of_any_kind_is_refused_before_it_is_decoded(tmp_path, monkeypatch, kind):
     path = tmp_path / f"huge{kind}"
     try:
-        assert cv2.imwrite(str(path), np.zeros((240, 320, 3), np.uint8))
+        assert cv2.imwrite(str(path), np.zeros((240, 320) if kind == ".pgm" else (240, 320, 3), np.uint8))
     except (AssertionError, cv2.error):
         pytest.skip(f"this OpenCV writes no {kind}")
     monkeypatch.setattr("engines.face.photo.MAX_PIXELS", 1000)
+    monkeypatch.setattr(cv2, "imdecode", None)
     assert "too large (320x240 px)" in line_of(path)
 
 

@@ -13,7 +13,7 @@ from engines.errors import VoxcamError
 from engines.generator import Generator
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.engines.test_generator import EYES_PX, paint_face
+from tests.painted_faces import EYES_PX, paint_face
 
 PICTURES = {
     "as it is": lambda photo, draw: photo,

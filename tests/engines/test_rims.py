@@ -6,26 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.drawing.geometry import EYES
 from engines.face.upper_rims import upper_rims
+from engines.face_points import EYES
 from engines.generator import Generator
 from engines.portrait import make_portrait
-from tests.engines.test_generator import EYES_PX, code, lashed_face, paint_face
-
-
-def put_on(
-    photo: np.ndarray, landmarks: np.ndarray, thick: float, colour: tuple[int, int, int], above: float = 0.13
-) -> np.ndarray:
-    """Glasses on a face: their share of each pixel (H, W); `photo` is changed. thick, above the eye: eye distances."""
-    rims = np.zeros(photo.shape[:2], np.uint8)
-    for eye in EYES:
-        points = landmarks[list(eye.upper + eye.lower), :2]
-        low, high = points.min(0) - EYES_PX * np.array([0.20, above]), points.max(0) + EYES_PX * np.array([0.20, 0.22])
-        box = [tuple(int(v * 16) for v in corner - 0.5) for corner in (low, high)]
-        cv2.rectangle(rims, *box, 255, max(1, round(thick * EYES_PX)), cv2.LINE_AA, 4)
-    share = rims[..., None] / 255.0
-    photo[:] = photo * (1 - share) + np.array(colour) * share + 0.5
-    return rims
+from tests.painted_faces import EYES_PX, code, lashed_face, paint_face, put_on
 
 
 @pytest.mark.parametrize(("thick", "colour"), [(0.07, (25, 20, 20)), (0.05, (60, 20, 25))])

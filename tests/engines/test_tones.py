@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.face.measure import OUTER_LIPS
 from engines.face.tones import LUMA, measure_palette, measure_tones
+from engines.face_points import OUTER_LIPS
 from engines.generator import Generator, open_generator
 from engines.portrait import make_portrait
-from tests.engines.test_generator import EYES_PX, code, moved_mesh, paint_face
+from tests.painted_faces import EYES_PX, code, paint_face
 
 
 def greyed(photo: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ def slit_light(face: tuple[np.ndarray, np.ndarray], opened: float, teeth: float 
     portrait.upper_teeth[..., :3] *= teeth
     motion = code(jawOpen=opened, mouthOpenSide=0.8 * opened)
     picture = generator.draw(motion, portrait) @ LUMA
-    mesh = moved_mesh(generator, portrait, motion)
+    mesh = generator.mesh(motion, portrait)
     (x, upper), lower = mesh[13], mesh[14, 1]
     reach = round(0.12 * EYES_PX)
     between = picture[round(upper) : round(lower) + 1, round(x) - reach : round(x) + reach]

@@ -6,15 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.card import WEIGHTS
-from engines.drawing.folds import CREASES
 from engines.drawing.geometry import load_geometry
-from engines.errors import EngineMismatch
-from engines.face.measure import INNER_LIPS, canonical_face
+from engines.face.measure import canonical_face
 from engines.face.tones import LUMA
 from engines.face.unfold import (
-    CHIN,
-    LOOKED_PX,
     NOSE,
     beard,
     cheeks,
@@ -23,58 +18,19 @@ from engines.face.unfold import (
     smile_of,
     take_folds_off,
     to_crop,
-    unfold_weights,
 )
 from engines.face.unsmile import rest_shift
+from engines.face_points import INNER_LIPS
 from engines.generator import Generator
-from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, make_portrait, mask_skin
+from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS
+from tests.painted_faces import CLOSE_EYES_PX, bearded, blurred, paint_creases, place
 
-EYES_PX, SIZE_PX = 110.0, 480
 FULL, GRIN = 0.06, 0.2
-MOUSTACHE = (212, 216, 92, 165, 164, 391, 322, 436, 432)
-
-
-def paint(crease: float) -> tuple[np.ndarray, np.ndarray]:
-    """Skin with a crease from nose to mouth on both sides, `crease` of its light darker; and its landmarks."""
-    points = (canonical_face() * EYES_PX + (SIZE_PX / 2, 0.36 * SIZE_PX, 0)).astype(np.float32)
-    shade = np.zeros((SIZE_PX, SIZE_PX), np.float32)
-    for line in CREASES:
-        cv2.polylines(shade, [np.round(points[list(line), :2] * 16).astype(np.int32)], False, 1.0, 4, cv2.LINE_AA, 4)
-    shade = cv2.GaussianBlur(shade, (0, 0), 3.0)
-    grain = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 6, (SIZE_PX, SIZE_PX, 1)), (0, 0), 1.0)[..., None]
-    skin = np.array([206.0, 160, 140]) * (1 - crease * (shade / shade.max())[..., None]) + grain
-    return np.clip(skin, 0, 255).astype(np.uint8), points
-
-
-def place() -> tuple[np.ndarray, np.ndarray]:
-    """Mask of the skin, and where its crop lies in the photo."""
-    fine = LOOKED_PX / CROP_PX
-    skin = cv2.resize(mask_skin(canonical_face()), None, fx=fine, fy=fine).astype(np.float32) / 255
-    return skin, crop_to_photo(np.eye(3), EYES_PX, np.array([SIZE_PX / 2, 0.36 * SIZE_PX, 0]), LOOKED_PX)
 
 
 def unfold(photo: np.ndarray, points: np.ndarray, smile: float) -> np.ndarray:
     return take_folds_off(photo, points[:, :2], *place(), smile)
-
-
-def bearded(dark: float, light: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A moustache down to beside the mouth and a chin beard, of hairs between `dark` and `light` of skin's light.
-
-    Last: where it grows beside the mouth, (h, w) bool.
-    """
-    photo, points = paint(0.0)
-    shape = photo.shape[:2]
-    upper, chin = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    cv2.polylines(upper, [np.round(points[list(MOUSTACHE), :2]).astype(np.int32)], False, 1, 34)
-    cv2.fillPoly(chin, [np.round(points[list(CHIN), :2]).astype(np.int32)], 1)
-    strands = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, shape), (0, 0), sigmaX=0.9, sigmaY=2.5)
-    hairs = np.clip(0.5 + 0.4 * strands / strands.std(), 0, 1) * (light - dark) + dark
-    grows = cv2.GaussianBlur(np.maximum(upper, chin).astype(np.float32), (0, 0), 1.0)
-    photo = (photo * (1 + grows * (hairs - 1))[..., None]).clip(0, 255).astype(np.uint8)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    beside = (np.abs(x - SIZE_PX / 2) > 1.0 * (points[291, 0] - SIZE_PX / 2)) & (y > points[2, 1] + 4)
-    return photo, points, (cv2.erode(upper, np.ones((17, 17), np.uint8)) > 0) & beside
 
 
 def depth_of(photo: np.ndarray, points: np.ndarray) -> float:
@@ -86,7 +42,7 @@ def depth_of(photo: np.ndarray, points: np.ndarray) -> float:
 
 
 def test_a_crease_goes_with_the_smile() -> None:
-    photo, points = paint(0.2)
+    photo, points = paint_creases(0.2)
     there = depth_of(photo, points)
     left = [depth_of(unfold(photo, points, smile), points) for smile in (0.03, FULL)]
     assert there > left[0] > left[1]
@@ -94,8 +50,8 @@ def test_a_crease_goes_with_the_smile() -> None:
 
 
 def test_a_red_crease_takes_the_hue_of_the_skin_around_it() -> None:
-    photo, points = paint(0.12)
-    shade = (paint(0.0)[0].astype(float) - photo) @ LUMA
+    photo, points = paint_creases(0.12)
+    shade = (paint_creases(0.0)[0].astype(float) - photo) @ LUMA
     photo = np.clip(photo + shade[..., None] * (0.5, -0.5, -1.5), 0, 255).astype(np.uint8)
 
     def redness(picture: np.ndarray) -> float:
@@ -109,7 +65,7 @@ def test_a_red_crease_takes_the_hue_of_the_skin_around_it() -> None:
 
 
 def test_what_is_dark_for_another_reason_keeps_its_hue() -> None:
-    photo, points = paint(0.12)
+    photo, points = paint_creases(0.12)
     x, y = points[206, :2].round().astype(int)
     photo[y - 3 : y + 4, x - 3 : x + 4] = (90, 40, 30)  # a mole on the crease
     hue = unfold(photo, points, FULL)[y, x] / 90.0
@@ -117,7 +73,7 @@ def test_what_is_dark_for_another_reason_keeps_its_hue() -> None:
 
 
 def test_only_cheeks_change_and_only_in_a_smile() -> None:
-    photo, points = paint(0.2)
+    photo, points = paint_creases(0.2)
     assert unfold(photo, points, 0.0) is unfold(photo, points, 0.015) is photo  # calm faces that look a bit friendly
     change = np.abs(unfold(photo, points, FULL).astype(int) - photo).max(2)
     assert change.max() > 5
@@ -137,13 +93,13 @@ def test_the_line_at_a_creases_bottom_is_filled_and_hair_is_not() -> None:
     gain = np.full((200, 200), 0.2, np.float32)
     creased = skin.copy()
     cv2.line(creased, (100, 20), (110, 180), (172, 130, 112), 2, cv2.LINE_AA)
-    filled = fill_lines(creased, gain, EYES_PX)
+    filled = fill_lines(creased, gain, CLOSE_EYES_PX)
     assert np.abs(filled.astype(int) - skin).max() < 0.25 * np.abs(creased.astype(int) - skin).max()
-    np.testing.assert_array_equal(fill_lines(creased, 0 * gain, EYES_PX), creased)
+    np.testing.assert_array_equal(fill_lines(creased, 0 * gain, CLOSE_EYES_PX), creased)
     bearded = skin.copy()
     for at in range(0, 200, 6):
         cv2.line(bearded, (at, 20), (at + 3, 180), (90, 60, 50), 2, cv2.LINE_AA)
-    assert np.abs(fill_lines(bearded, gain, EYES_PX).astype(int) - bearded)[40:160, 30:170].max() < 8
+    assert np.abs(fill_lines(bearded, gain, CLOSE_EYES_PX).astype(int) - bearded)[40:160, 30:170].max() < 8
 
 
 @pytest.mark.parametrize(("dark", "light"), [(0.3, 0.8), (0.6, 1.15)])
@@ -160,7 +116,7 @@ def test_what_is_dark_without_texture_is_no_beard() -> None:
     here = to_crop(points[:, :2], to_photo)
     hair = [
         beard(cut(picture, to_photo, skin.shape), cheeks(skin, here), here)
-        for picture in (photo, blurred(photo), paint(0.4)[0])
+        for picture in (photo, blurred(photo), paint_creases(0.4)[0])
     ]
     assert cv2.warpAffine(hair[0], to_photo, photo.shape[1::-1])[beside].mean() > 0.8
     assert not hair[1].any()
@@ -169,19 +125,13 @@ def test_what_is_dark_without_texture_is_no_beard() -> None:
 
 def test_a_grins_smudges_go_without_a_glow() -> None:
     photo, points, beside = bearded(0.3, 0.8)
-    smudged, skin = blurred(photo), float(paint(0.0)[0][beside].mean(0) @ LUMA)
+    smudged, skin = blurred(photo), float(paint_creases(0.0)[0][beside].mean(0) @ LUMA)
     before, after = (
         cv2.GaussianBlur(picture, (0, 0), 2.0)[beside] @ LUMA for picture in (smudged, unfold(smudged, points, GRIN))
     )
     assert before.mean() < 0.7 * skin
     assert after.mean() > 1.22 * before.mean()
     assert after.max() < 1.03 * skin
-
-
-def blurred(photo: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 without hairs."""
-    soft: np.ndarray = cv2.GaussianBlur(photo, (0, 0), 5.0)
-    return soft
 
 
 def test_a_smile_is_told_from_an_open_mouth() -> None:
@@ -199,23 +149,7 @@ def test_a_smile_is_told_from_an_open_mouth() -> None:
 
 
 def test_a_portrait_at_rest_keeps_its_photo() -> None:
-    photo, points = paint(0.2)
+    photo, points = paint_creases(0.2)
     portrait = make_portrait(photo, points + np.array([0.5, 0.5, 0]))
     assert np.array_equal(portrait.photo, photo)
     assert np.array_equal(Generator().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait), photo)
-
-
-def test_damaged_weights_are_refused(tmp_path, monkeypatch) -> None:
-    data = bytearray((WEIGHTS / "unfold.npz").read_bytes())
-    data[1000] ^= 1
-    (tmp_path / "unfold.npz").write_bytes(data)
-    (tmp_path / "unfold.card.json").write_bytes((WEIGHTS / "unfold.card.json").read_bytes())
-    monkeypatch.setattr("engines.card.WEIGHTS", tmp_path)
-    unfold_weights.cache_clear()
-    try:
-        with pytest.raises(EngineMismatch, match="unfold"):
-            unfold(*paint(0.2), FULL)
-    finally:
-        monkeypatch.undo()
-        unfold_weights.cache_clear()
-    assert unfold_weights().shape[1:] == CROP_SIZE_PX

@@ -10,7 +10,7 @@ import pytest
 from engines.errors import DeviceError
 from realtime.audio.sources import BlockSource
 from realtime.clock import NS, FakeClock
-from realtime.commands.live import LiveSession
+from realtime.commands.live_session import LiveSession
 from realtime.engines_in_use import Engines
 from realtime.messages import Picture
 from realtime.pictures.camera import CameraSink

@@ -131,6 +131,9 @@ def test_bad_input_of_enroll(run: Run, inputs: Path) -> None:
     assert run("enroll", inputs / "grey.png", "--out", inputs / "p.npz")[0] == 1
     assert run("enroll", inputs / "face.jpg", "--out", inputs / "p.npz", "--size", "odd")[0] == 2
     assert run("enroll", inputs / "face.jpg", "--out", inputs / "bad.npz")[0] == 2
+    cut = ("--size", "face", "--camera-size", "1280x720")
+    code, _, told = run("enroll", inputs / "face.jpg", "--out", inputs / "p.npz", *cut)
+    assert (code, told) == (2, "voxcam: --size face and --camera-size exclude each other: leave one out\n")
     assert not (inputs / "p.npz").exists()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import cv2
 import numpy as np
 import pytest
 import soundfile
 
 from engines.encoder import open_encoder
-from engines.errors import ConfigError, InputError
+from engines.errors import ConfigError, InputError, OutputError
 from engines.shaper import Shaper
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from realtime.cli import main
@@ -177,7 +179,9 @@ def test_a_folder_needs_a_folder_and_own_stems(tone, tmp_path, shipped):
     folder.mkdir()
     (folder / "a.wav").write_bytes(tone.read_bytes())
     assert voxcam("encode", "-a", folder, "-o", tone) == 2
-    assert voxcam("encode", "-a", folder, "-o", tmp_path / "codes", "--plot", tmp_path / "x.png") == 2
+    for refused in (("--plot", tmp_path / "x.png"), ("--emotion", "hapy"), ("--lookahead-ms", 60)):
+        assert voxcam("encode", "-a", folder, "-o", tmp_path / "codes", *refused) == 2
+        assert not (tmp_path / "codes").exists()  # what is refused leaves no folder
     (folder / "a.mp3").write_bytes(b"x")
     with pytest.raises(ConfigError, match=r"both become a\.npz"):
         sounds_in(folder)
@@ -191,9 +195,29 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(Exception, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         write_npz(tmp_path / "codes.npz", {"a": np.zeros(3)})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_as_long_as_the_system_allows(tmp_path):
+    path = tmp_path / f"{'a' * 251}.npz"
+    write_npz(path, {"a": np.zeros(3)})
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.usefixtures("shipped")
+def test_codes_that_came_in_the_meantime_stay(tmp_path, monkeypatch, tone):
+    out = tmp_path / "codes.npz"
+
+    def another_program(name):
+        out.write_bytes(b"an hour of another's work")
+        return nullcontext(lambda *_: None)
+
+    monkeypatch.setattr("realtime.commands.encode.progress_bar", another_program)
+    assert voxcam("encode", "--audio", tone, "--out", out) == 0
+    assert out.read_bytes() == b"an hour of another's work"
+    assert np.load(tmp_path / "codes.new.npz")["motion"].shape[1] == 26
 
 
 def test_log_mel_shows_a_tone_where_it_is():

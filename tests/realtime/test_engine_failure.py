@@ -14,7 +14,7 @@ from engines.encoder import Encoder
 from engines.errors import StreamError
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.commands.live import LiveSession
+from realtime.commands.live_session import LiveSession
 from realtime.engines_in_use import Engines, open_model
 from realtime.messages import Picture
 from realtime.pictures.sinks import Sink

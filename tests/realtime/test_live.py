@@ -26,7 +26,9 @@ from engines.errors import ConfigError, OutputError
 from engines.generator import Generator
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.commands.live import LiveSession, _open_log, open_source, parse_size
+from realtime.commands.live import _open_log, open_source
+from realtime.commands.live_session import LiveSession
+from realtime.commands.options import parse_size
 from realtime.engines_in_use import Engines
 from realtime.faces import load_portrait
 from realtime.pictures.sinks import NullSink
@@ -150,6 +152,15 @@ def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, mo
     monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(64, 64)))
     session.reload()
     assert "another size" in session.state["notes"][-1]
+    assert session.pipeline.face.portrait is before
+    monkeypatch.undo()
+
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError("all used")
+
+    monkeypatch.setattr("realtime.faces.load_portrait", fails)
+    session.reload()
+    assert session.state["notes"][-1] == "the portrait stays (MemoryError: all used)"
     assert session.pipeline.face.portrait is before
     monkeypatch.undo()
     session.portrait_path = Path("missing.jpg")

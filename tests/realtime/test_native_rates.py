@@ -12,8 +12,9 @@ import pytest
 import soundfile
 
 from engines.spec import SPEC
+from realtime.audio.pipe import PipeSource
 from realtime.audio.sound import SoundFile
-from realtime.audio.sources import BlockSource, DeviceSource, FileSource, PipeSource, Source
+from realtime.audio.sources import BlockSource, DeviceSource, FileSource, Source
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
 
@@ -77,7 +78,7 @@ class Blocks(DeviceSource):
 
     def __init__(self, sound: np.ndarray, rate_hz: int) -> None:
         super().__init__(rate_hz, sound.shape[1], FakeClock(NS))
-        self.sound, self.at = sound, 0
+        self.sound, self.at, self.ended = sound, 0, False
         self.random = np.random.default_rng(rate_hz)
 
     def _open_device(self) -> None:
@@ -86,10 +87,13 @@ class Blocks(DeviceSource):
     def _close_device(self) -> None:
         return
 
+    def _over(self) -> bool:
+        return self.ended
+
     def read_hop(self, timeout_ns: int) -> AudioHop | Stop | None:
-        if self.at >= len(self.sound) and not self._ready and not self._ended:
+        if self.at >= len(self.sound) and not self._ready and not self.ended:
             self._ready.extend(self._cutter.finish())
-            self._ended = True
+            self.ended = True
         if not self._ready:
             count = int(self.random.integers(1, self.rate_hz // 20))
             self._clock.advance(count * NS // self.rate_hz)  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from engines.spec import MOTION_CHANNELS, SPEC
 from realtime import engines_in_use
 from realtime.audio.sources import BlockSource
 from realtime.clock import NS, FakeClock
-from realtime.commands.live import LiveSession
+from realtime.commands.live_session import LiveSession
 from realtime.engines_in_use import Engines, LighterEngines
 from realtime.governor import CALM_WINDOWS, NONE, UNKNOWN, WANTED, Governor
 from realtime.pictures.sinks import NullSink

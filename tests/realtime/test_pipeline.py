@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.clock import NS
+from realtime.clock import NS, FakeClock
+from realtime.latent_ring import LatentRing
 from realtime.messages import Picture
+from realtime.meters import Meters
+from realtime.pacer import Pacer
 from realtime.pictures.picture_pool import PicturePool
 from realtime.pictures.sinks import Sink, SinkWorker
-from realtime.pipeline import ArrivalLag, Pipeline, run
+from realtime.pipeline import FADE_NS, ArrivalLag, FaceStage, Pipeline, run
 from tests.fakes import JAW, FakeEncoder, FakeGenerator, FakePortrait, FakeShaper
 
 RATE = SPEC.sample_rate_hz
@@ -351,6 +354,30 @@ def test_a_new_portrait_fades_in() -> None:
     assert greys == sorted(greys)
     assert (greys[0], greys[-1]) == (0, 200)
     assert any(0 < grey < 200 for grey in greys)
+
+
+def test_portraits_that_come_while_another_fades_in_do_not_jump() -> None:
+    clock, generator, out = FakeClock(NS), FakeGenerator(), np.empty((32, 48, 3), np.uint8)
+    face = FaceStage(generator, FakePortrait(), LatentRing(), Pacer(25, 0), Meters(), size=(32, 48), clock=clock)
+
+    def shown() -> int:
+        return int(face.draw(0, out).pixels[0, 0, 0])
+
+    greys = []
+    for grey in (200, 100, 250):
+        face.swap(FakePortrait(grey=grey))
+        greys.append(shown())
+        clock.advance(FADE_NS // 2)
+        greys.append(shown())
+    # Half of 200; half way from it, which by then is all there, to 100; half way from what 100 has covered to 250.
+    assert greys == pytest.approx([0, 100, 100, 150, 150, 175], abs=1)
+    clock.advance(FADE_NS // 4)
+    assert shown() == pytest.approx(0.75 * 250 + 0.25 * 100, abs=1)
+    clock.advance(FADE_NS // 4)
+    assert shown() == 250
+    drawn = generator.drawn
+    shown()
+    assert generator.drawn == drawn + 1  # what is covered is not drawn any more
 
 
 def test_every_second_picture_when_the_machine_is_too_slow() -> None:

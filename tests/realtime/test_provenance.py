@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engines.errors import ConfigError, InputError
+from engines.errors import ConfigError, InputError, WrongInput
 from realtime.commands.render import render_file
 from realtime.messages import Picture
 from realtime.pictures.provenance import SOURCE_TYPE, XMP_UUID, open_signer, with_xmp
@@ -242,7 +242,7 @@ def test_signers_that_cannot_be(tmp_path: Path) -> None:
     for arguments, kind, words in (
         ((chain, None, video), ConfigError, "belong together"),
         ((chain, key, tmp_path / "out.mkv"), ConfigError, "write an .mp4"),
-        ((tmp_path / "none.pem", key, video), InputError, "none.pem cannot be read"),
+        ((tmp_path / "none.pem", key, video), WrongInput, "no file .*none.pem"),
         ((key, key, video), InputError, "no PEM certificate"),
         ((chain, chain, video), InputError, "no PEM private key"),
         ((chain, authority.locked, video), InputError, "locked with a password"),

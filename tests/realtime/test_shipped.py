@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from engines.portrait import Portrait
-from engines.spec import SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.audio.sources import BlockSource
 from realtime.engines_in_use import open_engines, seed_of
 from realtime.faces import frame_photo, load_portrait
@@ -120,7 +120,7 @@ def test_any_chunks_give_bit_equal_codes_and_pictures(portrait: object, step_ms:
     prints, codes = render(portrait, samples, list(range(step, len(samples), step)))
     assert np.array_equal(codes, whole_codes)
     assert prints == whole_prints
-    assert np.ptp(whole_codes[:, SPEC.motion_channels.index("jawOpen")]) > 0.01
+    assert np.ptp(whole_codes[:, MOTION_CHANNELS.index("jawOpen")]) > 0.01
 
 
 @pytest.mark.parametrize("lookahead_ms", SPEC.lookaheads_ms)

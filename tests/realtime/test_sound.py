@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import InputError
-from realtime.audio.sound import PhaseKeeper, SoundFile, to_mono
+from realtime.audio.sound import PhaseKeeper, SoundFile, claimed_samples, to_mono
 from realtime.messages import Picture
 from realtime.pictures.video_file import VideoFile
 
@@ -238,3 +238,26 @@ def test_sound_that_is_shorter_than_its_pictures_is_whole(tmp_path: Path, suffix
     samples, sound = read_all(path)
     assert len(samples) / 16_000 == pytest.approx(1.2, abs=0.1)
     assert sound.warnings() == []
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_a_wav_that_is_cut_short_says_so(tmp_path, subtype):
+    whole = tmp_path / "whole.wav"
+    soundfile.write(whole, 0.3 * np.sin(np.arange(32_000) / 20), 16_000, subtype=subtype)
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    for path, seconds, noted in ((whole, 2.0, False), (cut, 1.0, True)):
+        with SoundFile(path) as sound:
+            assert sum(len(block) for block in sound.blocks()) / 16_000 == pytest.approx(seconds, abs=0.01)
+            assert any("cut short" in warning for warning in sound.warnings()) == noted
+
+
+@pytest.mark.parametrize("size", [0, 2**31, 2**32 - 1])
+def test_a_recorder_that_never_wrote_its_length_promises_nothing(tmp_path, size):
+    path = tmp_path / "pipe.wav"
+    soundfile.write(path, 0.3 * np.sin(np.arange(16_000) / 20), 16_000)
+    content = bytearray(path.read_bytes())
+    at = content.find(b"data") + 4
+    content[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert claimed_samples(path) == 0

@@ -17,17 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import ConfigError, DeviceError
+from realtime.audio.pipe import PIPE_BYTES, Backlog, PipeSource
 from realtime.audio.sound import SoundFile
-from realtime.audio.sources import (
-    HOP,
-    PIPE_BYTES,
-    Backlog,
-    BlockSource,
-    DeviceSource,
-    FileSource,
-    HopCutter,
-    PipeSource,
-)
+from realtime.audio.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
 

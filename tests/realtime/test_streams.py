@@ -17,7 +17,7 @@ from engines.errors import DeviceError
 from realtime.audio.audio_out import AudioOut
 from realtime.audio.microphone import STREAMS, Microphone
 from realtime.clock import NS
-from realtime.commands.live import LiveSession
+from realtime.commands.live_session import LiveSession
 from realtime.messages import AudioHop
 
 MICROPHONE, OUTPUT, TONE_HZ = "headset", "cable", 1_000

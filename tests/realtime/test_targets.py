@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from realtime.pictures.targets import checked_apart, checked_folder, checked_target, free_name, readable
+from realtime.targets import checked_apart, checked_folder, checked_target, free_name, readable
 
 KINDS = (".mp4", ".mkv")
 
@@ -45,7 +45,7 @@ def test_what_can_not(tmp_path: Path, name: str, kind: type[VoxcamError], words:
 
 def test_a_place_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No mistake of the user's: the same command works where the folder may be written."""
-    monkeypatch.setattr("realtime.pictures.targets.os.access", lambda *_: False)
+    monkeypatch.setattr("realtime.targets.os.access", lambda *_: False)
     with pytest.raises(OutputError, match="cannot be written to") as told:
         checked_target(tmp_path / "out.mp4", False, KINDS)
     assert told.value.exit_code == 1

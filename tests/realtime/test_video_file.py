@@ -175,7 +175,7 @@ def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
 def test_a_whole_video_that_cannot_take_its_name_is_kept(tmp_path: Path) -> None:
     """On Windows, where a player has the old one open; here a folder came in between."""
     path = tmp_path / "out.mp4"
-    file = VideoFile(path, 16_000, 1)
+    file = VideoFile(path, 16_000, 1, overwrite=True)
     file.open(120, 160, 25)
     file.send(black(0))
     path.mkdir()
@@ -188,6 +188,40 @@ def test_a_whole_video_that_cannot_take_its_name_is_kept(tmp_path: Path) -> None
     with av.open(str(kept)) as container:
         assert container.streams.video[0].frames == 1
     check_marks(kept)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_two_recordings_of_one_name_are_both_kept(tmp_path: Path, keep: bool) -> None:
+    path = tmp_path / "call.mp4"
+    file = VideoFile(path, 16_000, 1, keep=keep)
+    file.open(120, 160, 25)
+    file.send(black(0))
+    write(path, pictures=3)  # another program, which ends first
+    file.close()
+    for kept, count in ((path, 3), (tmp_path / "call.new.mp4", 1)):
+        with av.open(str(kept)) as container:
+            assert container.streams.video[0].frames == count
+    assert file.path.name == "call.new.mp4"
+    assert len(file.notes) == 1
+    assert "call.new.mp4" in file.notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+def test_a_recording_that_never_began_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
+    """The disk is full at once: nothing in the new file plays."""
+    path = tmp_path / f"call{suffix}"
+    write(path, pictures=3)
+    before = path.read_bytes()
+    file = VideoFile(path, 16_000, 1, overwrite=True, keep=True)
+    file.open(120, 160, 25)
+    assert file._kept is not None
+    file._kept.end()  # what comes is dropped
+    for index in range(30):
+        file.send(black(index))
+    file._failed = True
+    file.close()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("keep", [False, True])

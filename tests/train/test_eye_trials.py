@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES
+from engines.face_points import EYES
 from engines.portrait import make_portrait
-from tests.engines.test_generator import paint_face
+from tests.painted_faces import paint_face
 from train.face.eye_trials import ACROSS, RIMS, across_line, openings, put_on
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from engines.card import WEIGHTS
-from engines.drawing.geometry import FACE_OVAL
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face
+from engines.face.measure import canonical_face
+from engines.face_points import FACE_OVAL, INNER_LIPS, OUTER_LIPS
 from engines.generator import Generator, open_generator
 from engines.motion.reach import at_times
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
-from tests.engines.test_generator import code, paint_face
+from tests.painted_faces import code, paint_face
 from train.data.rendered_people import SHAPES, blink_course, mouth_weights
 from train.face.face_markdown import markdown, shows
 from train.face.face_report import STAGES, open_other

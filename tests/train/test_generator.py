@@ -20,7 +20,7 @@ from engines.golden import read_golden, verify
 from engines.opening import open_session
 from engines.portrait import Portrait, crop_to_photo, make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.engines.test_generator import EYES_PX, code, paint_face
+from tests.painted_faces import EYES_PX, code, paint_face
 from train import checkpoint
 from train.face.adversaries import NAMES, OTHERS, RUN, Adversaries, Judged
 from train.face.generator import (
@@ -51,16 +51,6 @@ from train.face.train_generator import (
     train,
     trained,
 )
-
-
-@pytest.fixture(scope="module")
-def scales() -> Scales:
-    draw = torch.Generator().manual_seed(0)
-    return Scales(
-        code_scale=torch.full((SPEECH,), 0.05),
-        shape_mean=torch.zeros(478 * 3),
-        shape_basis=torch.randn(SHAPE, 478 * 3, generator=draw),
-    )
 
 
 def wake(module: torch.nn.Module) -> None:
@@ -95,7 +85,7 @@ class Scripted(Generator):
         super().__init__()
         self.learned = learned
 
-    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
+    def corrections(self, code: np.ndarray, portrait: Portrait) -> Learned:
         return self.learned
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from engines.encoder import open_encoder
 from engines.shaper import Shaper
 from engines.spec import SPEC
-from train.motion.heard import AHEAD, encoder_motion, hear, shaped_motion
+from train.motion.heard import encoder_motion, hear, shaped_motion
 
 
 def test_silence_fills_up_the_last_chunk() -> None:
@@ -19,7 +19,7 @@ def test_silence_fills_up_the_last_chunk() -> None:
         padded = hear(encoder, np.pad(samples, (0, SPEC.chunk_samples - 7)))
     finally:
         encoder.close()
-    assert (rows.codes, len(rows.motion)) == (11, 11 + AHEAD)
+    assert (rows.codes, len(rows.motion)) == (11, 11 + SPEC.most_ahead)
     assert np.array_equal(rows.motion, padded.motion)
     assert np.allclose(rows.rms[:10], np.sqrt((samples[:3200].reshape(10, -1).astype(float) ** 2).mean(1)))
     for ms in SPEC.lookaheads_ms:

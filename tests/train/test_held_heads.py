@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from engines.errors import InputError
-from tests.engines.test_generator import paint_face
-from tests.train.test_generator import scales as scales
+from tests.painted_faces import paint_face
 from train import checkpoint
 from train.face import held_heads
 from train.face.generator import Scales

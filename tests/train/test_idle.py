@@ -77,7 +77,7 @@ def test_a_clip_without_a_face_is_left_out(tmp_path):
 
 def test_from_landmarks_to_file(tmp_path):
     """Nine clips of one person whose lids shut once each, at the mouth's rest: 20 blinks a minute."""
-    from engines.face.measure import LEFT_LIDS, RIGHT_LIDS
+    from engines.face_points import LEFT_LIDS, RIGHT_LIDS
 
     face = np.repeat(100 * canonical_face()[None], 75, 0)
     for k, closure in enumerate(lids(37)):

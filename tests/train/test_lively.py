@@ -13,7 +13,7 @@ from train.data.batches import Batches, Corpus, Item, livelier
 from train.data.corpora import Clip
 from train.data.lively import KINDS, analyse, laughter, retell
 from train.motion import goes_along, lively
-from train.motion.heard import AHEAD, Rows
+from train.motion.heard import Rows
 
 CODES = 120
 PITCH_HZ = 120.0
@@ -192,12 +192,12 @@ def test_batches_take_lively_rows_as_all_others() -> None:
 
 def heard(opening: np.ndarray, loud: np.ndarray) -> Rows:
     """A course as the encoder would say it, sure that somebody speaks, and what the microphone hears."""
-    steps = len(opening) + AHEAD
+    steps = len(opening) + SPEC.most_ahead
     motion = np.zeros((steps, 3, 14), np.float32)
     for row, ahead in enumerate((0, 2, 4)):  # each row says it when it is due
         motion[ahead : ahead + len(opening), row, 0] = opening
     speaking = np.full((steps, 3), 0.99)
-    rms = np.pad(loud, (0, AHEAD))
+    rms = np.pad(loud, (0, SPEC.most_ahead))
     return Rows(
         motion,
         np.zeros((steps, 3, 40), np.float32),

@@ -3,7 +3,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mirror_points
+from engines.face.measure import canonical_face, mirror_points
+from engines.face_points import INNER_LIPS, OUTER_LIPS
 from engines.spec import MOTION_CHANNELS
 from train.face.geometry import MOUTH, from_lips
 from train.face.reread import Reading, at_lips

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.face.dentition import draw_teeth
+from engines.face.tooth_rows import draw_teeth
 from train.face.teeth import (
     HEIGHT_PX,
     LEFT,
@@ -29,7 +29,7 @@ WIDTHS = (0.135, 0.105, 0.095, 0.075, 0.06)
 
 def smile(shift_px: float = 0.0) -> View:
     """A drawn row behind red lips; its midline `shift_px` right of the view's middle, its edge at y = 80 px."""
-    row = draw_teeth(WIDTHS, (0.16, 0.15, 0.16, 0.14, 0.13), up=True)
+    row = draw_teeth(WIDTHS, (0.16, 0.15, 0.16, 0.14, 0.13))[::-1]  # lower ones, hung
     picture = np.full((VIEW_HEIGHT_PX, VIEW_WIDTH_PX, 3), (40.0, 18, 16), np.float32)
     corner = np.array([[1, 0, VIEW_WIDTH_PX / 2 + shift_px + LEFT * PX], [0, 1, 80 + TOP * PX]])
     placed = cv2.warpAffine(row, corner, (VIEW_WIDTH_PX, VIEW_HEIGHT_PX))

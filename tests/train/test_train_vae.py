@@ -97,8 +97,9 @@ def test_workers_share_the_steps(own: int, monkeypatch: pytest.MonkeyPatch) -> N
     """Of two processes that make batches each makes every second step: no step twice, none left out."""
     monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: SimpleNamespace(id=own, num_workers=2))
     batches = Batches(make_corpus(), BATCH, 3, first=4)
-    for step, made in zip((4 + own, 6 + own), batches, strict=False):
-        torch.testing.assert_close(made["samples"], batches.batch(step)["samples"])
+    iterator = iter(batches)
+    for step in (4 + own, 6 + own):
+        torch.testing.assert_close(next(iterator)["samples"], batches.batch(step)["samples"])
 
 
 def test_rows_of_a_batch() -> None:

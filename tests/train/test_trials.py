@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.face.measure import INNER_LIPS, canonical_face
+from engines.face.measure import canonical_face
+from engines.face_points import INNER_LIPS
 from tests.train.test_score_motion import take
 from train.data.motion_labels import OPEN
 from train.face.mouth_trials import PARTS, between_lips, parts_of

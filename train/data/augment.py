@@ -17,6 +17,7 @@ from engines.spec import SPEC
 RATE = SPEC.sample_rate_hz
 WINDOW = 512  # samples of a suppressor's spectra
 SNR_RANGE_DB = (-15.0, 35.0)  # what `snr_db` can say; nobody speaking is the lower end
+SNRS_DB = (20, 10, 5, 0, -5)  # at which reports judge
 
 
 @dataclass(frozen=True, slots=True)

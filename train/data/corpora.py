@@ -55,11 +55,11 @@ def check_sound(path: Path) -> None:
     """InputError where the head of a sound or video says that no sound can be read; the rest is not looked at."""
     with _reading(path):
         if path.suffix in SOUND_FILES:
-            samples = soundfile.info(path).frames
+            count = soundfile.info(path).frames
         else:
             with av.open(str(path)) as container:
-                samples = len(container.streams.audio)
-    if not samples:
+                count = len(container.streams.audio)
+    if not count:
         raise InputError(f"{path} is empty", COPY_AGAIN)
 
 

@@ -31,11 +31,12 @@ from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
+from engines.face.landmarker import CROP_PX
+from engines.face.person import MASK_PX
+from engines.face_points import FACE
 from engines.spec import SPEC
 
 OPSET = 16  # the first with GridSample
-CROP_PX = 192  # input side of Attention Mesh
-MASK_PX = 256  # input side of the segmentation
 LICENCE = "Apache-2.0, copyright The MediaPipe Authors; converted to ONNX, weights unchanged"
 EYE_CONTOUR_POINTS = 16  # the first points of each eye's list ring the eyeball; an iris takes its depth from them
 NUMPY_TYPES = {tflite.TensorType.FLOAT32: np.float32, tflite.TensorType.FLOAT16: np.float16}
@@ -378,8 +379,8 @@ def finish_landmarks(graph: TfliteGraph, writer: GraphWriter) -> dict[str, tuple
     refined = [points(name, 2) for name in ("output_lips", "output_left_eye", "output_right_eye")]
     # One table, (468 + 80 + 71 + 71, 2): a point that is read twice takes the last reading. Gather instead of scatter.
     table = writer.add("Concat", [columns(mesh, [0, 1]), *refined], axis=0)
-    source = np.arange(468)
-    first = 468
+    source = np.arange(FACE)
+    first = FACE
     for subset in (lips, right_eye, left_eye):
         source[subset] = np.arange(first, first + len(subset))
         first += len(subset)

@@ -20,10 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import EYES
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, eye_distance, lid_opening, remove_pose
 from engines.face.tones import LUMA, measure_palette
+from engines.face_points import EYES
 from engines.generator import BLINK, Generator
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS

@@ -72,7 +72,7 @@ WEBCAM = 300  # px from hairline to chin in a 1280x720 picture: a head as it sit
 WEBCAM_EYES_PX = 100  # pixels between its eyes
 STEADY_CODES = 75
 # What figures hang on: files and folders of engines/.
-DRAWING = ("generator.py", "portrait.py", "drawing", "face")
+DRAWING = ("generator.py", "portrait.py", "bounds.py", "face_points.py", "drawing", "face")
 HEARING = ("encoder.py", "shaper.py", "motion")
 FILMED_CLIPS = 8  # of three seconds, that a person films of themselves
 
@@ -89,13 +89,13 @@ class WithEncoder(Generator):
         super().close()
         self.encoder.close()
 
-    def _learned(self, code: np.ndarray, portrait: Portrait) -> Learned:
+    def corrections(self, code: np.ndarray, portrait: Portrait) -> Learned:
         if id(portrait) not in self.read:
             crop = portrait.crop.transpose(2, 0, 1)[None] / np.float32(255)
             outputs = self.encoder.run({"crop": crop, "shape": portrait.shape[None], "tones": portrait.tones[None]})
             described = replace(portrait, **{name: value.copy() for name, value in outputs.items()})
             self.read[id(portrait)] = (portrait, described)
-        return super()._learned(code, self.read[id(portrait)][1])
+        return super().corrections(code, self.read[id(portrait)][1])
 
 
 def open_other(card: Path) -> Generator:
@@ -483,7 +483,7 @@ def time_draw(portrait: Portrait, generator: Generator, repeats: int = 60) -> di
         "speech": median(lambda: generator.draw(speech_alone, portrait, out)),
     }
     if generator.session is not None:
-        times["network"] = median(lambda: generator._learned(everything, portrait))
+        times["network"] = median(lambda: generator.corrections(everything, portrait))
     return times
 
 

@@ -20,13 +20,9 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from engines.drawing.geometry import EYES
 from engines.errors import InputError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import (
-    INNER_LIPS,
-    OUTER_LIPS,
-    RIGID,
     canonical_face,
     eye_distance,
     head_angles,
@@ -35,6 +31,7 @@ from engines.face.measure import (
     remove_pose,
     rest_measures,
 )
+from engines.face_points import EYES, FACE, INNER_LIPS, OUTER_LIPS, RIGID
 from engines.generator import Generator, hold_turn
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
@@ -109,7 +106,7 @@ def bring_to_pose(
     for angle in angles:
         still[HEAD : HEAD + 3] = angle
         held = hold_turn(still, portrait)
-        targets.append(generator._move(held, portrait, generator._buffers(portrait))[0][rigid].copy())
+        targets.append(generator.mesh(held, portrait)[rigid])
     corner = np.array([0.5, 0.5], np.float32)
     points = landmarks[..., :2] - corner
     matrices = similarity(points[:, rigid], np.stack(targets), 1.0 if smooth else 0.0)
@@ -162,7 +159,7 @@ def measured_rest_shift(portrait: Portrait, landmarks: np.ndarray) -> np.ndarray
     """How far the photo's own mouth is from where the portrait rests, (14,): shut lips may smile."""
     here = align(landmarks[None])
     rest = here.copy()
-    rest[0, :468] += portrait.rest_shift[:468]
+    rest[0, :FACE] += portrait.rest_shift[:FACE]
     return (mouth_measures(here) - mouth_measures(rest))[0]
 
 
@@ -256,7 +253,7 @@ def lips_apart(a: np.ndarray, b: np.ndarray, about_mean: bool = False) -> np.nda
 
 def drawn_lids(generator: Generator, portrait: Portrait) -> np.ndarray:
     """Gap of the lids that the last picture was drawn between, as a share of the photo's own; left, right."""
-    moved, shares = generator._buffers(portrait).moved, []
+    moved, shares = generator.scratch_of(portrait).moved, []
     for eye in EYES:
         middle = slice(3, 6)
         now, before = (

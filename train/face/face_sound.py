@@ -22,6 +22,7 @@ from train.motion.heard import hear, shaped_motion
 CLEAN = "clean"
 CONDITIONS = ((CLEAN, 80), (CLEAN, 0), ("10 dB", 80), ("10 dB", 0), ("0 dB", 80), ("0 dB", 0))
 LEVELS_DB = {"10 dB": 10.0, "0 dB": 0.0}
+SEED = 7
 EVERY = 3  # pictures between those compared where no course over time is needed
 JAW = [SPEECH_CHANNELS.index(name) for name in ("jawOpen", "jawDrop", "mouthOpenSide")]
 MOOD_ROWS = ("browInnerUp", "browDown", "mouthSmileLeft", "mouthSmileRight", "mouthStretch", "jawOpen")
@@ -40,12 +41,12 @@ def driven_codes(driven: Driven, motion: np.ndarray, offset_s: float = 0.0) -> n
 class SoundJudge:
     """Scores clips by sound; keeps the encoder, a shaper a lookahead, noises, and what it found."""
 
-    def __init__(self, encoder: Encoder, landmarker: Landmarker, data: Path, seed: int = 7) -> None:
+    def __init__(self, encoder: Encoder, landmarker: Landmarker, data: Path) -> None:
         self.encoder, self.landmarker = encoder, landmarker
-        self.shapers = {ms: Shaper(SPEC, ms, seed) for ms in (80, 0)}
+        self.shapers = {ms: Shaper(SPEC, ms, SEED) for ms in (80, 0)}
         held_out = [c for c in noise(data / "noise") if c.split == "val" and c.noise_class != "babble"]
         self.noises = [sound_of(clip.sound) for clip in held_out]
-        self.random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(SEED)
 
     def codes(self, driven: Driven, samples: np.ndarray, offset_s: float) -> dict[tuple[str, int], np.ndarray]:
         """(condition, lookahead) -> codes (T, 26)."""

@@ -9,8 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from engines.drawing.geometry import FACE_OVAL, RING
+from engines.drawing.geometry import RING
 from engines.face.person import person_mask
+from engines.face_points import FACE, FACE_OVAL
 from engines.generator import Generator
 from engines.portrait import Portrait
 from engines.spec import MOTION_CHANNELS
@@ -34,7 +35,7 @@ def regions(portrait: Portrait) -> dict[str, np.ndarray]:
         return mask > 0
 
     oval = portrait.source[list(FACE_OVAL)]
-    ring = portrait.source[468 + 2 * RING :]
+    ring = portrait.source[FACE + 2 * RING :]
     # Neck and collar below the chin may move with the head.
     neck = np.zeros(portrait.size, bool)
     left, right = (int(oval[:, 0].min()), int(oval[:, 0].max()))

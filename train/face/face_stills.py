@@ -14,7 +14,8 @@ import numpy as np
 from engines.card import WEIGHTS
 from engines.errors import ConfigError
 from engines.face.landmarker import Landmarker
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mouth_measures, remove_pose
+from engines.face.measure import canonical_face, mouth_measures, remove_pose
+from engines.face_points import FACE, INNER_LIPS, OUTER_LIPS
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
@@ -121,7 +122,7 @@ def score_smiles(
         smile = make_portrait(pair.smiling, pair.moved)
         aligned, *_ = remove_pose(points[::-1], canonical_face())
         shift = np.zeros_like(aligned[0])
-        shift[:468] = smile.rest_shift[:468]
+        shift[:FACE] = smile.rest_shift[:FACE]
         left.append(np.linalg.norm((aligned[0] + shift - aligned[1])[lips, :2], axis=1).mean())
         before.append(np.linalg.norm((aligned[0] - aligned[1])[lips, :2], axis=1).mean())
     found: dict[str, dict[str, float]] = {}
@@ -170,7 +171,7 @@ class FaceModel:
 
     def read(self, picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """(128,) of the face at these landmarks (478, 3) px."""
-        low, high = landmarks[:468, :2].min(0), landmarks[:468, :2].max(0)
+        low, high = landmarks[:FACE, :2].min(0), landmarks[:FACE, :2].max(0)
         middle, half = (low + high) / 2, float((high - low).max()) * 0.46  # dlib's boxes go from brows to chin
         middle[1] += 0.1 * half
         corners = [round(float(value)) for value in (*(middle - half), *(middle + half))]

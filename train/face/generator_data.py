@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import torch
 
-from engines.drawing.geometry import LOWER_SEAM, UPPER_SEAM
-from engines.drawing.layers import LINE, trace
+from engines.drawing.layers import LINE
 from engines.errors import InputError
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
-from engines.generator import BLINK, Generator, Scratch, frame_of, invert
+from engines.face_points import LOWER_SEAM, UPPER_SEAM
+from engines.generator import BLINK, Generator, invert, trace_pair
 from engines.portrait import CROP_SIZE_PX, Portrait, crop_to_photo, make_portrait
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from train.data.corpora import sound_of
@@ -53,7 +53,7 @@ def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, trut
     source: crop px that the warp fetched; mouth: alpha, place along and across the lips (0..1).
     """
     drawn = generator.draw(code, portrait)
-    scratch: Scratch = generator._buffers(portrait)
+    scratch = generator.scratch_of(portrait)
     scale = float(portrait.scale[0])
     to_photo = crop_to_photo(portrait.rotation, scale, portrait.translation)
     height, width = CROP_SIZE_PX
@@ -92,13 +92,9 @@ def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, trut
 def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Cover, places along and across the lips of photo px (h, w), as engines/drawing/layers.py has them; (h, w, 3)."""
     scale = float(portrait.scale[0])
-    upper, lower = moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)]
-    origin, along, across = frame_of(upper, scale)
-    lines = np.zeros((2, LINE))
-    trace(upper, origin, along, across, lines[0])
-    trace(lower, origin, along, across, lines[1])
+    lips = trace_pair(moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)], scale, np.zeros((2, LINE)))
+    origin, along, across, ends, *lines = lips
     soft = (0.6 + 0.8 * float(portrait.blur_px[0])) / scale + 0.004
-    ends = (upper[0] - origin) @ along, (upper[-1] - origin) @ along
     u = (x - origin[0]) * along[0] + (y - origin[1]) * along[1]
     v = (x - origin[0]) * across[0] + (y - origin[1]) * across[1]
     place = (u - ends[0]) / (ends[1] - ends[0])

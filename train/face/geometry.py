@@ -22,18 +22,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
-from engines.drawing.geometry import EYES, FACE_OVAL, LOWER_SEAM, RING, RINGS, UPPER_SEAM
+from engines.drawing.geometry import RING, RINGS
 from engines.errors import ConfigError
-from engines.face.measure import (
-    LIP_ROWS,
-    canonical_face,
-    eye_distance,
-    mirror_points,
-    mouth_measures,
-    remove_pose,
-    rest_measures,
-)
+from engines.face.measure import canonical_face, eye_distance, mirror_points, mouth_measures, remove_pose, rest_measures
 from engines.face.photo import read_photo
+from engines.face_points import EYES, FACE, FACE_OVAL, LIP_ROWS, LOWER_SEAM, UPPER_SEAM
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEECH_CHANNELS
@@ -133,9 +126,9 @@ class Misplaced:
 def with_mouth(portrait: Portrait, mouth: np.ndarray) -> Portrait:
     """The portrait with another basis (11, 478, 3) for its mouth channels."""
     basis = portrait.basis.copy()
-    basis[: len(MOUTH), :468] = mouth[:, :468]
+    basis[: len(MOUTH), :FACE] = mouth[:, :FACE]
     for k, (_, own) in enumerate(RINGS):
-        ring = slice(468 + RING * k, 468 + RING * (k + 1))
+        ring = slice(FACE + RING * k, FACE + RING * (k + 1))
         basis[: len(MOUTH), ring] = own * basis[: len(MOUTH), list(FACE_OVAL)]
     return replace(portrait, basis=basis)
 
@@ -144,7 +137,7 @@ def misplaced(generator: Generator, portrait: Portrait, code: np.ndarray, truth:
     """Draw one code and follow its pixels into the true picture (H, W, 3); (468, 2) eye distances."""
     scale = float(portrait.scale[0])
     drawn = generator.draw(code, portrait)
-    points = generator._buffers(portrait).moved[:468].copy()
+    points = generator.scratch_of(portrait).moved[:FACE].copy()
     low = np.floor(np.maximum(points.min(0) - 8, 0)).astype(int)
     high = np.ceil(np.minimum(points.max(0) + 9, portrait.size[::-1])).astype(int)
     zoom = max(1.0, PAIR_EYES_PX / scale)
@@ -214,15 +207,15 @@ def smiles_misplaced(faces: Path, landmarks: Path, mouth: np.ndarray) -> Misplac
     return Misplaced(np.stack(codes), np.stack(apart), PAIR_WEIGHT)
 
 
-def misplaced_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
+def misplaced_basis(seen: list[Misplaced], canonical: np.ndarray, ridge: float) -> np.ndarray:
     """What to add to the mouth's basis so that points go where the true ones are, (11, 478, 3).
 
     Ridge regression on mouth channels and head angles, mirrored data added; what goes with the angles is how FaceMesh
-    errs in a turned head, and is left out.
+    errs in a turned head, and is left out. ridge: for each picture, squared eye distances.
     """
     size = len(MOUTH) + len(HEAD)
-    partner = mirror_points()[:468]
-    normal, target, total = np.zeros((size, size)), np.zeros((size, 468 * 2)), 0.0
+    partner = mirror_points()[:FACE]
+    normal, target, total = np.zeros((size, size)), np.zeros((size, FACE * 2)), 0.0
     for part in seen:
         mirrored = part.codes * np.where(np.arange(len(MOTION_CHANNELS)) >= HEAD[1], -1, 1)
         mirrored[:, : len(SPEECH_CHANNELS)] = mirror_channels(mirrored[:, : len(SPEECH_CHANNELS)])
@@ -231,9 +224,9 @@ def misplaced_basis(seen: list[Misplaced], canonical: np.ndarray) -> np.ndarray:
             normal += part.weight * inputs.T @ inputs
             target += part.weight * inputs.T @ apart.reshape(len(apart), -1)
             total += part.weight * len(inputs)
-    solved = np.linalg.solve(normal + PIXEL_RIDGE * total * np.eye(size), target)
+    solved = np.linalg.solve(normal + ridge * total * np.eye(size), target)
     added = np.zeros((len(MOUTH), *canonical.shape), np.float32)
-    added[:, :468, :2] = solved[: len(MOUTH)].reshape(len(MOUTH), 468, 2)
+    added[:, :FACE, :2] = solved[: len(MOUTH)].reshape(len(MOUTH), FACE, 2)
     return (added * lower_face(canonical)).astype(np.float32)
 
 
@@ -289,8 +282,8 @@ def triangulate(canonical: np.ndarray) -> np.ndarray:
     The lips are one line in it; triangles below that line then take the lower lip's points, and a strip of triangles
     joins both lips. The edges of lips and lids must be edges of the mesh: ValueError where one is missing.
     """
-    flat = canonical[:468, :2].astype(np.float64)
-    points = np.array([k for k in range(468) if k not in LOWER_SEAM[1:-1]])
+    flat = canonical[:FACE, :2].astype(np.float64)
+    points = np.array([k for k in range(FACE) if k not in LOWER_SEAM[1:-1]])
     triangles = points[Delaunay(flat[points]).simplices]
     lower_of = dict(zip(UPPER_SEAM[1:-1], LOWER_SEAM[1:-1], strict=True))
     seam = flat[list(UPPER_SEAM)]
@@ -372,10 +365,10 @@ def follow_film(
     seen = dict(talkers_misplaced(data / "grid" / "train", landmarks / "grid" / "train", mouth, say))
     taught = [part for talker, part in seen.items() if talker not in held_out]
     smiles = smiles_misplaced(data / "faces", landmarks / "faces", mouth)
-    added = (misplaced_basis([*taught, smiles], canonical) * from_lips(canonical)).astype(np.float32)
+    added = (misplaced_basis([*taught, smiles], canonical, PIXEL_RIDGE) * from_lips(canonical)).astype(np.float32)
     for name in held_out:
         part = seen[name]
-        left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :468, :2])
+        left = part.apart - np.einsum("nc,cpd->npd", part.codes[:, : len(MOUTH)], added[:, :FACE, :2])
         before, after = (np.sqrt((apart[:, CHIN] ** 2).mean()) for apart in (part.apart, left))
         say(f"{name}, held out: chin and jaw {before:.4f} -> {after:.4f} eye distances from the filmed ones")
     return added

@@ -22,7 +22,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from engines.face.likeness import MODEL, LikenessModel
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mirror_points, remove_pose
+from engines.face.measure import canonical_face, mirror_points, remove_pose
+from engines.face_points import FACE, INNER_LIPS, OUTER_LIPS
 from train.face.unsmile import LICENCES, read_faces
 from train.npz_export import export_npz
 
@@ -80,7 +81,7 @@ def fit(people: Sequence[np.ndarray]) -> LikenessModel:
     chance, flip, partner = np.random.default_rng(SEED), np.array([-1, 1, 1], np.float32), mirror_points()
     face = canonical_face()
     lips = set(OUTER_LIPS + INNER_LIPS)
-    points = np.array([k for k in range(468) if face[k, 1] < ABOVE_MOUTH and k not in lips])
+    points = np.array([k for k in range(FACE) if face[k, 1] < ABOVE_MOUTH and k not in lips])
     each = []
     for photos in people:
         seen = np.concatenate([photos, other_views(photos[0], chance)])

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.face.measure import INNER_LIPS
 from engines.face.tones import LUMA
+from engines.face_points import INNER_LIPS
 from engines.generator import Generator, open_generator
 from engines.portrait import make_portrait
 from train.data.motion_labels import OPEN, fast_landmarker

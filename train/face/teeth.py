@@ -8,7 +8,7 @@ moved onto the mean row's places, so that the lines of all fall together and the
 missing, not dark: means and components are taken over what is seen. Mirror images double the data. No person's teeth
 are in the file: the mean is over many, and the components are few.
 
-Frame (engines/face/dentition.py reads it): eye distances, x = 0 at the incisors' midline, y = 0 at the central
+Frame (engines/face/tooth_rows.py reads it): eye distances, x = 0 at the incisors' midline, y = 0 at the central
 incisors' edge, y down; x in [-0.45, 0.45], y in [-0.25, 0.05], 256 px for one eye distance: (77, 230) px. teeth.npz
 holds `relief` (77, 230, 3) float16, colour as a factor of the teeth's own white; `cover` (77, 230) float16, 0..1;
 `components` (K, 77, 230, 3) float16 and `spread` (K,), their standard deviations: relief + sum of c_k * components_k is
@@ -24,14 +24,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.drawing.layers import TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.face.landmarker import Landmarker
-from engines.face.measure import INNER_LIPS, canonical_face, mouth_measures, remove_pose
+from engines.face.measure import canonical_face, mouth_measures, remove_pose
 from engines.face.photo import read_photo
+from engines.face.tooth_rows import HEIGHT_PX, WIDTH_PX
+from engines.face_points import INNER_LIPS
 from train.npz_export import export_npz
 
 MODEL = "teeth"
-PX = 256.0  # for one eye distance
-LEFT, TOP, WIDTH_PX, HEIGHT_PX = -0.45, -0.25, 230, 77
+PX, LEFT, TOP = TEETH_PX, TEETH_LEFT, UPPER_TOP
 VIEW_WIDTH_PX, VIEW_HEIGHT_PX = 300, 150
 LEAST_GAP = 0.06  # of the inner lips, eye distances
 TEETH = 5  # a side: central and lateral incisor, canine, two premolars
@@ -122,7 +124,7 @@ def find_row(view: View) -> Row | None:
         if len(rows) > 5:
             evidence[k] = np.clip(np.percentile(line[rows, k], 60) / plateau * 100, -5, 15)
     evidence = cv2.GaussianBlur(evidence[None].astype(np.float32), (0, 0), 1.0)[0]
-    bounds, sure = find_bounds(evidence, view.middle_px, columns)
+    bounds, sure = find_bounds(evidence, view.middle_px)
     if bounds is None:
         return None
     edges = np.zeros((2, TEETH))
@@ -131,18 +133,18 @@ def find_row(view: View) -> Row | None:
             low, high = sorted(bounds[side, tooth : tooth + 2])
             width = high - low
             inner = slice(max(0, round(low + 0.22 * width)), max(1, round(high - 0.22 * width)) + 1)
-            edges[side, tooth] = find_edge(grey[:, inner].mean(1), bright[:, inner].mean(1), plateau)
+            edges[side, tooth] = find_edge(grey[:, inner].mean(1), bright[:, inner].mean(1))
     if not np.isfinite(edges[:, :3]).all():
         return None
     for side in range(2):  # far teeth whose edge is not seen follow their neighbours
         for tooth in range(3, TEETH):
             if not np.isfinite(edges[side, tooth]):
                 edges[side, tooth] = edges[side, tooth - 1] - 2
-    mask = tooth_mask(view, score, bounds, edges, plateau)
+    mask = tooth_mask(view, score, bounds, edges)
     return Row(bounds, edges, mask, sure)
 
 
-def find_bounds(evidence: np.ndarray, middle_px: float, columns: np.ndarray) -> tuple[np.ndarray | None, float]:
+def find_bounds(evidence: np.ndarray, middle_px: float) -> tuple[np.ndarray | None, float]:
     """Lines between teeth: dynamic programming from the midline out, tooth widths near typical ones."""
     best, found = -np.inf, None
     for start in range(round(middle_px) - 24, round(middle_px) + 25):
@@ -150,7 +152,7 @@ def find_bounds(evidence: np.ndarray, middle_px: float, columns: np.ndarray) -> 
             total = 1.6 * evidence[start] - 0.5 * ((start - middle_px) / 12) ** 2 - 0.5 * ((size - 0.97) / 0.1) ** 2
             sides = []
             for sign in (-1, 1):
-                gain, path = walk(evidence, start, sign, size, columns)
+                gain, path = walk(evidence, start, sign, size)
                 total += gain
                 sides.append(path)
             if total > best:
@@ -161,7 +163,7 @@ def find_bounds(evidence: np.ndarray, middle_px: float, columns: np.ndarray) -> 
     return found, sure
 
 
-def walk(evidence: np.ndarray, start: int, sign: int, size: float, columns: np.ndarray) -> tuple[float, list[int]]:
+def walk(evidence: np.ndarray, start: int, sign: int, size: float) -> tuple[float, list[int]]:
     """Best lines on one side: sum of evidence less what widths differ from typical; gain and the lines' places."""
     states: dict[int, tuple[float, list[int]]] = {start: (0.0, [start])}
     for tooth in range(TEETH):
@@ -180,7 +182,7 @@ def walk(evidence: np.ndarray, start: int, sign: int, size: float, columns: np.n
     return max(states.values(), key=lambda item: item[0])
 
 
-def find_edge(grey: np.ndarray, bright: np.ndarray, plateau: float) -> float:
+def find_edge(grey: np.ndarray, bright: np.ndarray) -> float:
     """y where a tooth ends, from its mean light by row; NaN where it is not seen."""
     rows = np.flatnonzero(bright > 0.5)
     if len(rows) < 7:
@@ -198,7 +200,7 @@ def find_edge(grey: np.ndarray, bright: np.ndarray, plateau: float) -> float:
     return np.nan
 
 
-def tooth_mask(view: View, score: np.ndarray, bounds: np.ndarray, edges: np.ndarray, plateau: float) -> np.ndarray:
+def tooth_mask(view: View, score: np.ndarray, bounds: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Pixels of the upper teeth: pale, inside of the lips by two px, above the teeth's edges."""
     gums = cv2.GaussianBlur(score, (0, 0), 1.0) < 0.66 * float(np.percentile(score[view.opening], 85))
     # Dark lines between teeth are no gums.

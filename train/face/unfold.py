@@ -20,7 +20,7 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
 from engines.face.landmarker import Landmarker
-from engines.face.measure import canonical_face, head_angles, remove_pose
+from engines.face.measure import canonical_face, head_angles, remove_pose, to_pixel_centres
 from engines.face.photo import read_photo
 from engines.face.tones import LUMA
 from engines.face.unfold import (
@@ -39,7 +39,9 @@ from engines.face.unfold import (
     to_crop,
 )
 from engines.face.unsmile import rest_shift
+from engines.face_points import FACE
 from engines.portrait import CROP_PX, CROP_SIZE_PX, crop_to_photo, mask_skin
+from train.face.teeth import LICENCES
 from train.npz_export import export_npz
 
 LEAST_SMILE = 0.02  # corners that go less far, eye distances, teach nothing
@@ -49,7 +51,6 @@ MOST = 0.5  # of the light's logarithm; what differs by more was moved, not fold
 FOLDS = 20
 STORED = 2  # places a side that share a stored weight
 SIZE_PX = round(CROP_SIZE_PX[0] * LOOKED_PX / CROP_PX), round(CROP_SIZE_PX[1] * LOOKED_PX / CROP_PX)
-LICENCES = {"Face Research Lab London Set, DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666.v5": "CC BY 4.0"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Examples:
 
 def lower_face(photo: np.ndarray, landmarks: np.ndarray) -> LowerFace:
     """landmarks (478, 3) px, from pixels' corners."""
-    points = landmarks - np.array([0.5, 0.5, 0], np.float32)
+    points = to_pixel_centres(landmarks)
     aligned, rotation, scale, translation = (part[0] for part in remove_pose(points[None], canonical_face()))
     to_photo = crop_to_photo(rotation, float(scale), translation, LOOKED_PX)
     skin = cv2.resize(mask_skin(aligned), SIZE_PX[::-1]).astype(np.float32) / 255
@@ -86,7 +87,7 @@ def lower_face(photo: np.ndarray, landmarks: np.ndarray) -> LowerFace:
 def in_smiles_shape(smile: LowerFace, neutral: LowerFace) -> tuple[np.ndarray, np.ndarray]:
     """The neutral face in the smile's shape (h, w, 3) uint8, and where that counts (h, w)."""
     y, x = np.mgrid[: SIZE_PX[0] : 4, : SIZE_PX[1] : 4]
-    shift = LinearNDInterpolator(smile.points[:468], (neutral.points - smile.points)[:468], fill_value=0.0)(x, y)
+    shift = LinearNDInterpolator(smile.points[:FACE], (neutral.points - smile.points)[:FACE], fill_value=0.0)(x, y)
     shift = cv2.resize(cv2.GaussianBlur(shift.astype(np.float32), (0, 0), 1.0), SIZE_PX[::-1])
     y, x = np.mgrid[: SIZE_PX[0], : SIZE_PX[1]].astype(np.float32)
     there = cv2.remap(

@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from engines.face.landmarker import Landmarker
-from engines.face.measure import INNER_LIPS, OUTER_LIPS, canonical_face, mirror_points, mouth_measures, remove_pose
+from engines.face.measure import canonical_face, mirror_points, mouth_measures, remove_pose
 from engines.face.photo import read_photo
-from engines.face.unsmile import MODEL, RestModel
+from engines.face.unsmile import LIPS, MODEL, RestModel
+from engines.face_points import FACE
+from train.face import teeth
 from train.npz_export import export_npz
 
 COMPONENTS = 40
@@ -30,11 +32,10 @@ FOLDS = 20
 OPEN_MOUTH = 0.08  # gap of the inner lips, eye distances, from which a talker's picture counts as open
 PICTURES_PER_TALKER, CLOSED_PER_TALKER = 60, 20
 LOWER_FACE = 0.45  # points below this (eye distances under the eyes) are looked at
-LIPS = list(dict.fromkeys(OUTER_LIPS + INNER_LIPS))
 # Weight of one example: a smile, a neutral face that stays, a talker's open mouth, a talker's closed one that stays.
 WEIGHTS = {"smile": 1.0, "neutral": 0.3, "open": 0.07, "closed": 0.2}
 LICENCES = {
-    "Face Research Lab London Set, DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666.v5": "CC BY 4.0",
+    **teeth.LICENCES,
     "Young Adult White Faces, DeBruine & Jones 2017, doi 10.6084/m9.figshare.4220517.v1": "CC BY 4.0",
     "GRID, Cooke et al. 2006": "CC BY 4.0",
 }
@@ -110,7 +111,7 @@ def fit(examples: Examples) -> RestModel:
     """Weighted principal components of the lower face, and a ridge regression of the shift on them."""
     both = examples.with_mirrors()
     weight = np.array([WEIGHTS[kind] for kind in both.kinds])
-    points = np.flatnonzero(canonical_face()[:468, 1] > LOWER_FACE)
+    points = np.flatnonzero(canonical_face()[:FACE, 1] > LOWER_FACE)
     seen = both.faces[:, points].reshape(len(weight), -1).astype(np.float64)
     mean = np.average(seen, axis=0, weights=weight)
     root = np.sqrt(weight)[:, None]

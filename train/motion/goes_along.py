@@ -18,10 +18,9 @@ import numpy as np
 from engines.encoder import Encoder
 from train.data.batches import Item, load
 from train.data.motion_labels import OPEN
-from train.motion.heard import Rows, encoder_motion, hear, shaped_motion
+from train.motion.heard import KINDS, Rows, hear
 from train.motion.score_motion import OPEN_AT, correlation, three
 
-WAYS = {"encoder": encoder_motion, "shaped": shaped_motion}
 AS_RECORDED = "as recorded"  # the clips themselves, beside what is done to them
 CLIPS = 12  # of each corpus
 SHUT_AT = 0.005
@@ -45,23 +44,23 @@ def judge(encoder: Encoder, clips: Sequence[Item], opening: float) -> dict:
         heard.append(rows)
         labels.append(clip.motion[: rows.codes, OPEN].astype(np.float32) * opening)
 
-    def courses(way: str, ms: int) -> list[np.ndarray]:
-        return [WAYS[way](rows, ms)[: len(label), OPEN] for rows, label in zip(heard, labels, strict=True)]
+    def courses(kind: str, ms: int) -> list[np.ndarray]:
+        return [KINDS[kind](rows, ms)[: len(label), OPEN] for rows, label in zip(heard, labels, strict=True)]
 
-    def goes_along(way: str, ms: int) -> float:
-        pairs = zip(courses(way, ms), labels, strict=True)
+    def goes_along(kind: str, ms: int) -> float:
+        pairs = zip(courses(kind, ms), labels, strict=True)
         return float(np.concatenate([course[label > OPEN_AT] > SHUT_AT for course, label in pairs]).mean())
 
-    def r(way: str, ms: int) -> float:
-        return float(np.mean([correlation(c, label) for c, label in zip(courses(way, ms), labels, strict=True)]))
+    def r(kind: str, ms: int) -> float:
+        return float(np.mean([correlation(c, label) for c, label in zip(courses(kind, ms), labels, strict=True)]))
 
-    figures = {way: {"not shut": three(partial(goes_along, way)), "r": three(partial(r, way))} for way in WAYS}
+    figures = {kind: {"not shut": three(partial(goes_along, kind)), "r": three(partial(r, kind))} for kind in KINDS}
     return {"clips": len(clips), **figures}
 
 
 def line_of(name: str, row: dict) -> str:
     """What `judge` found, in one line."""
-    figures = " | ".join(f"{way} {figure} {row[way][figure]}" for way in WAYS for figure in ("not shut", "r"))
+    figures = " | ".join(f"{kind} {figure} {row[kind][figure]}" for kind in KINDS for figure in ("not shut", "r"))
     return f"{name} | {row['clips']} clips | {figures}"
 
 

@@ -21,12 +21,11 @@ from engines.shaper import Shaper
 from engines.spec import SPEC
 
 GOLDEN_CHUNKS = 50  # a second of noise: enough to tell that the engine is the checkpoint
-AHEAD = max(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Every step of one sound and AHEAD more of silence; row L of step s speaks of code s - lookahead / 20 ms."""
+    """Every step of one sound and its lookahead of silence; row L of step s speaks of code s - lookahead / 20 ms."""
 
     motion: np.ndarray  # (steps, 3, 14) eye distances
     phone_logits: np.ndarray  # (steps, 3, 40)
@@ -37,12 +36,12 @@ class Rows:
 
     @property
     def codes(self) -> int:
-        return len(self.motion) - AHEAD
+        return len(self.motion) - SPEC.most_ahead
 
 
 def hear(encoder: Encoder, samples: np.ndarray) -> Rows:
     """Run a sound (n,) at 16 kHz from a fresh state; silence fills up its last chunk."""
-    steps, rows = -(-len(samples) // SPEC.chunk_samples) + AHEAD, len(SPEC.lookaheads_ms)
+    steps, rows = -(-len(samples) // SPEC.chunk_samples) + SPEC.most_ahead, len(SPEC.lookaheads_ms)
     chunks = np.zeros((steps, SPEC.chunk_samples), np.float32)
     chunks.reshape(-1)[: len(samples)] = samples
     found = Rows(
@@ -81,6 +80,9 @@ def shaped_motion(rows: Rows, lookahead_ms: int, shaper: Shaper | None = None) -
         snr_db=rows.snr_db,
     )
     return motion[first : first + rows.codes]
+
+
+KINDS = {"encoder": encoder_motion, "shaped": shaped_motion}  # what reports compare
 
 
 @cache

@@ -20,23 +20,16 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.face.measure import (
-    LEFT_EYE,
-    RIGHT_EYE,
-    canonical_face,
-    head_angles,
-    lid_opening,
-    mouth_measures,
-    remove_pose,
-)
+from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
+from engines.face_points import LEFT, LEFT_EYE, RIGHT, RIGHT_EYE
+from engines.portrait import EYEBALL_RADIUS
 from engines.spec import SPEECH_CHANNELS
 from train.data.shards import write_whole
 
 PICTURES_PER_SECOND = 25
 LEAST_CLIPS = 9  # 27 s of a person; below, a blink rate says nothing
 LAGS = (1, 2, 4, 8, 16, 32, 60)  # pictures
-EYEBALL_RADIUS = 0.19  # of the eye distance: 12 mm of 63 mm
-RIGHT_IRIS, LEFT_IRIS = 468, 473
+RIGHT_IRIS, LEFT_IRIS = RIGHT.iris[0], LEFT.iris[0]
 JAW_OPEN = SPEECH_CHANNELS.index("jawOpen")
 BROWS = [SPEECH_CHANNELS.index(name) for name in ("browInnerUp", "browOuterUp", "browDown")]
 # What FaceMesh reads of lids that are drawn so far shut: mean of first pictures of eleven GRID talkers, and of fourteen

@@ -9,6 +9,7 @@ import numpy as np
 
 from engines.spec import SPEC
 from train.data.shards import write_whole
+from train.motion.heard import KINDS
 from train.reports import LOOKAHEADS, bar, markdown_table
 
 # Least values wanted on unseen people, 0, 40, 80 ms.
@@ -17,7 +18,7 @@ WHOLE_CLIP = (0.83, 0.85, 0.86)
 WIDTH = 0.60
 CLOSED = 0.95
 REST = {"silence": 0.99, "unseen noises, speech level": 0.97, "unseen babble, speech level": 0.85}
-KINDS = ("encoder", "shaped")
+
 BOTH = tuple(f"{kind}, {ms}" for kind in KINDS for ms in LOOKAHEADS)
 
 

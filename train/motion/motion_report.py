@@ -21,19 +21,18 @@ from engines.encoder import Encoder
 from engines.motion.reach import MOUTH, TYPICAL_REACH
 from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
-from train.data.augment import cut, rms, with_noise
+from train.data.augment import SNRS_DB, cut, rms, with_noise
 from train.data.corpora import sound_of, speech
 from train.data.motion_labels import OPEN, at_codes
 from train.data.shards import read_shards
 from train.motion import lively as voices
 from train.motion import microphones as faults
 from train.motion import motion_markdown
-from train.motion.heard import Rows, encoder_motion, hear, open_checkpoint, shaped_motion
+from train.motion.heard import KINDS, Rows, hear, open_checkpoint
 from train.motion.reach import judge, judge_own, listen
 from train.motion.score_motion import (
     OPEN_AT,
     PICTURES,
-    SNRS_DB,
     Take,
     Three,
     baselines,
@@ -51,7 +50,6 @@ from train.motion.score_motion import (
 )
 from train.stages import Say, hash_of, run_stages
 
-KINDS = {"encoder": encoder_motion, "shaped": shaped_motion}
 LOOKAHEADS_MS = SPEC.lookaheads_ms
 PEOPLE = ("unseen", "seen")
 STRETCH = SPEECH_CHANNELS.index("mouthStretch")

@@ -30,7 +30,6 @@ PICTURES = 75
 OPEN_AT = 0.035  # eye distances: above it GRID's real mouths are open in .67 of speech and .15 of silence
 CLOSED_AT = 0.025
 COURSES = "labeller.npz"  # in the cache: the labeller's motion of val
-SNRS_DB = (20, 10, 5, 0, -5)
 STEADY_S = 0.1  # least length of a vowel that counts as steady
 
 

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from engines.spec import EMOTIONS, SPEC
 from train import checkpoint
 from train.config import build
-from train.data.augment import SNR_RANGE_DB, active_rms, cut, rms, with_noise
+from train.data.augment import SNR_RANGE_DB, SNRS_DB, active_rms, cut, rms, with_noise
 from train.data.batches import Corpus, Item, load
 from train.data.shards import read_shards
 from train.speech.export import encoder_of
@@ -34,7 +34,6 @@ from train.speech.train_vae import Model, VaeConfig
 from train.speech.vae import FACTORS, Encoder, LogMel
 
 READ_FROM = ("content", *FACTORS)
-SNRS_DB = (20, 10, 5, 0, -5)
 CLIPS = 220  # of each kind at most: enough for the second digit
 AT_MOST = 8000  # rows that a reader is taught on
 
@@ -404,7 +403,8 @@ class Swap:
 def swaps(checkpoint_path: Path, val: Corpus, pairs: int = 120, codes: int = 120) -> Iterator[Swap]:
     """Content, mood and voice of A, noise of B (another clip with noise n), decoded."""
     tensors, facts = checkpoint.load(checkpoint_path)
-    config = build(VaeConfig, facts["config"], str(checkpoint_path))
+    known = {key: value for key, value in facts["config"].items() if key != "validate_every"}  # of runs before it went
+    config = build(VaeConfig, known, str(checkpoint_path))
     blank = Corpus({}, tuple(facts["speakers"]), tuple(facts["noise_classes"]), {}, np.zeros((0, 1)))
     model = Model(config, blank, np.ones(len(SPEC.speech_channels), np.float32))
     model.load_state_dict(checkpoint.part("model", tensors))

@@ -12,7 +12,6 @@ from train.speech.losses import align_rows
 from train.speech.vae import FACTORS, Encoder
 
 ROW_OUTPUTS = ("content", "motion", "phone_logits", "presence")
-TAIL_CHUNKS = max(SPEC.lookahead_chunks(ms) for ms in SPEC.lookaheads_ms)
 
 
 @torch.no_grad()
@@ -28,7 +27,7 @@ def encode(encoder: Encoder, sounds: Sequence[np.ndarray], batch: int = 16) -> l
     for start in range(0, len(order), batch):
         group = order[start : start + batch]
         codes = [len(sounds[index]) // SPEC.chunk_samples for index in group]
-        padded = np.zeros((len(group), (max(codes) + TAIL_CHUNKS) * SPEC.chunk_samples), np.float32)
+        padded = np.zeros((len(group), (max(codes) + SPEC.most_ahead) * SPEC.chunk_samples), np.float32)
         for row, (index, count) in enumerate(zip(group, codes, strict=True)):
             padded[row, : count * SPEC.chunk_samples] = sounds[index][: count * SPEC.chunk_samples]
         out, _ = encoder(torch.from_numpy(padded))

@@ -44,7 +44,6 @@ class VaeConfig:
     carry_slow: float = 0.15  # the same of the slow factors' statistics
     seed: int = 1
     checkpoint_every: int = 250
-    validate_every: int = 1000
     leave_out: tuple[str, ...] = ()  # speakers that are not trained on, e.g. grid/s3
     bf16: bool = True  # the networks; sound, log-mel and losses stay float32
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

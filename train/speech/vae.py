@@ -58,10 +58,10 @@ def from_mel(mel: np.ndarray) -> np.ndarray:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-def mel_matrix(bands: int = SPEC.mel_bands, window: int = SPEC.window_samples) -> np.ndarray:
+def mel_matrix() -> np.ndarray:
     """Triangular mel filters (window / 2 + 1, bands), HTK mel scale, 20 Hz to 8 kHz, each of unit height."""
-    rate = SPEC.sample_rate_hz
-    edges = from_mel(np.linspace(to_mel(LOWEST_HZ), to_mel(rate / 2), bands + 2))
+    rate, window = SPEC.sample_rate_hz, SPEC.window_samples
+    edges = from_mel(np.linspace(to_mel(LOWEST_HZ), to_mel(rate / 2), SPEC.mel_bands + 2))
     bins = np.arange(window // 2 + 1) * rate / window
     rise = (bins[:, None] - edges[None, :-2]) / np.maximum(edges[1:-1] - edges[:-2], rate / window)
     fall = (edges[None, 2:] - bins[:, None]) / np.maximum(edges[2:] - edges[1:-1], rate / window)
@@ -302,15 +302,10 @@ class Encoder(nn.Module):
             if stretch is not None:
                 mel = warped(mel, stretch)
 
-        def convolve(x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm) -> torch.Tensor:
-            x = torch.cat([state[name], x], 1)
-            after[name] = x[:, -2:]
-            return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
-
         heard_mel = masked(mel, self.config.masked_bands) if self.training and self.config.masked_bands else mel
-        x = convolve(heard_mel, "mel", self.conv1, self.norm1)
-        x = convolve(x, "conv1", self.conv2, self.norm2)
-        x = convolve(x, "conv2", self.conv3, self.norm3)
+        x = self._convolve(heard_mel, "mel", self.conv1, self.norm1, state, after)
+        x = self._convolve(x, "conv1", self.conv2, self.norm2, state, after)
+        x = self._convolve(x, "conv2", self.conv3, self.norm3, state, after)
         drop = lambda values: F.dropout(values, self.config.dropout, self.training)  # noqa: E731
         h1, last1 = self.gru1(drop(x), state["gru1"][None])
         h2, last2 = self.gru2(drop(h1), state["gru2"][None])
@@ -344,6 +339,15 @@ class Encoder(nn.Module):
         motion = motion.view(batch, ROWS, codes, -1).transpose(1, 2)
         out["motion"] = motion * smoothstep(torch.sigmoid(out["presence_logits"]))[..., None]
         return out, after
+
+    @staticmethod
+    def _convolve(
+        x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm, state: Tensors, after: Tensors
+    ) -> torch.Tensor:
+        """(batch, steps, n) -> the same steps convolved; before them comes state's, their last two go to after."""
+        x = torch.cat([state[name], x], 1)
+        after[name] = x[:, -2:]
+        return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
 
     @staticmethod
     def _spoken_content(content: torch.Tensor, spoken: torch.Tensor) -> torch.Tensor:
@@ -382,14 +386,9 @@ class Encoder(nn.Module):
         windows = torch.stack([padded[:, : SPEC.window_samples], padded[:, SPEC.hop_samples :]], 1)
         mel = self.log_mel.of_windows(windows)
 
-        def convolve(x: torch.Tensor, name: str, conv: nn.Conv1d, norm: nn.LayerNorm) -> torch.Tensor:
-            x = torch.cat([state[name], x], 1)
-            after[name] = x[:, -2:]
-            return F.silu(norm(conv(x.transpose(1, 2)).transpose(1, 2)))
-
-        x = convolve(mel, "mel", self.conv1, self.norm1)
-        x = convolve(x, "conv1", self.conv2, self.norm2)
-        x = convolve(x, "conv2", self.conv3, self.norm3)[:, 0]
+        x = self._convolve(mel, "mel", self.conv1, self.norm1, state, after)
+        x = self._convolve(x, "conv1", self.conv2, self.norm2, state, after)
+        x = self._convolve(x, "conv2", self.conv3, self.norm3, state, after)[:, 0]
         after["gru1"] = gru_cell(x, state["gru1"], self.gru1)
         after["gru2"] = gru_cell(after["gru1"], state["gru2"], self.gru2)
         hidden = after["gru1"] + after["gru2"]

@@ -1,0 +1,44 @@
+"""Options that several commands have, each said once, and the picture size that some of them read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engines.errors import ConfigError
+from engines.spec import ARTICULATION
+
+CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
+
+PortraitPath = Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")]
+FaceSize = Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")]
+Fps = Annotated[int, typer.Option(help="Pictures a second.")]
+LookaheadMs = Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")]
+Mood = Annotated[str, typer.Option(help="auto, off, or one by name, such as happiness or happiness:0.5.")]
+Articulation = Annotated[
+    float, typer.Option(min=ARTICULATION[0], max=ARTICULATION[1], help="How far the mouth moves; 1 as in calm speech.")
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Of blinks, gaze and small head motion; without it each photo has its own.")
+]
+Engine = Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+C2paCertificates = Annotated[
+    Path | None,
+    typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
+]
+C2paKey = Annotated[Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1280x720' -> (1280, 720), px; ConfigError for anything else, odd, tiny or huge."""
+    width_text, cross, height_text = text.lower().partition("x")
+    if not (cross and all(side.isdecimal() and len(side) <= 5 for side in (width_text, height_text))):
+        raise ConfigError(f"{text!r} is no picture size", f"use one such as {CAMERA_SIZES}")
+    width, height = int(width_text), int(height_text)
+    if width % 2 or height % 2 or not (160 <= width <= 3840 and 120 <= height <= 2160):
+        raise ConfigError(f"a camera cannot be {text}", f"use one such as {CAMERA_SIZES}")
+    return width, height
