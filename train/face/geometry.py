@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import cv2
@@ -279,12 +279,14 @@ def upper_face_basis(canonical: np.ndarray) -> dict[str, np.ndarray]:
 def triangulate(canonical: np.ndarray) -> np.ndarray:
     """Delaunay triangles of the 468 surface points seen from the front, mouth shut: (n, 3) int16.
 
-    The lips are one line in it; triangles below that line then take the lower lip's points, and a strip of triangles
-    joins both lips. The edges of lips and lids must be edges of the mesh: ValueError where one is missing.
+    The lips are one line in it, of edges of its own; triangles below that line then take the lower lip's points, and a
+    strip of triangles joins both lips.
     """
     flat = canonical[:FACE, :2].astype(np.float64)
     points = np.array([k for k in range(FACE) if k not in LOWER_SEAM[1:-1]])
-    triangles = points[Delaunay(flat[points]).simplices]
+    rings = [UPPER_SEAM, *(eye.upper for eye in EYES), *(eye.lower for eye in EYES)]
+    edges = [edge for ring in rings for edge in pairwise(ring)]
+    triangles = with_edges(points[Delaunay(flat[points]).simplices], flat, edges)
     lower_of = dict(zip(UPPER_SEAM[1:-1], LOWER_SEAM[1:-1], strict=True))
     seam = flat[list(UPPER_SEAM)]
     mesh = []
@@ -297,12 +299,37 @@ def triangulate(canonical: np.ndarray) -> np.ndarray:
     for k in range(len(UPPER_SEAM) - 1):
         (a, b), (c, d) = UPPER_SEAM[k : k + 2], LOWER_SEAM[k : k + 2]
         mesh += [t for t in ([a, b, d], [a, d, c]) if len(set(t)) == 3]
-    edges = {tuple(sorted((t[i], t[(i + 1) % 3]))) for t in mesh for i in range(3)}
-    rings = [UPPER_SEAM, LOWER_SEAM, *(eye.upper for eye in EYES), *(eye.lower for eye in EYES)]
-    needed = [tuple(sorted(edge)) for ring in rings for edge in pairwise(ring)]
-    if not edges.issuperset(needed):
-        raise ValueError(f"the mesh lacks edges of lips or lids: {set(needed) - edges}")
     return np.array(mesh, np.int16)
+
+
+def with_edges(triangles: np.ndarray, flat: np.ndarray, wanted: list[tuple[int, int]]) -> np.ndarray:
+    """Triangles (n, 3) of points flat (P, 2) in which the wanted edges are edges (Sloan 1993: what crosses is flipped).
+
+    Without the lips' line in it, triangles would join the upper lip to the lower one, and tear off both as they part.
+    ValueError where an edge cannot be had.
+    """
+
+    def turn(a: int, b: int, c: int) -> float:
+        (ax, ay), (bx, by), (cx, cy) = flat[a], flat[b], flat[c]
+        return float((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+
+    def cross(a: int, b: int, p: int, q: int) -> bool:
+        return turn(a, b, p) * turn(a, b, q) < 0 and turn(p, q, a) * turn(p, q, b) < 0
+
+    mesh = [frozenset(int(k) for k in triangle) for triangle in triangles]
+    for a, b in wanted:
+        for _ in range(len(mesh)):
+            if any({a, b} <= triangle for triangle in mesh):
+                break
+            crossed = [t for t in mesh if any(cross(a, b, *edge) for edge in combinations(t, 2))]
+            for pair in combinations(crossed, 2):
+                shared, apart = pair[0] & pair[1], pair[0] ^ pair[1]
+                if len(shared) == 2 and cross(a, b, *shared) and cross(*apart, *shared):
+                    mesh = [t for t in mesh if t not in pair] + [apart | {k} for k in shared]
+                    break
+        else:
+            raise ValueError(f"the mesh lacks the edge {a}, {b} of lips or lids")
+    return np.array([sorted(triangle) for triangle in mesh])
 
 
 def inside(polygon: np.ndarray, x: float, y: float) -> bool:
