@@ -13,7 +13,7 @@ import numpy as np
 from engines.card import write_atomically
 from engines.errors import ConfigError, EngineMismatch, InputError, OutputError, WrongInput
 from engines.face.likeness import MOST_TURNED_RAD, likeness_model
-from engines.face.measure import eyes_of
+from engines.face.measure import eye_distance, eyes_of
 from engines.face_points import FACE
 from engines.machine import cache_folder
 
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 FACE_SIZES = ("full", "face")
 ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
-FRAMING = 5  # counts changes of how photos are framed: cached portraits depend on it
+FRAMING = 6  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
+# Share of a face that is one even colour, when there are so many px between its eyes: five drawings .47 to .70, 166
+# photos, retouched and blown out ones among them, up to .10. What differs by no more than a level of 256 is even.
+DRAWN, DRAWN_EYES_PX, EVEN = 0.35, 60, 1
 
 
 @dataclass
@@ -140,7 +143,7 @@ def analyse_photo(
     options: dict[str, Any] = {}
     with Landmarker() as landmarker:
         report = landmarker.examine(rgb)
-        notes += [*report.notes, *light_notes(rgb, report.landmarks)]
+        notes += [*report.notes, *light_notes(rgb, report.landmarks), *drawn_notes(rgb, report.landmarks)]
         if teeth is not None:
             smile, second = read_smile(teeth, landmarker, progress)
             notes += second_photo_notes(report, second, teeth)
@@ -175,6 +178,21 @@ def light_notes(rgb: np.ndarray, landmarks: np.ndarray) -> list[str]:
         return ["the face is very dark: take a photo in more light"]
     if np.median(light) > BRIGHT_LIGHT or (light >= WHITE).mean() > MOST_WHITE:
         return ["the face is nearly white, overexposed: take a photo in softer light"]
+    return []
+
+
+def drawn_notes(rgb: np.ndarray, landmarks: np.ndarray) -> list[str]:
+    """What to tell of a face (478, 3) px in (H, W, 3) uint8 that has the even colours of a drawing: no skin has."""
+    import cv2
+
+    scale = min(1.0, DRAWN_EYES_PX / float(eye_distance(landmarks)))
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
+    outline = cv2.convexHull((landmarks[:FACE, :2] * scale).round().astype(np.int32))
+    mask = cv2.fillConvexPoly(np.zeros(small.shape[:2], np.uint8), outline, 1)
+    around = np.ones((3, 3), np.uint8)
+    spread = cv2.subtract(cv2.dilate(small, around), cv2.erode(small, around)).max(2)
+    if (spread[mask > 0] <= EVEN).mean() > DRAWN:
+        return ["the face looks drawn: photos of people are what it is made for"]
     return []
 
 

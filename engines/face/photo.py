@@ -13,7 +13,7 @@ from engines.errors import InputError, WrongInput
 from engines.face.colour_profile import read_profile
 from engines.face.picture_file import find_exif, find_profile, is_cut_short, is_damaged, tiff_entry
 
-MIN_SIDE_PX = 200
+MIN_SIDE_PX = 100  # what counts is the eye distance (landmarker.py); smaller pictures are icons and thumbnails
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
 MAX_FILE_BYTES = 200_000_000
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # tags
@@ -35,7 +35,7 @@ def read_photo(path: str | os.PathLike[str], notes: list[str] | None = None) -> 
     """Read a photo as (H, W, 3) uint8 sRGB, turned upright by its EXIF orientation.
 
     Transparent places are shown over grey, grey pictures become RGB, and 16 bit or float ones 8 bit. InputError where
-    the file is missing, empty, damaged, no picture, smaller than 200 px, larger than 60 megapixels, or not made of
+    the file is missing, empty, damaged, no picture, smaller than 100 px, larger than 60 megapixels, or not made of
     numbers. What is less than ideal is added to notes.
     """
     path = Path(path)

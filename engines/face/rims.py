@@ -19,6 +19,12 @@ from engines.face_points import EYES, Eye
 # Before the eyes: darker than this share of a lid's skin, in lines longer than lashes, level and upright.
 RIM_DARK, RIM_LEVEL, RIM_UPRIGHT = 0.65, 0.22, 0.16
 RIM_WIDE, RIM_DEEP = 0.065, 0.28  # half their width at most; how much darker than around, as a share of skin's light
+# Or of another hue: colours, as shares of their light, lie so far from skin's, and so much farther than what is around:
+# all of a line, and so much of it surely; half as wide at most; what is darker than this share of skin's light, or than
+# so many levels, tells no hue; so far past both corners of an eye it reaches.
+RIM_HUE, RIM_HUE_MORE, MOST_SURE = (0.3, 0.42), (0.12, 0.3), 0.3
+HUE_WIDE, HUE_DARK, LEAST_LIT, PAST = 0.10, 0.3, 25, 0.05
+FRINGE = 0.035  # photos keep colours coarser than light: so far beside a coloured rim skin is tinted by it
 # Where it is looked for: beyond an eye's corners, from the brows' line down, below the lower lid; where that fades.
 BESIDE, BELOW, FADES = 0.26, 0.16, 0.05
 LASHES_END, CORNERS_END, BROWS_END = 0.045, 0.12, 0.05  # around an open eye, its corners, a brow all is theirs
@@ -168,9 +174,50 @@ def find_rims(
         cv2.morphologyEx(clear_of_brow, cv2.MORPH_OPEN, stroke(axis, length * scale))
         for axis, length in ((along, RIM_LEVEL), (upright, RIM_UPRIGHT))
     )
+    coloured = coloured_rims(part, light, where, polygon(lid, size), opening, along, scale)
     rims = np.maximum(level, sides)
     if rims.sum() < LEAST_RIMS * scale**2:
-        return np.zeros_like(rims)
+        return coloured
     for _ in range(round(RIM_WIDE * scale)):  # as thick as they are, also where they touch a brow
         rims = np.minimum(cv2.dilate(rims, np.ones((3, 3), np.uint8)), dark)
+    return np.maximum(rims, coloured)
+
+
+def coloured_rims(
+    part: np.ndarray,
+    light: np.ndarray,
+    where: np.ndarray,
+    lid: np.ndarray,
+    opening: np.ndarray,
+    along: np.ndarray,
+    scale: float,
+) -> np.ndarray:
+    """Where a rim of another hue than skin's crosses a picture (h, w, 3) of an eye, dark or not: (h, w) uint8 0, 1.
+
+    The same as of `find_rims`; light (h, w) of the picture, lid (h, w): not 0 where it is bare. A rim is in one piece
+    from the bridge of the nose to the temple, past both corners of the eye: neither make-up nor dyed hair is.
+    """
+    bare = part[lid > 0] / np.maximum(light[lid > 0], 1)[:, None]
+    soft = cv2.GaussianBlur(part, (0, 0), max(0.6, 0.01 * scale)).astype(np.float32)
+    lit = np.maximum(soft @ LUMA, 1)
+    hue = np.abs(soft / lit[..., None] - np.median(bare, 0).astype(np.float32)).max(2)
+    hue[lit < max(HUE_DARK * float(np.median(light[lid > 0])), LEAST_LIT)] = 0
+    around = cv2.morphologyEx(hue, cv2.MORPH_OPEN, disc(HUE_WIDE * scale))
+    sure = (hue > RIM_HUE[1]) & (hue - around > RIM_HUE_MORE[1])
+    line = ((hue > RIM_HUE[0]) & (hue - around > RIM_HUE_MORE[0])).astype(np.uint8)
+    line[(where == 0) | (polygon(opening, line.shape) > 0)] = 0
+    count, parts = cv2.connectedComponents(line)
+    rims = np.zeros_like(line)
+    ends = opening @ along
+    for one in range(1, count):
+        y, x = np.nonzero(parts == one)
+        level = np.stack([x, y], 1) @ along
+        if (
+            sure[y, x].mean() > MOST_SURE
+            and level.min() < ends.min() - PAST * scale
+            and level.max() > ends.max() + PAST * scale
+        ):
+            rims[y, x] = 1
+    rims = cv2.dilate(rims, disc(FRINGE * scale))
+    rims[(where == 0) | (polygon(opening, line.shape) > 0)] = 0
     return rims

@@ -23,9 +23,9 @@ from engines.face.landmarker import (
     overlap,
     suppress,
 )
-from engines.face.measure import canonical_face, eye_distance, mirror_points
+from engines.face.measure import canonical_face, eye_distance, lid_opening, mirror_points
 from engines.face.photo import read_photo
-from engines.face_points import INNER_LIPS
+from engines.face_points import INNER_LIPS, LEFT_LIDS, RIGHT_LIDS
 
 DATA = Path(__file__).parents[1] / "data"
 UNSURE = 0.03  # eye distances; MediaPipe's own sampling is 0.01 off, its readings jitter by as much
@@ -206,7 +206,8 @@ def test_turned_heads(sign):
 
 def test_small_faces():
     assert "small (50 px" in seen(eyes_px=50).notes[0]
-    with pytest.raises(InputError, match="too small \\(20 px"):
+    assert "small (25 px" in seen(eyes_px=25).notes[0]
+    with pytest.raises(InputError, match=r"too small \(20 px.*24 px is the least"):
         seen(eyes_px=20)
 
 
@@ -216,6 +217,38 @@ def test_open_mouth_and_shut_eyes():
     assert "wide open" in seen(**{name: 0.4 for name in lower_lip}).notes[0]
     upper_lid = {f"p{p}": 0.15 for p in (387, 386, 385)}
     assert seen(**upper_lid).notes[0].startswith("the left eye looks shut")
+
+
+def lowered(left: float, right: float) -> dict[str, float]:
+    """How far both upper lids come down, as `seen` takes it."""
+    return {f"p{upper}": down for lids, down in ((LEFT_LIDS, left), (RIGHT_LIDS, right)) for upper, _ in lids}
+
+
+def test_eyes_that_are_nearly_shut_are_told():
+    gap = lid_opening(canonical_face()[None])[0, 0]
+    assert seen(**lowered(gap - 0.1, gap - 0.1)).notes == ()
+    assert "open only a little" in seen(**lowered(gap - 0.074, gap - 0.074)).notes[0]
+    assert seen(**lowered(gap - 0.138, gap - 0.085)).notes[0].startswith("the right eye is half shut")
+    assert not any("half shut" in note for note in seen(yaw=25, **lowered(gap - 0.138, gap - 0.085)).notes)
+
+
+def test_a_far_eye_is_told():
+    assert "far eye" in seen(yaw=32).notes[0]
+    assert "far eye" not in seen(yaw=26).notes[0]
+
+
+def test_a_face_of_which_nothing_is_sure_may_be_none():
+    face, reading = face_of(canonical_face() * 100 + [500, 400, 0])
+    notes = judge(face, Reading(reading.points.astype(np.float32), 1.0, 2 * reading.spread), (1000, 1000)).notes
+    assert any("no face at all" in note for note in notes)
+
+
+def test_one_covered_eye_is_told():
+    face, reading = face_of(canonical_face() * 100 + [500, 400, 0])
+    spread = reading.spread * 0.5
+    spread[[point for pair in LEFT_LIDS for point in pair]] = 0.018
+    notes = judge(face, Reading(reading.points.astype(np.float32), 1.0, spread), (1000, 1000)).notes
+    assert [note[:31] for note in notes] == ["the left eye may be covered (ha"]
 
 
 def test_anchors_are_the_centres_of_two_grids():

@@ -134,7 +134,9 @@ def test_what_is_no_photo_is_named(tmp_path):
     assert "is not a picture" in line_of(tmp_path / "text.jpg")
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(400))
     assert "an HEIC photo that cannot be read: export it as JPEG" in line_of(tmp_path / "phone.heic")
-    assert "too small (320x180 px)" in line_of(write(tmp_path / "small.png", gradient(180, 320)))
+    small = line_of(write(tmp_path / "small.png", gradient(99, 320)))
+    assert "too small (320x99 px): each side needs 100 px or more" in small
+    assert read_photo(write(tmp_path / "avatar.png", gradient(128, 128))).shape == (128, 128, 3)
 
 
 def test_a_phones_heic_photo_is_read(tmp_path, monkeypatch):

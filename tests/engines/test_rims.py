@@ -33,6 +33,35 @@ def test_a_blink_and_raised_brows_leave_the_rims_alone(thick: float, colour: tup
         assert np.abs(drawn.astype(int) - photo)[solid].max() < 12
 
 
+@pytest.mark.parametrize("colour", [(225, 45, 175), (70, 150, 235), (110, 235, 110)])
+def test_a_blink_leaves_light_coloured_rims_alone(colour: tuple[int, int, int]) -> None:
+    """They are hardly darker than skin, or lighter: a lid took them along."""
+    photo, landmarks = paint_face()
+    rims = put_on(photo, landmarks, 0.08, colour)
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+    assert all(found.cover.size for found in portrait.bare.rims)
+    np.testing.assert_array_equal(generator.draw(code(), portrait), photo)
+    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    changed = np.abs(drawn.astype(int) - photo).max(2)
+    assert changed.max() > 40
+    for eye in EYES:
+        first, last = np.sort(landmarks[[eye.upper[0], eye.upper[-1]], 0]).astype(int)
+        above = slice(int(landmarks[list(eye.brow), 1].max()), int(landmarks[list(eye.upper), 1].min()))
+        solid = rims[above, first:last] == 255
+        assert solid.sum() > 40
+        assert changed[above, first:last][solid].max() < 25
+
+
+def test_coloured_lids_and_hair_are_no_rims() -> None:
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        lid = landmarks[[*eye.upper, *eye.fold[::-1]], :2]
+        cv2.fillPoly(photo, [np.round((lid - 0.5) * 16).astype(np.int32)], (90, 90, 230), cv2.LINE_AA, 4)
+        outer = landmarks[eye.upper[0], 0] + 0.12 * EYES_PX * np.sign(landmarks[eye.upper[0], 0] - landmarks[168, 0])
+        cv2.line(photo, (int(outer), 0), (int(outer), 319), (80, 170, 230), 5)
+    assert not any(found.cover.size for found in make_portrait(photo, landmarks).bare.rims)
+
+
 def test_rims_turn_with_the_head_as_if_the_eyes_were_open() -> None:
     photo, landmarks = paint_face()
     put_on(photo, landmarks, 0.06, (25, 20, 20))

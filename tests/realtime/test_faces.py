@@ -84,6 +84,18 @@ def test_notes_about_a_photo_are_told_each_time(tmp_path: Path, monkeypatch: pyt
     assert load_portrait(FACE, "face").notes == first
 
 
+def test_drawn_faces_are_told() -> None:
+    """Even areas with soft rims, as icons have them; a photo has none, nor has one that is enlarged ten times."""
+    rgb = cv2.cvtColor(cv2.imread(str(FACE)), cv2.COLOR_BGR2RGB)
+    landmarks = np.load(FACE.with_name("face_landmarks.npy")).reshape(-1, 478, 3)[0]
+    x, y, width, height = cv2.boundingRect(landmarks[:, :2].astype(np.int32))
+    face, at = rgb[y : y + height, x : x + width], landmarks - np.array([x, y, 0], np.float32)
+    assert faces.drawn_notes(face, at) == []
+    assert faces.drawn_notes(cv2.resize(face, None, fx=10, fy=10, interpolation=cv2.INTER_CUBIC), 10 * at) == []
+    flat = cv2.medianBlur(face, 15) // 64 * 64
+    assert "drawn" in faces.drawn_notes(flat, at)[0]
+
+
 @pytest.mark.parametrize(
     ("gain", "offset", "word"),
     [(0.15, 0, "very dark"), (0.1, 235, "overexposed"), (4, 120, "overexposed"), (1, 0, "")],

@@ -29,9 +29,9 @@ def person_before_a_wall(
     return photo.clip(0, 255).astype(np.uint8), landmarks.astype(np.float32), mask > 0
 
 
-def before_leaves(photo: np.ndarray, person: np.ndarray) -> np.ndarray:
+def before_leaves(photo: np.ndarray, person: np.ndarray, restless: float = 30) -> np.ndarray:
     """The photo with something restless behind the person."""
-    leaves = np.random.default_rng(2).normal(0, 30, photo.shape)
+    leaves = np.random.default_rng(2).normal(0, restless, photo.shape)
     return np.where(person[..., None], photo, (photo + leaves).clip(0, 255)).astype(np.uint8)
 
 
@@ -84,9 +84,9 @@ def test_the_grain_of_the_wall_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert 0.6 < grain(made[20:200, columns]) / grain(photo[20:100, :60].astype(float)) < 1.3
 
 
-def test_the_walls_focus_is_lost_only_beyond_the_photos_last_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_walls_focus_is_lost_only_beyond_the_photos_last_strip(monkeypatch: pytest.MonkeyPatch) -> None:
     photo, landmarks, person = person_before_a_wall(monkeypatch, 2.0)
-    photo = before_leaves(photo, person)
+    photo = before_leaves(photo, person, 8)
     made = surround(photo, 640, 170, landmarks)
     strip = round(0.45 * UNIT)
     assert np.array_equal(made[:, 170 + strip : 470 - strip], photo[:, strip:-strip])  # no ring around the head
@@ -94,6 +94,41 @@ def test_the_walls_focus_is_lost_only_beyond_the_photos_last_strip(monkeypatch: 
     blocks = detail[:170].reshape(-1, 10).mean(1)  # from far out to the edge
     assert blocks.max() < 0.5 * detail[170 + strip : 220].mean()
     assert np.abs(np.diff(detail)).max() < 0.35 * detail.max()  # no line at which sharp turns soft
+
+
+def test_a_wall_with_detail_is_evenly_out_of_focus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bricks behind the person end neither at the photo's edge nor in a sharp ring around the head."""
+    photo, landmarks, person = person_before_a_wall(monkeypatch, 2.0)
+    rows, columns = np.ogrid[:360, :300]
+    bricks = (rows % 18 < 3) | ((columns + rows // 18 % 2 * 20) % 40 < 3)
+    photo = np.where((bricks & ~person)[..., None], photo // 2, photo)
+    made = surround(photo, 640, 170, landmarks)
+    assert np.array_equal(made[:, 170:470][person], photo[person])
+    detail = np.abs(np.diff(made[20:200].astype(float), axis=0)).mean((0, 2))
+    sharp = np.abs(np.diff(photo[20:200].astype(float), axis=0)).mean((0, 2))
+    assert detail[176:250].max() < 0.5 * sharp[6:80].mean()  # it was as sharp as it had been
+    assert detail[100:170].mean() > 0.4 * detail[176:220].mean()
+    assert np.abs(np.diff(detail[40:260])).max() < 0.25 * detail[40:260].max()
+
+
+def test_a_narrow_side_takes_little_of_the_walls_focus(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, landmarks, person = person_before_a_wall(monkeypatch, 2.0)
+    photo = before_leaves(photo, person)
+
+    def lost(beside: int) -> float:
+        made = surround(photo, 300 + 2 * beside, beside, landmarks)[:, beside : beside + 300]
+        return float(np.abs(made[20:200, 30:70].astype(float) - photo[20:200, 30:70]).mean())
+
+    assert lost(3) < 0.4 * lost(170)
+
+
+def test_a_wall_is_folded_out_as_deep_as_it_is_free() -> None:
+    beside = np.full((100, 300), 9, np.float32)
+    assert surroundings.free_of_person(beside, UNIT) == surroundings.DETAIL_FOLD
+    beside[20:, 45:] = 0
+    assert surroundings.free_of_person(beside, UNIT) == pytest.approx(0.9)
+    beside[:, :] = 0
+    assert surroundings.free_of_person(beside, UNIT) == surroundings.FOLD
 
 
 def test_a_dark_edge_of_the_photo_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
