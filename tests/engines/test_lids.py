@@ -8,6 +8,8 @@ import pytest
 
 from engines.face.bare import lit, warmed
 from engines.face.masks import span
+from engines.face.measure import eye_distance
+from engines.face.rims import take_off_rims
 from engines.face.tones import LUMA
 from engines.face_points import EYES
 from engines.generator import Generator
@@ -147,3 +149,64 @@ def test_a_lid_ends_where_the_skin_does(beyond: tuple[int, int, int]) -> None:
     drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), make_portrait(photo, landmarks))
     off = np.abs(drawn[side].astype(int) - photo[side])[:, 3:].mean(2)
     assert np.quantile(off, 0.99) < 12
+
+
+def test_a_lid_has_no_rim_in_a_dark_socket() -> None:
+    """Shade that ends softly ends softly on a shut lid, too: no flat light patch stands in it."""
+    photo, landmarks = paint_face()
+    y, x = np.mgrid[0 : photo.shape[0], 0 : photo.shape[1]].astype(np.float32)
+    shade = np.ones(photo.shape[:2], np.float32)
+    for eye in EYES:
+        middle = landmarks[list(eye.upper[2:-2]), :2].mean(0) - (0, 0.1 * EYES_PX)
+        away = ((x - middle[0]) / (0.36 * EYES_PX)) ** 2 + ((y - middle[1]) / (0.2 * EYES_PX)) ** 2
+        shade -= 0.62 * np.exp(-away)
+    photo = (photo * shade[..., None]).astype(np.uint8)
+    drawn = shut_eyes(photo, landmarks)
+    for eye in EYES:
+        (left, line), (right, _) = landmarks[eye.upper[6], :2], landmarks[eye.upper[2], :2]
+        top = int(landmarks[list(eye.fold), 1].min() - 0.1 * EYES_PX)
+        low = int(landmarks[eye.lower[4], 1] - 0.12 * EYES_PX)
+        across = slice(int(min(left, right)), int(max(left, right)) + 1)
+
+        def steepest(picture: np.ndarray, bottom: int, top: int = top, across: slice = across) -> float:
+            """The most by which the light changes from one row to the next."""
+            rows = cv2.GaussianBlur(picture[top:bottom], (0, 0), 1.0)[:, across].mean(1) @ LUMA
+            return float(np.abs(np.diff(rows)).max())
+
+        assert steepest(drawn, low) < 1.25 * steepest(photo, int(line - 0.06 * EYES_PX))  # it was 1.46 and 1.60
+
+
+def folded(above: float) -> tuple[np.ndarray, np.ndarray]:
+    """A face with dark folds so far (eye distances) above its lids."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        fold = landmarks[list(eye.upper[1:-1]), :2] - (0, above * EYES_PX)
+        cv2.polylines(photo, [np.round((fold - 0.5) * 16).astype(np.int32)], False, (45, 30, 25), 3, cv2.LINE_AA, 4)
+    return photo, landmarks
+
+
+def test_a_fold_is_no_rim_of_glasses() -> None:
+    """Long and dark between lid and brow: it does not stay behind as a stroke over the shut lid."""
+    photo, landmarks = folded(0.08)
+    scale = float(eye_distance(landmarks))
+    portrait = make_portrait(photo, landmarks)
+    found = take_off_rims(photo, landmarks, portrait.rotation, scale)[1]
+    assert all(rims.cover.size for rims in found)
+    assert not any(rims.cover.size for rims in portrait.bare.rims)
+    np.testing.assert_array_equal(portrait.bare.clear, photo)
+    drawn = shut_eyes(photo, landmarks)
+    for eye in EYES:
+        (x, y), low = landmarks[eye.upper[4], :2].astype(int), int(landmarks[eye.lower[4], 1])
+        lid = drawn[y - 12 : low - 5, x - 6 : x + 7] @ LUMA
+        assert lid.mean(1).min() > 0.75 * np.median(lid)
+
+
+def test_a_wet_edge_does_not_glint_on_a_shut_lid() -> None:
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        for x, y in landmarks[list(eye.upper[2:-2]), :2] - (0.5, 0.5 + 0.06 * EYES_PX):
+            photo[round(float(y)), round(float(x))] = 255, 250, 245
+    drawn, skin = shut_eyes(photo, landmarks), float(np.array((196, 150, 128)) @ LUMA)
+    for eye in EYES:
+        (x, y), low = landmarks[eye.upper[4], :2].astype(int), int(landmarks[eye.lower[4], 1])
+        assert (drawn[y - 6 : low, x - 8 : x + 9] @ LUMA).max() < 1.2 * skin
