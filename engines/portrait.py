@@ -33,14 +33,14 @@ from engines.face.person import person_mask
 from engines.face.rims import behind_dark_glasses
 from engines.face.tones import measure_palette, measure_tones, room_for_light
 from engines.face.tooth_rows import LEARNED_BLUR_PX, guessed_lower, guessed_upper, tint_teeth
-from engines.face.unfold import LOOKED_PX, smile_of, take_folds_off, to_crop
+from engines.face.unfold import LOOKED_PX, moustache, smile_of, take_folds_off, to_crop
 from engines.face.unsmile import rest_shift
 from engines.face_points import EYES, FACE, FACE_OVAL, LOWER_SEAM, RIGID, UPPER_SEAM, Eye
 from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 12
+VERSION = 13
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -387,7 +387,10 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     scale, build = float(scales), (aligned - canonical)[list(RIGID)]
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
     pitch, yaw, _ = head_angles(rotation[None])[0]
-    shift = rest_shift(aligned, float(np.hypot(pitch, yaw))) * lower_face  # a smile's way back; eyes stay as they are
+    looked_at = crop_to_photo(rotation, scale, translations, LOOKED_PX)
+    height, width = (round(side * LOOKED_PX / CROP_PX) for side in CROP_SIZE_PX)
+    hair = moustache(photo, landmarks[:, :2], looked_at, (height, width))
+    shift = rest_shift(aligned, float(np.hypot(pitch, yaw)), hair) * lower_face  # a smile's way back; eyes stay
     smile = smile_of(shift)
     landmarks = refine_lips(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
@@ -427,7 +430,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         photo,
         landmarks[:, :2],
         cv2.resize(skin_mask, None, fx=LOOKED_PX / CROP_PX, fy=LOOKED_PX / CROP_PX).astype(np.float32) / 255,
-        crop_to_photo(rotation, scale, translations, LOOKED_PX),
+        looked_at,
         smile,
         palette.colour,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.card import read_arrays
 from engines.errors import EngineMismatch
-from engines.face.masks import disc, window
+from engines.face.masks import disc, polygon, span, window
 from engines.face.tones import LUMA
 from engines.face_points import CORNERS, OUTER_LIPS
 
@@ -31,6 +31,7 @@ HAIR, HAIR_REACH = (0.030, 0.045), 0.08  # share of light that lines take of a n
 # A beard is lines all over, a crease is one: hairs lie between these widths, and half of this neighbourhood is lines.
 HAIRS_PX, HAIRS_REACH_PX, STEPS = (0.6, 1.6), 21, 1500
 BEARDED = (0.0072, 0.0084)  # texture of upper lip and chin, of the light's logarithm, that makes a face a bearded one
+MOUSTACHED = (0.010, 0.014)  # the same of an upper lip alone, which may be one's
 BEARD, GRAIN = (0.55, 1.0), 1.3  # share of it that skin and hair have; of the skin's grain that hair must exceed
 MOUSTACHE = (-0.10, 0.00)  # below the nose, eye distances: what lies higher beside it is a crease
 UNEVEN, LEAST_SEEN = 2.0, 50  # an upper lip's texture counts up to so many chins'; px that each must show
@@ -49,6 +50,13 @@ IN_SHADOW = (0.60, 0.85)  # of the light of the skin around: below the first it 
 # A grin's folds leave smudges: share that goes of what is darker than the skin around, its blurs; in which smiles.
 SMUDGE, SMUDGE_PX, GRIN = 0.8, (0.8, 2.0), (0.08, 0.16)
 TOO_DARK, SHADOW_PX = (0.45, 0.70), 6  # of the logarithm: more is no smudge; reach of what is not
+# A deep fold's core is too dark, or too red, for any gain: it would stay as a slash. So much darker or redder than both
+# sides of what is so wide, where the gain is such, it is a scar if it is so long (no mole), so near the way of the
+# nose's fold and not so near to a beard, where the fold goes on; px at LOOKED_PX, logarithms.
+SCAR_PX, SCAR_DARK, SCAR_RED, SCAR_GAIN, SCAR_LONG_PX, SCAR_AWAY_PX, SCAR_HAIR_PX = 5, 0.12, 0.08, 0.12, 10, 16.0, 6
+# How far beyond itself skin is spanned over it, from what skin around, and softened; levels it may be darker at most.
+SCAR_WIDER_PX, SCAR_SEEN_PX, SCAR_SOFT_PX, SCAR_DIMS = 3, 12, 1.0, 4.0
+NOSE_FOLDS = ((129, 57), (358, 287))  # a nose's wing, and beside the corner below it
 NOSE = (
     *(168, 6, 98, 327, 240, 460, 64, 294, 129, 358, 48, 278),
     *(219, 439, 49, 279, 131, 360, 198, 420, 174, 399, 122, 351),
@@ -163,7 +171,10 @@ def unfold_part(
     there, on_hair = (cv2.warpAffine(part, to_photo, size, flags=cv2.INTER_LINEAR) for part in (of_skin, of_hair))
     lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)) + on_hair[..., None])
     lit = even_hue(lit, around, there, to_photo)
-    return fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
+    filled = fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
+    # Where hair may grow on the lip, a moustache's end is taken for no scar, unless the folds are a grin's.
+    share *= max(float(ramp(smile, *GRIN)), 1 - float(ramp(textures(crop, kept, here)[2], *MOUSTACHED)))
+    return close_scars(filled, here, of_skin, kept, hair, to_photo, share)
 
 
 def beard(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -171,6 +182,32 @@ def beard(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     Dark or red, grey or little darker than skin: hair is told from skin by its texture, and from a crease by filling
     its neighbourhood. Whose upper lip and chin do not both have that, beyond the cheeks' own grain, has no beard.
+    """
+    lines, own, on_lip, on_chin = textures(crop, skin, points)
+    hairs = float(np.sqrt(on_chin * min(on_lip, UNEVEN * on_chin)))
+    bearded = float(ramp(hairs, *BEARDED))
+    if bearded <= 0:
+        return np.zeros(skin.shape, np.float32)
+    texture = beyond(cv2.medianBlur(lines, HAIRS_REACH_PX).astype(np.float32) / STEPS, GRAIN * own)
+    share = ramp(texture, *(part * hairs for part in BEARD))
+    height = (np.arange(len(skin)) - points[UNDER_NOSE, 1]) / LOOKED_PX
+    return bearded * cv2.GaussianBlur(share, (0, 0), 2.0) * ramp(height, *MOUSTACHE).astype(np.float32)[:, None]
+
+
+def moustache(photo: np.ndarray, points: np.ndarray, to_photo: np.ndarray, size: tuple[int, int]) -> float:
+    """Share of the upper lip on which a beard grows, 0..1: what a long way to rest would tear.
+
+    photo (H, W, 3) uint8, points (478, 2) px of it; size (h, w) and to_photo (2, 3): the lower face at LOOKED_PX.
+    """
+    crop, here = cut(photo, to_photo, size), to_crop(points, to_photo)
+    lip = polygon(here[list(UPPER_LIP)], size) > 0
+    return float(beard(crop, cheeks(np.ones(size, np.float32), here), here)[lip].mean()) if lip.any() else 0.0
+
+
+def textures(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, float, float, float]:
+    """Lines all over, (h, w) uint8 in STEPS; the cheeks' own grain; what upper lip and chin have beyond it, 0: unseen.
+
+    crop (h, w, 3) uint8, skin (h, w), points (478, 2) px of them.
     """
     light = light_of(crop)
     near, far = (cv2.GaussianBlur(light, (0, 0), width) for width in HAIRS_PX)
@@ -182,19 +219,10 @@ def beard(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> np.ndarray:
     cv2.fillPoly(lip, [marked[list(UPPER_LIP)]], 1)
     cv2.fillPoly(chin, [marked[list(CHIN)]], 1)
     places = [(part > 0) & (skin > 0.9) for part in (grain, lip, chin)]
-    nobody = np.zeros(skin.shape, np.float32)
     if min(int(place.sum()) for place in places) < LEAST_SEEN:
-        return nobody
+        return lines, 0.0, 0.0, 0.0
     own, on_lip, on_chin = (float(np.median(lines[place])) / STEPS for place in places)
-    on_chin = float(beyond(on_chin, own))
-    hairs = float(np.sqrt(on_chin * min(float(beyond(on_lip, own)), UNEVEN * on_chin)))
-    bearded = float(ramp(hairs, *BEARDED))
-    if bearded <= 0:
-        return nobody
-    texture = beyond(cv2.medianBlur(lines, HAIRS_REACH_PX).astype(np.float32) / STEPS, GRAIN * own)
-    share = ramp(texture, *(part * hairs for part in BEARD))
-    height = (np.arange(len(skin)) - points[UNDER_NOSE, 1]) / LOOKED_PX
-    return bearded * cv2.GaussianBlur(share, (0, 0), 2.0) * ramp(height, *MOUSTACHE).astype(np.float32)[:, None]
+    return lines, own, float(beyond(on_lip, own)), float(beyond(on_chin, own))
 
 
 def beyond(texture: np.ndarray | float, grain: float) -> np.ndarray:
@@ -240,6 +268,55 @@ def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarra
     # One line is little of its neighbourhood; a beard is lines all over.
     lines = cv2.GaussianBlur(more @ LUMA / np.maximum(photo @ LUMA, 20), (0, 0), HAIR_REACH * eyes_px)
     return (photo + (deep * (1 - ramp(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
+
+
+def close_scars(
+    photo: np.ndarray,
+    points: np.ndarray,
+    gain: np.ndarray,
+    skin: np.ndarray,
+    hair: np.ndarray,
+    to_photo: np.ndarray,
+    share: float,
+) -> np.ndarray:
+    """Span skin over what the gain left of the nose's folds; photo (H, W, 3), the rest as of `scars`; share: how much.
+
+    to_photo (2, 3): px of the crop -> px of the photo.
+    """
+    crop = cut(photo, to_photo, skin.shape)
+    hidden = cv2.dilate(scars(crop, points, gain, skin, hair), disc(SCAR_WIDER_PX)) > 0
+    if share <= 0 or not hidden.any():
+        return photo
+    low, high = window(np.argwhere(hidden)[:, ::-1], SCAR_SEEN_PX, hidden.shape)
+    here = slice(low[1], high[1]), slice(low[0], high[0])
+    change, free = np.zeros(crop.shape, np.float32), ~hidden & (skin * (1 - hair) < 0.5)
+    change[here] = span(crop[here].astype(np.float32), hidden[here], free[here]) - crop[here]
+    change *= ramp(change @ LUMA, -SCAR_DIMS, 0.0)[..., None]  # beside a shadow it would be drawn out
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), SCAR_SOFT_PX) * hidden
+    there = cv2.warpAffine(share * soft[..., None] * change, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
+    return np.clip(photo + there + 0.5, 0, 255).astype(np.uint8)
+
+
+def scars(crop: np.ndarray, points: np.ndarray, gain: np.ndarray, skin: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """1 where a lightened crop (h, w, 3) keeps the dark or red core of a nose's fold, else 0, (h, w) uint8.
+
+    points (478, 2) px of it; gain (h, w): by what logarithm it was lightened; skin and hair (h, w) 0..1.
+    """
+    red, green = (np.log(crop[..., k].astype(np.float32) + np.float32(DARK)) for k in (0, 1))
+    darker = cv2.morphologyEx(light_of(crop), cv2.MORPH_BLACKHAT, disc(SCAR_PX)) > SCAR_DARK
+    redder = cv2.morphologyEx(red - green, cv2.MORPH_TOPHAT, disc(SCAR_PX)) > SCAR_RED
+    far = np.ones(skin.shape, np.uint8)
+    for ends in NOSE_FOLDS:
+        cv2.polylines(far, [np.round(points[list(ends)]).astype(np.int32)], False, 0)
+    near = cv2.distanceTransform(far, cv2.DIST_L2, 5) < SCAR_AWAY_PX
+    folded = cv2.dilate(gain, disc(SCAR_WIDER_PX)) > SCAR_GAIN
+    marks = ((darker | redder) & near & folded & (skin > 0.5)).astype(np.uint8)
+    count, places, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(marks, cv2.MORPH_CLOSE, disc(2)))
+    hairy = np.unique(places[cv2.dilate(hair, disc(SCAR_HAIR_PX)) > 0.5])
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(1)
+    taken = [k for k in range(1, count) if sides[k] >= SCAR_LONG_PX and k not in hairy]
+    found: np.ndarray = np.isin(places, taken).astype(np.uint8)
+    return found
 
 
 def ramp(values: np.ndarray | float, low: float, high: float) -> np.ndarray:

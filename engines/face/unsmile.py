@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from engines.card import read_arrays
+from engines.drawing.geometry import ease
+from engines.face.unfold import ramp
 from engines.face_points import INNER_LIPS, OUTER_LIPS
 
 MODEL = "unsmile"
@@ -18,6 +20,12 @@ NO_SHIFT, FULL_SHIFT = 0.015, 0.030
 # A turned head's landmarks err by what looks like a smile (up to .048 in shut rendered mouths turned by .26 rad): both
 # grow by so much for each rad beyond the first tenth.
 TURNED_SLACK, TURNED_FREE_RAD = 0.20, 0.10
+# A laugh broader than all that it learned from (82 people's lips go .130 at most), a turned one (none by more than .24
+# rad) and a bearded one tear skin and hair on the whole way: they rest at a shut half smile. From where to where that
+# sets in, and how far lips go then at most; mean of the lips, eye distances; rad.
+BROAD, BROAD_GOES = (0.126, 0.146), 0.090
+TURNED_RAD, TURNED_GOES = (0.26, 0.45), 0.055
+BEARDED_GOES = 0.065
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,28 @@ class RestModel:
     components: np.ndarray  # (K, 3 P)
     map: np.ndarray  # (K + 1, 478 * 3), the last row is the constant
 
-    def shift(self, aligned: np.ndarray, turned_rad: float = 0.0) -> np.ndarray:
+    def shift(self, aligned: np.ndarray, turned_rad: float = 0.0, bearded: float = 0.0) -> np.ndarray:
         """Displacement that brings a face to rest, (478, 3) -> (478, 3) float32; 0 for a face at rest."""
         scores = (aligned[self.points].reshape(-1) - self.mean) @ self.components.T
         shift = (scores @ self.map[:-1] + self.map[-1]).reshape(aligned.shape)
         size = float(np.linalg.norm(shift[LIPS, :2], axis=1).mean())
         slack = TURNED_SLACK * max(0.0, turned_rad - TURNED_FREE_RAD)
         share = np.clip((size - slack - NO_SHIFT) / (FULL_SHIFT - NO_SHIFT), 0, 1)
-        return (shift * (share * share * (3 - 2 * share))).astype(np.float32)
+        share = ease(share) * share_of_way(size, turned_rad, bearded)
+        return (shift * share).astype(np.float32)
+
+
+def share_of_way(size: float, turned_rad: float, bearded: float = 0.0) -> float:
+    """How much of the way to rest a mouth goes: all, or less where skin and hair would tear; 0..1.
+
+    size: how far its lips would go, eye distances; turned_rad: how far the head looks away; bearded: 0..1.
+    """
+    held = (
+        (BROAD_GOES, ease(ramp(size, *BROAD))),
+        (TURNED_GOES, ease(ramp(turned_rad, *TURNED_RAD))),
+        (BEARDED_GOES, bearded),
+    )
+    return min(1 - float(share) * (1 - goes / max(size, goes)) for goes, share in held)
 
 
 @lru_cache(maxsize=1)
@@ -47,11 +69,11 @@ def rest_model() -> RestModel:
     return RestModel(points, **{name: array.astype(np.float32) for name, array in stored.items()})
 
 
-def rest_shift(aligned: np.ndarray, turned_rad: float = 0.0) -> np.ndarray:
+def rest_shift(aligned: np.ndarray, turned_rad: float = 0.0, bearded: float = 0.0) -> np.ndarray:
     """Displacement of all points, eye distances, that brings a face to rest; 0 for one that is at rest.
 
     aligned (478, 3): landmarks with head pose removed (engines.face.measure.remove_pose). turned_rad: how far the head
-    looks away from the camera. Lips may still stand a hair apart afterwards: it is the mean way, not this person's
-    seam.
+    looks away from the camera; bearded: 0..1 (engines.face.unfold.moustache). Lips may stand apart afterwards: it is
+    the mean way, not this person's seam, and a broad laugh goes a part of it.
     """
-    return rest_model().shift(aligned, turned_rad)
+    return rest_model().shift(aligned, turned_rad, bearded)

@@ -15,6 +15,8 @@ from engines.face.unfold import (
     cheeks,
     cut,
     fill_lines,
+    moustache,
+    scars,
     smile_of,
     take_folds_off,
     to_crop,
@@ -70,6 +72,49 @@ def test_what_is_dark_for_another_reason_keeps_its_hue() -> None:
     photo[y - 3 : y + 4, x - 3 : x + 4] = (90, 40, 30)  # a mole on the crease
     hue = unfold(photo, points, FULL)[y, x] / 90.0
     assert hue[0] > 1.9 * hue[1] > 2.2 * hue[2]
+
+
+CORE = (92, 34, 22)
+
+
+def slashed(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The photo with the dark red core of a deep fold along the right crease."""
+    drawn = photo.copy()
+    low, high = np.round(points[[205, 206], :2]).astype(int)
+    cv2.line(drawn, low, 2 * high - low, CORE, 8, cv2.LINE_AA)
+    return drawn
+
+
+def test_no_slash_is_left_of_a_folds_core() -> None:
+    photo, points = paint_creases(0.2)
+    x, y = points[206, :2].round().astype(int)
+    skin, left = (
+        unfold(p, points, GRIN)[y - 2 : y + 3, x - 2 : x + 3].mean((0, 1)) for p in (photo, slashed(photo, points))
+    )
+    assert left @ LUMA > 0.88 * (skin @ LUMA)
+    assert abs(left[0] / left[1] - skin[0] / skin[1]) < 0.06
+
+
+def test_a_slash_is_long_and_away_from_a_beard() -> None:
+    photo, points = paint_creases(0.0)
+    skin, to_photo = place()
+    here, gain, bald = to_crop(points[:, :2], to_photo), np.full(skin.shape, 0.3, np.float32), np.zeros_like(skin)
+    crop = cut(slashed(photo, points), to_photo, skin.shape)
+    x, y = here[206].round().astype(int)
+    assert scars(crop, here, gain, skin, bald)[y, x]
+    assert not scars(crop, here, 0 * gain, skin, bald).any()
+    beside = bald.copy()
+    beside[:, x + 6 : x + 9] = 1
+    assert not scars(crop, here, gain, skin, beside)[y, x]
+    spot = cut(photo, to_photo, skin.shape)
+    spot[y - 2 : y + 3, x - 2 : x + 3] = CORE
+    assert not scars(spot, here, gain, skin, bald).any()
+
+
+def test_a_moustache_is_seen_on_the_lip() -> None:
+    skin, to_photo = place()
+    for (photo, points), least, most in ((bearded(0.3, 0.8)[:2], 0.6, 1.0), (paint_creases(0.4), 0.0, 0.0)):
+        assert least <= moustache(photo, points[:, :2], to_photo, skin.shape) <= most
 
 
 def test_only_cheeks_change_and_only_in_a_smile() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from engines.drawing.geometry import load_geometry
 from engines.face.measure import canonical_face, mirror_points
-from engines.face.unsmile import LIPS, rest_shift
+from engines.face.unsmile import BEARDED_GOES, BROAD_GOES, LIPS, TURNED_GOES, rest_shift, share_of_way
 from engines.spec import MOTION_CHANNELS
 
 
@@ -59,3 +60,16 @@ def test_a_turned_head_is_not_taken_for_a_smile():
     broad = face_with(**SMILE)
     np.testing.assert_array_equal(rest_shift(broad, 0.10), rest_shift(broad))
     assert np.abs(rest_shift(broad, 0.28)).max() > 0.5 * np.abs(rest_shift(broad)).max()
+
+
+def test_a_laugh_beyond_all_that_was_learned_rests_at_half_a_smile():
+    broad = face_with(**{name: 2.5 * value for name, value in SMILE.items()})
+    assert lips_away(canonical_face() + rest_shift(broad)) == pytest.approx(BROAD_GOES, abs=0.002)
+    assert lips_away(canonical_face() + rest_shift(broad, bearded=1.0)) == pytest.approx(BEARDED_GOES, abs=0.002)
+    assert lips_away(canonical_face() + rest_shift(broad, 0.5)) == pytest.approx(TURNED_GOES, abs=0.002)
+
+
+def test_a_smile_like_the_learned_ones_goes_all_the_way():
+    assert share_of_way(0.125, 0.24) == 1
+    assert share_of_way(0.5 * BEARDED_GOES, 0.0, 1.0) == share_of_way(0.5 * TURNED_GOES, 0.6) == 1
+    assert share_of_way(0.125, 0.0, 1.0) < share_of_way(0.125, 0.0, 0.5) < 1
