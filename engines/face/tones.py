@@ -17,13 +17,20 @@ LID_SKIN = 0.75  # quantile of a lid's light that is bare skin's
 CHEEKS = (50, 205, 280, 425, 101, 330)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TEETH_OF_EYES = 1.25  # teeth in full light against the eye's white; the mouth's shade takes a fifth of it
-LEAST_OF_SKIN = 0.8  # teeth in full light over skin (37 people who smile: from .83 on; docs/decisions.md)
+# Teeth in full light over skin, at least (37 smiles in a studio: .83 and more, nine in ten .96; in 28 strangers'
+# snapshots all but one's 1.04 and more). At .8 they had the light of lips where lids or brows keep it from the eyes.
+LEAST_OF_SKIN = 0.86
+LIPS_OF_SKIN = 0.8  # light of lips over skin, of 84 strangers' at most 1.16; beyond 1.25 light falls on them alone
 BRIGHTEST_TEETH = 218.0  # 211 is the median of 25 people's in a studio's full light
 # Teeth's colour in the light of an eye's white: green and blue over red as a share of the white's (25 people: 1.08 and
 # 1.03; less of both here, for lips throw red light back); and what they are at most in white light: green over red,
 # blue over green (25 people: 0.96 and 0.97).
 TEETH_GREEN, TEETH_BLUE = 1.02, 0.98
 MOST_GREEN, MOST_BLUE = 0.975, 0.97
+# And in any light, the same two as a share of the skin's, at least (28 strangers' own: from 1.09 and .94 on, medians
+# 1.20 and 1.05, of yellow skins 1.15): what is found of squinting, shaded or hidden eyes is skin and lashes as often as
+# not.
+GREEN_OF_SKIN, BLUE_OF_SKIN = 1.15, 1.06
 
 # How far nine tenths of a face's colours lie from one colour for each light, at most, as a share of it: 60 faces from
 # 0.044 on; the same ones toned by a filter 0.015, which is JPEG's doing.
@@ -109,7 +116,8 @@ def measure_tones(photo: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
     # Teeth are as bright as the eye's white and of its colour (13 talkers' open mouths: 0.93 to 1.18 of it between lips
     # that leave 0.85 of the light; smiles of 6 others 1.12 to 1.36), which lies in the same light and shade; unless
     # brows, hair or lids keep the light from the eyes alone.
-    white *= max(1.0, LEAST_OF_SKIN / (0.9 * TEETH_OF_EYES) * float(skin @ LUMA) / float(white @ LUMA))
+    lit = max(float(skin @ LUMA), LIPS_OF_SKIN * float(lip @ LUMA))
+    white *= max(1.0, LEAST_OF_SKIN / (0.9 * TEETH_OF_EYES) * lit / float(white @ LUMA))
     white *= tooth_hue(white, skin)
     exposure = float(np.clip(max(white.max(), 0.7 * skin.max()) / 190, 0.04, 1.15))
     cavity = np.array([82.0, 24, 16]) * (0.35 + 0.65 * min(1.0, light / 0.62, exposure))
@@ -133,8 +141,10 @@ def tooth_hue(white: np.ndarray, skin: np.ndarray) -> np.ndarray:
     bluer than they are green. Where skin itself looks cool, the light is, and teeth may be as cool as skin.
     """
     red, green, blue = white / white[0] * (1.0, TEETH_GREEN, TEETH_BLUE)
-    green = min(green, max(MOST_GREEN, float(skin[1] / max(skin[0], 1.0)) + 0.03))
-    blue = min(blue, MOST_BLUE * green)
+    skin_green, skin_blue = skin[1:] / np.maximum(skin[:2], 1.0)
+    yellow = max(blue / green, BLUE_OF_SKIN * skin_blue)
+    green = min(max(green, GREEN_OF_SKIN * skin_green), max(MOST_GREEN, skin_green + 0.03))
+    blue = min(yellow, MOST_BLUE) * green
     turned = white[0] * np.array([red, green, blue])
     return turned * float(white @ LUMA) / float(turned @ LUMA) / white
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.face.tones import LUMA, measure_palette, measure_tones
-from engines.face_points import OUTER_LIPS
+from engines.face_points import EYES, OUTER_LIPS
 from engines.generator import Generator, open_generator
 from engines.portrait import make_portrait
 from tests.painted_faces import EYES_PX, code, paint_face
@@ -111,3 +111,38 @@ def test_teeth_do_not_flash_between_lips_that_part_by_a_hair() -> None:
     for face, teeth in ((dark_face(), 1.0), (dark_face(0.55), 1.0), (paint_face(), 1.4)):
         assert slit_light(face, 0.045, teeth) < 1.1
         assert slit_light(face, 0.20, teeth) > 1.2
+
+
+def with_eyes(colour: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A painted face, its eyes' openings of one colour."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        cv2.fillPoly(photo, [np.round(landmarks[eye.opening, :2]).astype(np.int32)], colour)
+    return photo, landmarks
+
+
+def test_teeth_are_not_of_skin_where_eyes_are_shut_or_hidden() -> None:
+    """Lids and lashes were taken for the eye's white: orange and charcoal teeth."""
+    for lids in ((160, 118, 96), (110, 66, 50), (12, 10, 10)):
+        tones = measure_tones(*with_eyes(lids))
+        skin, teeth = tones["skin"], 240 * tones["white"]
+        assert 1 - teeth[1] / teeth[0] < 0.6 * (1 - skin[1] / skin[0])
+        assert teeth[2] / teeth[1] > skin[2] / skin[1]
+        assert 0.85 < teeth @ LUMA / (skin @ LUMA) < 1.1
+
+
+def test_teeth_stay_of_the_light_that_falls_on_eyes() -> None:
+    for light in ((1.0, 0.62, 0.45), (1.0, 0.45, 0.4), (0.4, 0.4, 0.4)):
+        photo, landmarks = paint_face()
+        plain = 240 * measure_tones(photo, landmarks)["white"]
+        lit = 240 * measure_tones((photo * np.array(light)).astype(np.uint8), landmarks)["white"]
+        assert np.abs(lit[1:] / lit[0] - plain[1:] / plain[0] * light[1:] / light[0]).max() < 0.08
+        assert lit @ LUMA <= 1.02 * float(np.array((225, 222, 218)) * light @ LUMA) * 1.25
+
+
+def test_teeth_have_the_light_of_bright_lips_under_dark_glasses() -> None:
+    photo, landmarks = with_eyes((0, 0, 0))
+    dark = (0.3 * photo).astype(np.uint8)
+    before = measure_tones(dark, landmarks)["white"]
+    cv2.fillPoly(dark, [np.round(landmarks[list(OUTER_LIPS), :2]).astype(np.int32)], (190, 170, 165))
+    assert (measure_tones(dark, landmarks)["white"] > 1.8 * before).all()
