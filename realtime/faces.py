@@ -171,9 +171,9 @@ def light_notes(rgb: np.ndarray, landmarks: np.ndarray) -> list[str]:
     """What to tell of a face (478, 3) px in (H, W, 3) uint8 that is nearly black or nearly white."""
     import cv2
 
-    outline = cv2.convexHull(landmarks[:FACE, :2].round().astype(np.int32))
-    mask = cv2.fillConvexPoly(np.zeros(rgb.shape[:2], np.uint8), outline, 1)
-    light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[mask > 0]
+    from engines.face.masks import whole_face
+
+    light = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[whole_face(landmarks, rgb.shape[:2])]
     if np.quantile(light, 0.98) < DARK_LIGHT:
         return ["the face is very dark: take a photo in more light"]
     if np.median(light) > BRIGHT_LIGHT or (light >= WHITE).mean() > MOST_WHITE:
@@ -185,13 +185,13 @@ def drawn_notes(rgb: np.ndarray, landmarks: np.ndarray) -> list[str]:
     """What to tell of a face (478, 3) px in (H, W, 3) uint8 that has the even colours of a drawing: no skin has."""
     import cv2
 
+    from engines.face.masks import whole_face
+
     scale = min(1.0, DRAWN_EYES_PX / float(eye_distance(landmarks)))
     small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
-    outline = cv2.convexHull((landmarks[:FACE, :2] * scale).round().astype(np.int32))
-    mask = cv2.fillConvexPoly(np.zeros(small.shape[:2], np.uint8), outline, 1)
     around = np.ones((3, 3), np.uint8)
     spread = cv2.subtract(cv2.dilate(small, around), cv2.erode(small, around)).max(2)
-    if (spread[mask > 0] <= EVEN).mean() > DRAWN:
+    if (spread[whole_face(landmarks * scale, small.shape[:2])] <= EVEN).mean() > DRAWN:
         return ["the face looks drawn: photos of people are what it is made for"]
     return []
 

@@ -64,6 +64,11 @@ def free_name(path: Path, word: str) -> Path:
     return free
 
 
+def unless_taken(path: Path, overwrite: bool) -> Path:
+    """The path, or a free name beside it where another program has written it since it was checked."""
+    return path if overwrite or not path.exists() else free_name(path, "new")
+
+
 def checked_folder(path: Path, *, make: bool = True) -> Path:
     """The folder, made where it is missing (or only looked whether it can be); OutputError where it can't be.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.card import write_atomically
 from engines.errors import InputError
 from engines.spec import SPEC
-from train.data.shards import write_whole
 
 if TYPE_CHECKING:
     from train.speech.probe import Swap
@@ -47,7 +47,7 @@ def read_stage1(out: Path) -> dict:
 def write_stage1(report: dict, out: Path) -> None:
     """Write README.md, report.json and phones_against_snr.png into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "report.json", json.dumps(report, indent=1).encode())
+    write_atomically(out / "report.json", json.dumps(report, indent=1).encode())
     _phones_figure(report, out / "phones_against_snr.png")
     parts = [
         "# Stage 1: what each factor tells\n",
@@ -113,7 +113,7 @@ def write_stage1(report: dict, out: Path) -> None:
     notes = out / "notes.md"
     if notes.is_file():
         parts.append(notes.read_text())
-    write_whole(out / "README.md", "\n".join(parts).encode())
+    write_atomically(out / "README.md", "\n".join(parts).encode())
 
 
 def draw_swaps(swaps: Sequence[Swap], path: Path) -> None:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from engines.card import write_atomically
 from engines.errors import ConfigError
-from train.data.shards import write_whole
 
 FORMAT = 2  # of report.json: what an earlier one holds is made anew
 FILE = "report.json"
@@ -75,4 +75,4 @@ def _keep(out: Path, stages: Iterable[str], name: str, entry: dict, facts: Mappi
     found = _kept(out, stages) | {name: entry}
     whole: dict[str, object] = {"format": FORMAT} | ({"facts": facts} if facts else {})
     whole["stages"] = {each: found[each] for each in stages if each in found}
-    write_whole(out / FILE, json.dumps(whole, indent=1).encode())
+    write_atomically(out / FILE, json.dumps(whole, indent=1).encode())

@@ -397,6 +397,12 @@ def light_of_lips(still: OnPhoto, lights: np.ndarray, hue: np.ndarray) -> None:
         hue[c] = min(max(hue[c] / light, FLESH_HUES[0]), FLESH_HUES[1])
 
 
+@numba.njit(cache=True, fastmath=True, inline="always")
+def beside_lips(lights: np.ndarray, place: float) -> float:
+    """Of the light (LIP_PLACES,) of lips, what falls beside a place between the corners, 0..1."""
+    return line_at(lights, min(1.0, max(0.0, (place * LIP_PLACES - 0.5) / (LIP_PLACES - 1))))
+
+
 @numba.njit(cache=True, fastmath=True)
 def light_of_teeth(texture: np.ndarray, teeth_px: float, top: float, away: float) -> float:
     """Mean light of a row's teeth at `away` from its edge, (h, w, 4) as in `tap`; `top`: place of its first pixel."""
@@ -531,7 +537,7 @@ def paint_mouth(
             if side > CHEEK[0]:
                 cheek = ramp(side, CHEEK[0], CHEEK[1])
                 lit = CHEEK_LIGHT * cheek * (1.0 - CHEEK_DEEP * ramp(inside, 0.0, 0.05))
-                lit *= line_at(lip_lights, min(1.0, max(0.0, (place * LIP_PLACES - 0.5) / (LIP_PLACES - 1))))
+                lit *= beside_lips(lip_lights, place)
                 for c in range(3):
                     colour[c] += lit * cheek_hue[c] - CHEEK_SEEN * cheek * colour[c]
             a = skull[0, 0] * x + skull[0, 1] * y + skull[0, 2]
@@ -603,7 +609,7 @@ def paint_mouth(
                     colour[c] *= 1.0 + (1.0 + coloured * (INSIDE_TINT[c] - 1.0)) * light
             if held * enamel > 0.0:
                 # Not by this pixel's own light: lines between teeth and their relief stay.
-                most = of_lips * line_at(lip_lights, min(1.0, max(0.0, (place * LIP_PLACES - 0.5) / (LIP_PLACES - 1))))
+                most = of_lips * beside_lips(lip_lights, place)
                 kept = max(HELD_LEAST, most * enamel / max(bright * gain, 1.0))
                 kept = min(1.0, kept * (lip_shades + (1.0 - lip_shades) * ramp(below_lip, 0.0, SHADES_DOWN)))
                 lost, flesh_light = held * enamel * (1.0 - kept), held * enamel * coloured * FLESH_LIGHT

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from engines.drawing.geometry import ease
 from engines.face.lip_lines import MAYBE_OPEN
 from engines.face.masks import disc, polygon, span, stroke
 from engines.face.rims import NEAR_PX, NO_RIMS, Rims, take_off_rims
@@ -217,7 +218,7 @@ def fill_lid(
     glare = glare_over(lid, light, skin_below) if lenses and skin_below is not None else np.zeros_like(lashes)
     brows = cv2.GaussianBlur((hair & region).astype(np.float32), (0, 0), 0.4 * BROW_HAIR * scale)
     thin = cv2.morphologyEx(light, cv2.MORPH_CLOSE, disc(THIN * scale)) - light
-    share = np.maximum(share * share * (3 - 2 * share), np.clip(thin / (THIN_DARK * skin_light), 0, 1))
+    share = np.maximum(ease(share), np.clip(thin / (THIN_DARK * skin_light), 0, 1))
     lashes = np.maximum(lashes * np.maximum(share, brows), glare)
     wider = disc(max(3.0, 0.018 * scale))  # than the region's own softness
     lashes = cv2.dilate(lashes, np.ones((3, 3), np.uint8)) * cv2.dilate(region.astype(np.uint8), wider)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engines.face_points import FACE
+
 SPANS, SEED_PX = 200, 9.0  # steps in which a membrane is spanned; how far around a place it begins from, sigma
 
 
@@ -23,6 +25,12 @@ def polygon(points: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 255, shift=4)
     return mask
+
+
+def whole_face(landmarks: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Where a face with landmarks (478, 3) px lies, (h, w) bool: the hull of its surface."""
+    hull = cv2.convexHull(landmarks[:FACE, :2].round().astype(np.int32))
+    return cv2.fillConvexPoly(np.zeros(size, np.uint8), hull, 1) > 0
 
 
 def inset(mask: np.ndarray, margin: float) -> np.ndarray:

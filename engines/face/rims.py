@@ -205,7 +205,8 @@ def coloured_rims(
     around = cv2.morphologyEx(hue, cv2.MORPH_OPEN, disc(HUE_WIDE * scale))
     sure = (hue > RIM_HUE[1]) & (hue - around > RIM_HUE_MORE[1])
     line = ((hue > RIM_HUE[0]) & (hue - around > RIM_HUE_MORE[0])).astype(np.uint8)
-    line[(where == 0) | (polygon(opening, line.shape) > 0)] = 0
+    elsewhere = (where == 0) | (polygon(opening, line.shape) > 0)
+    line[elsewhere] = 0
     count, parts = cv2.connectedComponents(line)
     rims = np.zeros_like(line)
     ends = opening @ along
@@ -219,5 +220,5 @@ def coloured_rims(
         ):
             rims[y, x] = 1
     rims = cv2.dilate(rims, disc(FRINGE * scale))
-    rims[(where == 0) | (polygon(opening, line.shape) > 0)] = 0
+    rims[elsewhere] = 0
     return rims

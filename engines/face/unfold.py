@@ -283,9 +283,11 @@ def close_scars(
 
     to_photo (2, 3): px of the crop -> px of the photo.
     """
+    if share <= 0:
+        return photo
     crop = cut(photo, to_photo, skin.shape)
     hidden = cv2.dilate(scars(crop, points, gain, skin, hair), disc(SCAR_WIDER_PX)) > 0
-    if share <= 0 or not hidden.any():
+    if not hidden.any():
         return photo
     low, high = window(np.argwhere(hidden)[:, ::-1], SCAR_SEEN_PX, hidden.shape)
     here = slice(low[1], high[1]), slice(low[0], high[0])

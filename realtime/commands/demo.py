@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from engines.errors import Stopped
-from realtime.cli import say
 from realtime.commands.options import LookaheadMs
 from realtime.commands.progress import progress_bar
-from realtime.commands.render import closing_line, render_file, stopped_line
+from realtime.commands.render import render_file, tell
 
 
 def demo(
@@ -43,12 +41,7 @@ def demo(
                 title="demo: one photo, one sound",
                 progress=progress,
             )
-    for note in made.notes:
-        say(f"note: {note}")
-    if made.complete or made.pictures:
-        print(closing_line(made, portrayed.portrait.size))
-    if not made.complete:
-        raise Stopped(stopped_line(made, out / "demo.mp4"))
+    tell(made, out / "demo.mp4", portrayed.portrait.size)
     print(f"{out / 'demo.png'}: the pictures over the sound's waveform")
     print("next, your own:  voxcam render --portrait me.jpg --audio speech.wav --out me.mp4")
     print("and live:        voxcam doctor   then   voxcam live --portrait me.jpg")

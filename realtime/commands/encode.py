@@ -17,7 +17,7 @@ from realtime.commands.progress import progress_bar
 from realtime.course import SIZES, chunks_of, encode_chunks, hops_of
 from realtime.pacer import checked_lookahead
 from realtime.talking_clip import CLIP_ENDINGS
-from realtime.targets import checked_folder, checked_target, free_name, readable
+from realtime.targets import checked_folder, checked_target, readable, unless_taken
 
 SOUND_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma"),
@@ -97,8 +97,7 @@ def encode(
                 failed += 1
                 continue
             arrays = course.finished()
-            if not overwrite and target.exists():  # since this began
-                target = free_name(target, "new")
+            target = unless_taken(target, overwrite)
             write_npz(target, arrays)
             print(f"{readable(target)}: {course.count} codes, {course.count / SPEC.codes_per_second:.2f} s")
     if plot is not None:

@@ -205,10 +205,15 @@ def render(
             signer=signer,
             progress=progress,
         )
+    tell(made, out, portrayed.portrait.size)
+
+
+def tell(made: Rendered, out: Path, size: tuple[int, int]) -> None:
+    """Notes and the closing line; Stopped where it was interrupted. size: height and width, px."""
     for note in made.notes:
         say(f"note: {note}")
     if made.complete or made.pictures:
-        print(closing_line(made, portrayed.portrait.size))
+        print(closing_line(made, size))
     if not made.complete:
         raise Stopped(stopped_line(made, out))
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from engines.drawing.geometry import ease
+from engines.face.masks import whole_face
 from engines.face.measure import eye_distance, eyes_of
 from engines.face.person import person_mask
-from engines.face_points import FACE
 
 # Lengths are in eye distances, unless said otherwise; `out` is how far a column lies out of the photo.
 FOLD = 0.4  # so deep a strip of the photo is folded out
@@ -149,8 +149,7 @@ def find_person(shown: np.ndarray, landmarks: np.ndarray, unit: float) -> np.nda
     The person is what hangs together with the face. All else is somebody else, or a thing that looks like one.
     """
     nobody = np.zeros(shown.shape[:2], np.float32)
-    outline = cv2.convexHull(landmarks[:FACE, :2].round().astype(np.int32))
-    face = cv2.fillConvexPoly(np.zeros(shown.shape[:2], np.uint8), outline, 1) > 0
+    face = whole_face(landmarks, shown.shape[:2])
     if unit < 1 or not face.any():
         return nobody
     mask = person_mask(shown, eyes_of(landmarks), unit)
@@ -427,8 +426,7 @@ class Grain:
         self.patch = max(4, round(PATCH * height))
         self.fine = shown - cv2.GaussianBlur(shown.astype(np.float32), (0, 0), FINER * height)
         self.energy = cv2.boxFilter((self.fine**2).sum(2), -1, (self.patch, self.patch))
-        outline = cv2.convexHull(landmarks[:FACE, :2].round().astype(np.int32))
-        skin = self.plain_place(cv2.fillConvexPoly(np.zeros(shown.shape[:2], np.uint8), outline, 1) > 0)
+        skin = self.plain_place(whole_face(landmarks, shown.shape[:2]))
         self.most = np.inf if skin is None else self.energy[skin]  # leaves and weave are no noise
 
     def plain_place(self, where: np.ndarray) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ from realtime.messages import Picture
 from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, holds_cluster, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
-from realtime.targets import checked_target, free_name, readable
+from realtime.targets import checked_target, readable, unless_taken
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
@@ -242,8 +242,8 @@ class VideoFile(Sink):
 
     def _take_name(self) -> None:
         """Be called as was wished; beside what has taken that name in the meantime, unless it may be replaced."""
-        if not self._overwrite and self.path.exists():
-            wished, self.path = self.path, free_name(self.path, "new")
+        wished, self.path = self.path, unless_taken(self.path, self._overwrite)
+        if self.path != wished:
             self.notes.append(f"another program has written {wished} since: this one is {self.path}")
         os.replace(self._temporary, self.path)
 

@@ -71,12 +71,12 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     target = tmp_path / "kept"
     target.write_bytes(b"good")
 
-    def full(_self, _content):
+    def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OutputError, match="No space left"):
-        shards.write_whole(target, b"new")
+        shards.write_atomically(target, b"new")
     assert target.read_text() == "good"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -16,12 +16,12 @@ import av
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from engines.card import write_atomically
 from engines.errors import InputError
 from engines.face.landmarker import Landmarker, largest_face
 from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.corpora import Clip
-from train.data.shards import write_whole
 
 PICTURE_S = 0.04
 OPEN = SPEECH_CHANNELS.index("jawOpen")
@@ -105,7 +105,7 @@ def find_landmarks(
             np.save(buffer, np.stack(found).astype(np.float32), allow_pickle=False)
             path = landmarks_root / f"{clip.key}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, buffer.getvalue())
+            write_atomically(path, buffer.getvalue())
             progress("landmarks", number + 1, len(missing))
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.card import write_atomically
 from engines.spec import EMOTIONS, PHONES, SPEC, SPEECH_CHANNELS
 from train.data.corpora import Clip, sound_of, training_speech
 from train.data.labeller import LabellerConfig, amplitude_gain, finish, label, teach
@@ -35,7 +36,7 @@ from train.data.motion_labels import (
     smooth,
     talker_scales,
 )
-from train.data.shards import Arrays, read_shards, write_shards, write_whole
+from train.data.shards import Arrays, read_shards, write_shards
 from train.data.teacher import VERSION as TEACHER_VERSION
 from train.data.teacher import Teacher, groups_of
 
@@ -156,7 +157,7 @@ def prepare(
     write_shards(cache / "style", groups, say, STYLE_VERSION, lambda a, b: progress("style", a, b))
     opinion = moods(features, clips) if use_teacher else {next(iter(clips)): np.zeros(len(EMOTIONS), np.float32)}
     np.savez(cache / "moods.npz", keys=np.array(list(opinion)), values=np.stack(list(opinion.values())))
-    write_whole(done, json.dumps(facts, indent=1).encode())
+    write_atomically(done, json.dumps(facts, indent=1).encode())
     return facts
 
 

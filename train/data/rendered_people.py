@@ -20,6 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
+from engines.card import atomic_file
 from engines.errors import InputError, VoxcamError
 from engines.face.landmarker import Landmarker
 from train.data.corpora import Clip, Interval, speech
@@ -193,12 +194,8 @@ def rendered_photos(cache: Path, renderer: Path | None, seeds: range, size_px: i
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Beside and renamed."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
-    try:
-        np.savez_compressed(beside, **arrays)  # type: ignore[arg-type]
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from engines.errors import ConfigError, InputError, OutputError
+from engines.card import write_atomically
+from engines.errors import ConfigError, InputError
 
 Arrays = dict[str, np.ndarray]
 
@@ -44,29 +44,15 @@ def write_shards(
             )
         for number in range(len(old["groups"])):
             (folder / f"{number:05d}.tar").unlink(missing_ok=True)
-    write_whole(index, json.dumps(stamp).encode())
+    write_atomically(index, json.dumps(stamp).encode())
     computed = 0
     for number, keys in enumerate(groups):
         path = folder / f"{number:05d}.tar"
         if not path.is_file():
-            write_whole(path, _pack(compute(keys)))
+            write_atomically(path, _pack(compute(keys)))
             computed += 1
         done(number + 1, len(groups))
     return computed
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it; OutputError when the disk is full or the folder can't be written."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} can't be written ({error.strerror})", "make room or choose another folder"
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_shards(folder: Path, version: dict | None = None) -> Iterator[tuple[str, Arrays]]:

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS
+from engines.card import WEIGHTS, write_atomically
 from engines.encoder import Encoder, open_encoder
 from engines.errors import ConfigError, VoxcamError
 from engines.face.landmarker import Landmarker
@@ -31,7 +31,6 @@ from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from train.data.corpora import Clip, crema_d, sound_of, speech
 from train.data.motion_labels import fast_landmarker
 from train.data.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
-from train.data.shards import write_whole
 from train.face.face_markdown import markdown
 from train.face.face_score import (
     Driven,
@@ -518,5 +517,5 @@ def report(work: Work, only: list[str] | None = None, again: bool = False) -> di
             if isinstance(numbers, dict) and "sync" in numbers
         }
         draw_figure(work.out / "sync_and_flicker.jpg", curves, results["steady"]["flicker"])
-    write_whole(work.out / "README.md", markdown(results, work.out, old).encode())
+    write_atomically(work.out / "README.md", markdown(results, work.out, old).encode())
     return results

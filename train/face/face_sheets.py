@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.card import write_atomically
 from engines.generator import Generator
 from engines.portrait import Portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
-from train.data.shards import write_whole
 from train.face.face_score import true_codes
 
 FACES = ("rest", "half", "wide", "smile", "blink")
@@ -126,4 +126,4 @@ def face_height(landmarks: np.ndarray) -> float:
 def write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
     """(H, W, 3) uint8 RGB, beside and renamed."""
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    write_whole(path, data.tobytes())
+    write_atomically(path, data.tobytes())

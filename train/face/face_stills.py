@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS
+from engines.card import WEIGHTS, atomic_file
 from engines.errors import ConfigError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, mouth_measures, remove_pose
@@ -50,10 +50,8 @@ class Photos:
         (path,) = self.folder.glob(f"*/{name}.jpg")
         rgb, kept = read_rgb(path), self.cache / f"{name}.npy"
         if not kept.is_file():
-            self.cache.mkdir(parents=True, exist_ok=True)
-            beside = kept.with_suffix(".part.npy")
-            np.save(beside, self.landmarker.examine(rgb).landmarks)
-            beside.replace(kept)
+            with atomic_file(kept) as file:
+                np.save(file, self.landmarker.examine(rgb).landmarks)
         return rgb, np.load(kept)
 
     def pairs(self, every: int = 1) -> Iterator[Pair]:

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import torch
 
+from engines.card import atomic_file
+from engines.drawing.geometry import ease
 from engines.drawing.layers import LINE
 from engines.errors import InputError
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
@@ -101,8 +103,7 @@ def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndar
     top, bottom = (np.interp(place, np.linspace(0, 1, LINE), line) for line in lines)
 
     def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
-        t = np.clip((value - low) / (high - low), 0, 1)
-        return t * t * (3 - 2 * t)
+        return ease((value - low) / (high - low))
 
     cover = ramp(np.minimum(v - top, bottom - v), -0.35 * soft, soft) * ramp(bottom - top, 0.15 * soft, 1.6 * soft)
     cover = np.where((place > 0) & (place < 1), cover, 0)
@@ -112,10 +113,9 @@ def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndar
 def write_portrait(path: Path, portrait: Portrait, samples: list[dict], sound: dict | None = None) -> None:
     """One portrait's pairs and what is known of their sound, beside and renamed."""
     arrays = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]} | (sound or {})
-    partial = path.with_suffix(".partial.npz")
     arrays |= {name: getattr(portrait, name) for name in ("crop", "tones", "shape")}
-    np.savez(partial, mask=portrait.skin_mask, **arrays)
-    partial.replace(path)
+    with atomic_file(path) as file:
+        np.savez(file, mask=portrait.skin_mask, **arrays)
 
 
 def choose_runs(opening: np.ndarray, without: int, count: int, random: np.random.Generator) -> list[int]:

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
-from engines.drawing.geometry import RING, RINGS
+from engines.drawing.geometry import RING, RINGS, ease
 from engines.errors import ConfigError
 from engines.face.measure import canonical_face, eye_distance, mirror_points, mouth_measures, remove_pose, rest_measures
 from engines.face.photo import read_photo
@@ -30,6 +30,7 @@ from engines.face_points import EYES, FACE, FACE_OVAL, LIP_ROWS, LOWER_SEAM, UPP
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEECH_CHANNELS
+from train.data.rendered_people import write_npz
 from train.face.face_score import bring_to_pose, drive
 from train.face.face_stills import still_codes
 
@@ -110,8 +111,7 @@ def mouth_basis(
 
 def lower_face(canonical: np.ndarray) -> np.ndarray:
     """How far a point follows the mouth, (478, 1): brows, forehead and lids don't, cheeks under the eyes partly."""
-    height = np.clip((canonical[:, 1:2] - 0.08) / 0.35, 0, 1)
-    return height * height * (3 - 2 * height)
+    return ease((canonical[:, 1:2] - 0.08) / 0.35)
 
 
 @dataclass(frozen=True)
@@ -402,10 +402,8 @@ def follow_film(
 
 
 def write_geometry(out: Path, basis: np.ndarray, triangles: np.ndarray) -> None:
-    """Beside and renamed."""
-    partial = out.with_suffix(".partial.npz")
-    np.savez_compressed(partial, basis=basis.astype(np.float16), triangles=triangles)
-    partial.replace(out)
+    """What engines/drawing/geometry.py reads: basis (25, 478, 3), triangles (n, 3)."""
+    write_npz(out, basis=basis.astype(np.float16), triangles=triangles)
 
 
 def command(

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.card import write_atomically
 from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.face_points import LEFT, LEFT_EYE, RIGHT, RIGHT_EYE
 from engines.portrait import EYEBALL_RADIUS
 from engines.spec import SPEECH_CHANNELS
-from train.data.shards import write_whole
 
 PICTURES_PER_SECOND = 25
 LEAST_CLIPS = 9  # 27 s of a person; below, a blink rate says nothing
@@ -291,7 +291,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not needed.exists():
             parser.error(f"{needed} is missing")
     figures = rounded(measure(options.landmarks, phones_tsv))
-    write_whole(options.out, (json.dumps(figures, indent=1) + "\n").encode())
+    write_atomically(options.out, (json.dumps(figures, indent=1) + "\n").encode())
     print(f"{options.out}: {len(figures['talkers'])} talkers")  # type: ignore[index, arg-type, call-overload]
 
 

@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from engines.card import write_atomically
 from engines.encoder import Encoder, open_encoder
 from engines.motion.expression import EMOTIONS, EXPRESSION_STATE, LOOKS, STRENGTH, WANTED, Emotion, step_expression
 from engines.spec import MOTION_CHANNELS, SPEC
 from train.data.corpora import Clip, grid, sound_of, speech
-from train.data.shards import write_whole
 
 # Of talk in calls, in the order of EMOTIONS: a choice, not a measure. A wrong scowl costs more than a wrong smile.
 EVERYDAY = np.array([0.62, 0.05, 0.06, 0.05, 0.05, 0.10, 0.07])
@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
         taught = hear_clips(encoder, Path(options.data_root), "train", options.clips)
         held_out = hear_clips(encoder, Path(options.data_root), "val", options.clips) if options.held_out else []
         figures = measure(taught, held_out) | {"encoder_sha256": encoder.session.card.sha256}
-    write_whole(options.out, (json.dumps(figures, indent=1) + "\n").encode())
+    write_atomically(options.out, (json.dumps(figures, indent=1) + "\n").encode())
     print(options.out, figures["logit_scale"], figures["log_prior_shift"])
 
 

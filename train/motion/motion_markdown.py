@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.card import write_atomically
 from engines.spec import SPEC
-from train.data.shards import write_whole
 from train.motion.heard import KINDS
 from train.reports import LOOKAHEADS, bar, markdown_table
 
@@ -48,7 +48,7 @@ def write(facts: dict, parts: dict[str, dict], old: list[str], out: Path) -> Non
     notes = out / "notes.md"
     if notes.is_file():
         text.append(notes.read_text())
-    write_whole(out / "README.md", "\n".join(text).encode())
+    write_atomically(out / "README.md", "\n".join(text).encode())
 
 
 def pair(row: dict[str, list[float]], bars: tuple[float, ...] | float | None = None) -> list[str]:

@@ -17,12 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from engines.card import write_atomically
 from engines.errors import ConfigError
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.corpora import VOWELS, Clip, grid, noise, sound_of, speech
 from train.data.labeller import LabellerConfig, finish, label, teach
 from train.data.motion_labels import OPEN, landmarks_of, picture_measures
-from train.data.shards import read_shards, write_whole
+from train.data.shards import read_shards
 from train.speech.export import encoder_of
 from train.speech.streams import encode
 
@@ -264,7 +265,7 @@ def labeller_courses(
     file = io.BytesIO()
     content: dict[str, Any] = {"mark": np.array(mark)} | courses
     np.savez(file, **content)
-    write_whole(cache / COURSES, file.getvalue())
+    write_atomically(cache / COURSES, file.getvalue())
     return courses
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.card import write_atomically
 from engines.errors import VoxcamError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.face.photo import read_photo
 from engines.spec import SPEECH_CHANNELS
 from train.data.rendered_people import load_heads
-from train.data.shards import write_whole
 
 COLUMNS = (*SPEECH_CHANNELS, "lids shut")
 SHUT_SMILE = 0.02  # eye distances: a smile that opens the lips by less counts as shut
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
         "open gap; a dot is less than .005. Made by `python -m train.motion.shapes`.\n\n" + table(rows) + "\n"
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(options.out, text.encode())
+    write_atomically(options.out, text.encode())
     print(options.out)
 
 
