@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ except ImportError:
 
 NAME, PACKAGE, DEFAULT_DEVICE = "openvino", "openvino", "cpu"
 COMPILES = ("fp32", "bf16")
+_cores: list[Any] = []
+_making = threading.Lock()
 _HINT = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}  # int8: what is not quantised stays f32
 
 
@@ -36,20 +39,33 @@ def version() -> str:
     return ov.__version__.split("-")[0]
 
 
+def _core() -> Any:
+    """The process's one core, which lives as long as it.
+
+    A core gives the thread that first uses it a stack for signals (`SigAltStackSetup` of its CPU plugin; seen with
+    2026.4) and unmaps it when it goes. Did it go in another thread, or two in the order in which they came, the thread
+    would be left with a stack that is gone, and its next signal, a Ctrl-C, would end the program without a word.
+    """
+    with _making:
+        if not _cores:
+            _cores.append(ov.Core())
+    return _cores[0]
+
+
 def devices() -> list[str]:
     version()
-    return [name.lower() for name in ov.Core().available_devices]
+    return [name.lower() for name in _core().available_devices]
 
 
 def precisions(device: str) -> tuple[str, ...]:
     """What the device computes in; bf16 only where the CPU has it, since emulated it is slower than f32."""
-    able = set(ov.Core().get_property(device.upper(), "OPTIMIZATION_CAPABILITIES"))
+    able = set(_core().get_property(device.upper(), "OPTIMIZATION_CAPABILITIES"))
     names = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
     return tuple(precision for precision, capability in names.items() if capability in able)
 
 
 def describe(device: str) -> dict[str, Any]:
-    return {"device_name": str(ov.Core().get_property(device.upper(), "FULL_DEVICE_NAME"))}
+    return {"device_name": str(_core().get_property(device.upper(), "FULL_DEVICE_NAME"))}
 
 
 def build(content: bytes, card: EngineCard, precision: str, device: str, options: BuildOptions) -> Built:
@@ -72,7 +88,7 @@ def load(content: bytes, card: EngineCard, precision: str, device: str, threads:
         compiled = _compile(content, card, precision, device, threads)
     else:
         try:
-            compiled = ov.Core().import_model(io.BytesIO(content), device.upper(), _config(precision, threads))
+            compiled = _core().import_model(io.BytesIO(content), device.upper(), _config(precision, threads))
         except RuntimeError as error:
             raise EngineMismatch(f"openvino refused its engine: {one_line(error)}", "voxcam build-engine") from error
     return OpenVinoSession(compiled, card, precision, device, threads)
@@ -105,7 +121,7 @@ def _config(precision: str, threads: int, **more: Any) -> dict[str, Any]:
 
 
 def _compile(content: bytes, card: EngineCard, precision: str, device: str, threads: int, **more: Any) -> Any:
-    core = ov.Core()
+    core = _core()
     if device.upper() not in core.available_devices:
         raise EngineMismatch(f"OpenVINO finds no device {device!r} here", "use --device cpu")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -198,3 +200,31 @@ def test_golden_stream_finds_a_wrong_weight(models):
         assert failed.worst[0] == "motion"
         golden.outputs["motion"][2] = np.nan
         assert not verify(session, golden).passed
+
+
+@pytest.mark.parametrize("how", ["in order", "in a thread"])
+def test_ctrl_c_still_comes_after_engines_have_gone(how):
+    """OpenVINO's core may take the stack for signals with it: then the next one ends the program without a word."""
+    pytest.importorskip("openvino", reason="needs the openvino extra")
+    script = (
+        "import signal, sys, threading\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from engines.opening import open_session\n"
+        "sessions = [open_session(name, 'openvino') for name in ('encoder', 'generator')]\n"
+        "def close():\n"
+        "    while sessions:\n"
+        "        sessions.pop(0).close()\n"
+        "if sys.argv[1] == 'in order':\n"
+        "    close()\n"
+        "else:\n"
+        "    thread = threading.Thread(target=close)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "try:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('came')\n"
+    )
+    command = [sys.executable, "-c", script, how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (0, "came\n"), done.stderr
