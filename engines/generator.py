@@ -37,6 +37,7 @@ from engines.drawing.layers import (
     shade_skin,
     trace,
 )
+from engines.drawing.lid_grain import paint_grain
 from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 from engines.errors import ConfigError, EngineMismatch
 from engines.face.dentition import slant_of
@@ -92,6 +93,11 @@ EYE_CHANNELS = (
     BLINK + 1,
     SQUINT,
     *(MOTION_CHANNELS.index(f"brow{name}") for name in ("InnerUp", "OuterUp", "Down")),
+)
+# Along the rim and the fold of an upper lid from corner to corner, left and right eye, each from left to right.
+LID_EDGES = tuple(
+    np.array([eye.upper, (eye.upper[0], *eye.fold, eye.upper[-1])])[:, ::step].copy()
+    for eye, step in zip(EYES, (-1, 1), strict=True)
 )
 JAW_LINE = list(FACE_OVAL[9:28])  # from ear to ear
 
@@ -211,9 +217,12 @@ class Generator:
                 f"out must be C-contiguous uint8 {portrait.photo.shape}", "pass np.empty_like(portrait.photo)"
             )
         code = hold_turn(code, portrait)
-        if portrait.eyes_hidden[0]:
+        hidden = portrait.eyes_hidden
+        if hidden[0] and hidden[1]:
             code = still_eyes(code)
             code[LOOK : LOOK + 2] = 0
+        elif hidden[0] or hidden[1]:
+            code[BLINK if hidden[0] else BLINK + 1] = 0
         scratch = self.scratch_of(portrait)
         learned = self.corrections(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
@@ -223,6 +232,8 @@ class Generator:
         leave_ground(moved, portrait.source, maps.ground, maps.grid, scratch.own, scratch.to_px, scratch.off)
         warp(moved, scratch.off, portrait.triangles, portrait.photo, scratch.finer, maps, out)
         for side in range(2):
+            if hidden[side]:
+                continue
             if abs(code[BLINK + side]) > 0.01 or abs(code[LOOK]) + abs(code[LOOK + 1]) > 0.002 or code[SQUINT] > 0.01:
                 draw_eye(portrait, moved, skull, side, code, scratch, out)
         if scratch.rims.triangles.size:
@@ -633,6 +644,8 @@ def draw_eye(
     )
     if closing <= LASHES_LIFT[0]:
         return
+    if portrait.bare.grain.size:
+        paint_grain(out, *lines[:5], moved, LID_EDGES[side], still.lines[0], portrait.bare.grain[side], scale)
     box = pixel_box(upper_points, lower_points, LASH_REACH * scale, *out.shape[:2])
     part, lashes = out[box[1] : box[3], box[0] : box[2]], portrait.bare.lashes[side]
     if lashes.size:

@@ -18,21 +18,30 @@ import numpy as np
 
 from engines.card import WEIGHTS, atomic_file
 from engines.drawing.folds import fold_gains
-from engines.drawing.geometry import POINTS, RING, RINGS, even_depths, load_geometry, mesh_triangles, push_out
+from engines.drawing.geometry import (
+    POINTS,
+    RING,
+    RINGS,
+    even_depths,
+    eyes_last,
+    load_geometry,
+    mesh_triangles,
+    push_out,
+)
 from engines.drawing.ground import share_ground
 from engines.drawing.layers import TEETH_PX
 from engines.drawing.warp import grid_of, map_size
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.bare import Bare, lift_marks
 from engines.face.corners import draw_ends, shut_corners
-from engines.face.dentition import Teeth, lift_teeth
+from engines.face.dentition import Teeth, enamel_of, lift_teeth
 from engines.face.lip_lines import refine_lips
 from engines.face.masks import disc, polygon
 from engines.face.measure import canonical_face, eye_distance, head_angles, remove_pose, to_pixel_centres
 from engines.face.person import person_mask
-from engines.face.rims import behind_dark_glasses
+from engines.face.rims import behind_dark_glasses, behind_strands
 from engines.face.tones import measure_palette, measure_tones, room_for_light
-from engines.face.tooth_rows import LEARNED_BLUR_PX, guessed_lower, guessed_upper, tint_teeth
+from engines.face.tooth_rows import LEARNED_BLUR_PX, WHITE, guessed_lower, guessed_upper, tint_teeth
 from engines.face.unfold import LOOKED_PX, moustache, smile_of, take_folds_off, to_crop
 from engines.face.unsmile import rest_shift
 from engines.face_points import EYES, FACE, FACE_OVAL, LOWER_SEAM, RIGID, UPPER_SEAM, Eye
@@ -40,7 +49,7 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
 
-VERSION = 13
+VERSION = 14
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
@@ -91,7 +100,7 @@ class Portrait:
     cavity: np.ndarray  # (3,) colours, 0..255
     tongue: np.ndarray
     colour: np.ndarray  # (1,) 1: a coloured photo, 0: a black-and-white or toned one; engines/face/tones.py: Palette
-    eyes_hidden: np.ndarray  # (1,) bool: behind dark glasses; lids, brows and gaze stay as they are
+    eyes_hidden: np.ndarray  # (2,) bool: left, right; behind dark glasses or hair: lids and gaze stay as they are
     blur_px: np.ndarray  # (1,) sigma of the photo's own blur
     eyeballs: np.ndarray  # (2, h, w, 3) uint8: left and right eye, continued under the lids
     eyeball_corner: np.ndarray  # (2, 2) px of the photo where each crop begins
@@ -192,7 +201,7 @@ STORED_SHAPES: dict[str, tuple[int | None, ...]] = {
     "cavity": (3,),
     "tongue": (3,),
     "colour": (1,),
-    "eyes_hidden": (1,),
+    "eyes_hidden": (2,),
     "blur_px": (1,),
     "eyeballs": (2, None, None, 3),
     "eyeball_corner": (2, 2),
@@ -413,7 +422,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     mask = person_mask(photo, translations[:2], scale)
     shares = share_ground(photo.shape[:2], mask, rest[list(FACE_OVAL)], rotation, scale, translations)
     box = box_of(shares, source)
-    triangles = mesh_triangles(surface)
+    triangles = eyes_last(mesh_triangles(surface), source)
     ring_shares = sample(shares, source[None, FACE:])[0]
 
     blur_px = photo_blur(photo, landmarks)
@@ -437,6 +446,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     at_rest = landmarks[:, :2] + scale * shift @ rotation[:2].T
     photo = draw_ends(shut_corners(photo, landmarks, scale), landmarks[:, :2], at_rest, scale, palette.colour)
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
+    dark_glasses = behind_dark_glasses(photo, landmarks)
     shape = (aligned + shift - canonical).astype(np.float32)
     crop = cv2.warpAffine(
         cv2.GaussianBlur(photo, (0, 0), max(0.3, 0.35 * scale / CROP_PX)) if scale > CROP_PX else photo,
@@ -470,7 +480,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         cavity=tones["cavity"],
         tongue=tones["tongue"],
         colour=np.array([palette.colour]),
-        eyes_hidden=np.array([behind_dark_glasses(photo, landmarks)]),
+        eyes_hidden=np.array([dark_glasses or behind_strands(photo, landmarks, eye) for eye in EYES]),
         blur_px=np.array([blur_px]),
         eyeballs=eyeballs,
         eyeball_corner=corners,
@@ -500,7 +510,8 @@ def place_teeth(
     ones. rest (POINTS, 3): the mesh at rest; build: how the face's rigid points lie beside the canonical ones; blur_px:
     the photo's own blur, px of the textures.
     """
-    lower_teeth = tint_teeth(guessed_lower(build), tones["white"], teeth_px, blur_px)
+    lower_row = guessed_lower(build)
+    lower_teeth = tint_teeth(lower_row, tones["white"], teeth_px, blur_px)
     line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
     middle_x = float(rest[[UPPER_SEAM[0], UPPER_SEAM[-1]], 0].mean())
     edges = np.array([[INCISOR_DROP, UPPER_BEHIND], [LOWER_DROP, LOWER_BEHIND]]) + line[1:]
@@ -513,6 +524,9 @@ def place_teeth(
         return upper_teeth, lower_teeth, place, slant, DROP_BY_SMILE
     place[0], slant[0] = teeth.place, teeth.slant
     place[0, 1] = max(place[0, 1], line[1] + LEAST_DROP)
+    enamel = enamel_of(teeth)
+    if enamel is not None:  # the eyes' white tells of teeth only what one's own ones tell better
+        lower_teeth = tint_teeth(lower_row, enamel / WHITE, teeth_px, blur_px)
     return tint_teeth(teeth.texture, np.ones(3), teeth_px, 0.0), lower_teeth, place, slant, 0.0
 
 

@@ -9,7 +9,7 @@ Order, and why:
    noise the mouth comes to rest. Two codes to open, six to shut, so that a gap in a word does not flutter. The evidence
    is the encoder's presence. In a quiet or a clean sound little of it will do: it may be the breath before a word, for
    which real mouths open half a second ahead. In a loud and noisy one, by level and by the encoder's SNR, more is
-   wanted; and where its phone is silence it is nothing but noise, and the presence counts for nothing.
+   wanted; and where its phone is silence beyond doubt it is nothing but noise, and the presence counts for nothing.
 3. In a pause of who has spoken the lips meet: where the phone is silence and the sound far below the voice, within a
    fifth of a second. The encoder, taught by single sentences with lips that wait apart for their cue, leaves them so.
 4. Emotion and the idle process are added. Neither changes the gap between the lips. A smile holds the corners, which an
@@ -22,7 +22,7 @@ Order, and why:
 
     shaper = Shaper(lookahead_ms=40, seed=7)
     state = shaper.init_state()
-    motion, state = shaper.step(code, state, chunk_rms)      # (26,) float32; the old state is spent
+    motion, state = shaper.step(code, state, chunk_rms(chunk))  # (26,) float32; the old state is spent
 
 Nothing is smoothed: the encoder's own jitter is below a real mouth's, and smoothing what is small cost correlation.
 All memory is in the state; the row of the lookahead is all that is looked at, so nothing here adds delay or hears more
@@ -31,6 +31,7 @@ than the encoder's row did.
 
 from __future__ import annotations
 
+import math
 from threading import Lock
 
 import numba
@@ -78,6 +79,9 @@ MORE = 0.15  # what ON and OFF rise by where there is far more noise than voice
 QUIET_DB, LOUD_DB = -40.0, -25.0  # level up to which a sound is quiet, and from which it is loud
 CLEAN_SNR_DB, NOISY_SNR_DB = 25.0, 12.0  # speech in a quiet room has 28 and more, noise alone 12 and less
 SOME_SNR_DB, NO_SNR_DB = 10.0, -5.0  # between these MORE sets in
+# Posterior of silence between which a loud and noisy sound is nothing but noise: in babble a voice's own phones come to
+# .7 of it, and the face froze.
+NOISE_SURE = (0.85, 0.95)
 LEVEL_SHARE = 0.2  # of the way down a code: a level is left within 0.1 s
 # Up within 50 ms: the SNR is slower, and at once the first codes of a vowel out of quiet would pass for noise, which
 # shows them a picture later (p99 from sound to picture 85 ms instead of 65).
@@ -86,11 +90,13 @@ GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
 # A pause: posterior of silence, and how far its level lies below the voice's, between which it counts; codes of it in
 # which the mouth goes down to PAUSE_LEFT, and share a code of the way back. Real lips are down to a fifth of their mean
 # opening .2 s after a sentence's last word, to a tenth after .4 s (GRID).
-PAUSE_SURE, PAUSE_BELOW_DB = (0.70, 0.90), (8.0, 16.0)
-PAUSE_FROM, PAUSE_FULL, PAUSE_LEFT, PAUSE_BACK = 3.0, 10.0, 0.15, 0.5
+PAUSE_SURE, PAUSE_BELOW_DB = (0.70, 0.90), (4.0, 10.0)
+PAUSE_FROM, PAUSE_FULL, PAUSE_LEFT, PAUSE_BACK = 2.0, 7.0, 0.15, 0.5
 VOICE_SHARE = 0.05  # of the way a code, at which the voice's level is learned
-# Posterior of p, b or m between which the lips shut, for lookaheads of 0, 40, 80 ms: who hears more can ask for more.
-CLOSE_FROM, CLOSE_FULL = (0.20, 0.20, 0.30), (0.45, 0.45, 0.60)
+# Posteriors of p, b or m between which the lips shut, and of f or v between which the lower one comes to the teeth, for
+# lookaheads of 0, 40, 80 ms: who hears more can ask for more. Of strangers' p, b and m the encoder is seldom sure.
+SHUT_FROM, SHUT_FULL = (0.15, 0.15, 0.10), (0.35, 0.35, 0.30)
+TOUCH_FROM, TOUCH_FULL = (0.20, 0.20, 0.30), (0.45, 0.45, 0.60)
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.5  # a code: shut, and open again, within 40 ms
 SHUT_GAP = 0.002  # median gap that FaceMesh reads on shut lips: a hair line is no opening
 TOUCH_GAP = 0.018  # median gap of GRID's lips in f and v at its smallest, eye distances
@@ -176,7 +182,7 @@ def _step(
     snr_db: float,
     out: np.ndarray,
 ) -> bool:
-    """One code, in place: laws, mood, life are the state; closing (2,): posteriors between which lips shut.
+    """One code, in place: laws, mood, life are the state; closing (2, 2): posteriors that shut lips, let them touch.
 
     reach (11,): factors of the mouth's channels; with_opening (26,): how each goes with the opening then. out (26,)
     float64. False, with nothing done, for NaN.
@@ -209,7 +215,7 @@ def _step(
     laws[LEVEL] += (LEVEL_RISE if level > laws[LEVEL] else LEVEL_SHARE) * (level - laws[LEVEL])
     noise = _share(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB) * _share(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
     more = MORE * _share(snr_db, SOME_SNR_DB, NO_SNR_DB)
-    presence *= 1 - noise * silent
+    presence *= 1 - noise * _share(silent, NOISE_SURE[0], NOISE_SURE[1])
     if presence > QUIET_ON + noise * (ON + more - QUIET_ON):
         laws[OPEN] = 1.0
     elif presence < QUIET_OFF + noise * (OFF + more - QUIET_OFF):
@@ -253,9 +259,9 @@ def _step(
         for c in range(len(out)):
             out[c] += share * alive[c]
 
-    wanted = _share(lips, closing[0], closing[1])
+    wanted = _share(lips, closing[0, 0], closing[0, 1])
     laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
-    wanted = _share(teeth, closing[0], closing[1]) * gate
+    wanted = _share(teeth, closing[1, 0], closing[1, 1]) * gate
     laws[TOUCH] = _towards(laws[TOUCH], wanted, CLOSE_RISE, CLOSE_FALL)
 
     if said > TONGUE_FROM:
@@ -320,6 +326,12 @@ def _run(
     return True
 
 
+def chunk_rms(chunk: np.ndarray) -> float:
+    """Level of a chunk (n,), 1 at full scale, without its mean: some microphones add a constant, which no ear hears."""
+    count = len(chunk)
+    return math.sqrt(max(0.0, float(np.dot(chunk, chunk)) / count - (float(chunk.sum()) / count) ** 2))
+
+
 class Shaper:
     """Turns encoder steps into motion codes.
 
@@ -345,7 +357,8 @@ class Shaper:
             known = ", ".join(map(str, spec.lookaheads_ms))
             raise ConfigError(f"no lookahead of {lookahead_ms} ms", f"use one of {known}")
         self.row = spec.lookahead_row(lookahead_ms)
-        self._closing = np.array(list(zip(CLOSE_FROM, CLOSE_FULL, strict=True)))  # by row, which may change in a stream
+        by_row = zip(SHUT_FROM, SHUT_FULL, TOUCH_FROM, TOUCH_FULL, strict=True)  # the row may change in a stream
+        self._closing = np.array([(four[:2], four[2:]) for four in by_row])
         self.idle, self._reach, self.articulation = idle, np.asarray(reach, float), articulation
         self.life, self._smile, self._choosing = Idle(seed), 1.0, Lock()
         self.choose_emotion(emotion)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engines.shaper import chunk_rms
 from engines.spec import EMOTIONS, MOTION_CHANNELS, SPEC
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def encode_chunks(chunks: Iterator[np.ndarray], encoder: Encoder, shaper: Shaper
     def step(chunk: np.ndarray) -> None:
         nonlocal encoder_state, shaper_state, steps
         code, encoder_state = encoder.step(chunk, encoder_state)
-        rms = float(np.sqrt(np.dot(chunk, chunk) / len(chunk)))
-        motion, shaper_state = shaper.step(code, shaper_state, rms)
+        motion, shaper_state = shaper.step(code, shaper_state, chunk_rms(chunk))
         if steps >= ahead:
             course.add(code, row, motion)
         steps += 1

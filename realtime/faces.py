@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FACE_SIZES = ("full", "face")
 ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
-FRAMING = 6  # counts changes of how photos are framed: cached portraits depend on it
+FRAMING = 7  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
@@ -162,7 +162,7 @@ def analyse_photo(
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
         options["max_side_px"] = max(camera)
     portrait = make_portrait(rgb, landmarks, size=size, **options)
-    if portrait.eyes_hidden[0]:
+    if portrait.eyes_hidden.all():
         notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
     return Portrayed(portrait, notes)
 

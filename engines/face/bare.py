@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from engines.drawing.geometry import ease
+from engines.face.grain import lid_grain
 from engines.face.lip_lines import MAYBE_OPEN
 from engines.face.masks import disc, polygon, span, stroke
 from engines.face.rims import NEAR_PX, NO_RIMS, Rims, take_off_rims
@@ -56,6 +57,7 @@ class Bare:
     boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is `clear` itself
     lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
     fringe: np.ndarray  # (2,) how much light the fringe of a shut eye's lashes keeps away at its darkest
+    grain: np.ndarray  # (2, h, w, 3) uint8: grain for shut lids, as of `lid_grain`; empty where skin shows none
 
 
 def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> Bare:
@@ -127,7 +129,8 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
     lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
     fringe = np.array([fringe_of(photo, landmarks[list(eye.upper), :2], up) for eye in EYES])
-    return Bare(photo, rims, bare, boxes, lashes, fringe)
+    grain = lid_grain(photo, landmarks, up, scale)
+    return Bare(photo, rims, bare, boxes, lashes, fringe, grain)
 
 
 def keep_folds(

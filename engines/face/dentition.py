@@ -42,6 +42,19 @@ def slant_of(rotation: np.ndarray) -> np.ndarray:
     return np.linalg.solve(rotation[:2, :2], rotation[:2, 2])
 
 
+# px of the texture that a photo shows. Of 37 smilers' rows five have fewer, and three of them lie in the lip's shade.
+TRUSTED_PX = 1000
+
+
+def enamel_of(teeth: Teeth) -> np.ndarray | None:
+    """Colour (3,) 0..255 of a person's own teeth, by which others of theirs can be tinted; None where too few show."""
+    seen = teeth.texture[teeth.shown > 0.95][:, :3]
+    if len(seen) < TRUSTED_PX:
+        return None
+    colour: np.ndarray = np.median(seen, 0)
+    return colour
+
+
 DARK_LINE = 0.80  # of a tooth's light: what is darker ends it
 BOW_SLACK_PX = 6
 NOTCH_PX = 4  # depth of the notches between teeth

@@ -151,7 +151,8 @@ AUTO_ANGER = 0.4  # and of anger: a scowl by mistake costs more than one that is
 ATTACK_S, RELEASE_S = 0.7, 1.6
 SMILE_S = 0.35  # a smile's attack by `auto`
 CHOICE_S = 0.25  # a choice of the user's shows at once, without a jump
-EVIDENCE_S = 1.2  # the voice is heard this long, of speech, before a mood is believed
+EVIDENCE_S = 0.8  # the voice is heard this long, of speech, before a mood is believed
+BELIEVED = (0.5, 0.8)  # presence between which it is heard: pulsing noise alone, of .25, smiled
 LAUGHTER_S = 0.6  # and before it is taken for happy: a laugh is short, and a smile by mistake costs little
 # Belief in happiness from which `auto` shows more of it than of other moods, and at which it shows all: laughter comes
 # to .9, acted happiness to .8, and who laughs with an unmoved face is no sight that anybody knows.
@@ -285,7 +286,7 @@ def step_expression(
     total = 0.0
     for i in range(7):
         total += np.exp(scale * logits[i] + targets[1 + i] - most)
-    rate = CODE_S / EVIDENCE_S * presence
+    rate = CODE_S / EVIDENCE_S * min(1.0, max(0.0, (presence - BELIEVED[0]) / (BELIEVED[1] - BELIEVED[0])))
     for i in range(7):
         sooner = EVIDENCE_S / LAUGHTER_S if i == HAPPINESS else 1.0
         likely = np.exp(scale * logits[i] + targets[1 + i] - most) / total

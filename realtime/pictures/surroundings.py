@@ -28,7 +28,10 @@ WALL_SOFT = np.array([(-0.4, 0.0), (0.0, 0.05), (0.5, 0.14), (2.5, 0.4)])  # sig
 DETAIL = (1.5, 4.0)
 DETAIL_FINER, DETAIL_COARSER, DETAIL_WITHIN = 0.004, 0.14, 1.0
 EVEN_SOFT = 0.08  # sigma of such a wall, everywhere
-WALL_FADES = 0.1  # beside the mask's line: over so much it goes out of focus
+WALL_FADES = 0.1  # beside the mask's line: over so much it goes out of focus, for it holds loose hair;
+# sooner what has the wall's colour, not the person's: how far from the one to the other what may be, wholly and no
+# more; by how many levels they must differ; how softly both are looked at; from where on beside the line.
+WALL_LIKE, APART, LOOKED_SOFT, HAIR_LINE = (0.25, 0.55), (15.0, 40.0), 0.06, 0.012
 # So deep a strip of it is folded out at most, and only as far as so much of what is wall at the edge still is: what is
 # stretched less is no band, and what is filled behind a head is none either.
 DETAIL_FOLD, STILL_WALL = 1.2, 0.7
@@ -125,7 +128,8 @@ def make_sides(shown: np.ndarray, width: int, inside: int, landmarks: np.ndarray
     # Where nobody was told from the wall, all of the photo may be the person.
     softened = np.minimum(sigma[:, here], 1) * ease((beside - CLEAR) / CLEAR) * mask.any()
     if detailed > 0:
-        softened += detailed * (ease(beside / WALL_FADES) - softened)
+        loose = np.maximum(ease(beside / WALL_FADES), like_wall(shown, beside, within, unit))
+        softened += detailed * (loose - softened)
     made[:, here] = shown + softened[..., None] * (made[:, here] - shown)
 
     clear = CLEAR * np.clip(out / MEETS, 0, 1)
@@ -178,6 +182,29 @@ def detail_of(shown: np.ndarray, beside: np.ndarray, unit: float) -> float:
     coarser = soften(shown.astype(np.float32), beside > CLEAR, sigma)
     detail = float(np.abs(finer - coarser).mean(2)[where].mean())
     return float(ease(np.array((detail - DETAIL[0]) / (DETAIL[1] - DETAIL[0]))))
+
+
+def like_wall(shown: np.ndarray, beside: np.ndarray, within: np.ndarray, unit: float) -> np.ndarray:
+    """How sure it is, by colour, that a pixel right beside the person is wall and no loose hair, (H, W) float32 0..1.
+
+    shown (H, W, 3) uint8; beside, within (H, W) as of `from_line`. 0 where wall and person look alike.
+    """
+    picture, sigma = shown.astype(np.float32), np.full(beside.shape, LOOKED_SOFT * unit, np.float32)
+    wall = soften(picture, beside > WALL_FADES, sigma)
+    way = soften(picture, within > HAIR_LINE, sigma) - wall
+    far = np.sqrt(np.square(way).sum(2))
+    share = ((picture - wall) * way).sum(2) / np.maximum(far, 1.0) ** 2
+    unlike = np.clip((share - WALL_LIKE[0]) / (WALL_LIKE[1] - WALL_LIKE[0]), 0, 1)
+    sure = np.clip((far - APART[0]) / (APART[1] - APART[0]), 0, 1)
+    sure *= np.clip(beside / HAIR_LINE, 0, 1)  # the person stays
+    surely = sure * (1 - unlike)
+    # Loose hair hangs together with the person; what does not is a dark crumb of the wall.
+    hair = ((surely < 0.5) & (beside < WALL_FADES)).astype(np.uint8)
+    parts = cv2.connectedComponents(hair, connectivity=4)[1]
+    own = np.isin(parts, np.unique(parts[within > 0]))
+    crumbs = cv2.GaussianBlur((~own & (hair > 0)).astype(np.float32), (0, 0), 1.0)
+    surer: np.ndarray = np.maximum(surely, sure * np.minimum(2 * crumbs, 1))
+    return surer
 
 
 def free_of_person(beside: np.ndarray, unit: float) -> float:

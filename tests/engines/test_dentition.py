@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from engines.drawing.geometry import head_rotation
-from engines.drawing.layers import ARCH, TEETH_LEFT, TEETH_PX, along_arch
+from engines.drawing.layers import SEEN_ARCH, TEETH_LEFT, TEETH_PX, along_arch
 from engines.face.dentition import (
+    Teeth,
     complete_row,
     fit_row,
     hang_row,
@@ -29,7 +30,8 @@ from engines.face.tooth_rows import (
     learned_teeth,
     texture_places,
 )
-from engines.face_points import INNER_LIPS
+from engines.face_points import INNER_LIPS, LOWER_SEAM, UPPER_SEAM
+from engines.portrait import place_teeth
 
 INNER = slice(45, 185)  # columns of the inner teeth
 
@@ -226,8 +228,29 @@ def test_the_row_bends_back_when_the_head_turns():
     assert slant_of(head_rotation(0, 0, 0.2)) == pytest.approx((0, 0), abs=1e-9)  # seen from the front
     slant = float(slant_of(head_rotation(0, 0.3, 0))[0])
     for tooth in (-0.3, -0.1, 0.0, 0.1, 0.2):
-        assert along_arch(tooth + slant * ARCH * tooth**2, slant) == pytest.approx(tooth, abs=1e-6)
+        assert along_arch(tooth + slant * SEEN_ARCH * tooth**2, slant) == pytest.approx(tooth, abs=1e-6)
         assert along_arch(tooth, 0.0) == pytest.approx(tooth)
     far, near = (abs(along_arch(sign * 0.08, slant)) for sign in (-np.sign(slant), np.sign(slant)))
     assert far > 0.08 > near  # the far side is drawn together
-    assert along_arch(-np.sign(slant) * 0.6, slant) > 1  # behind the bend there is nothing
+    assert along_arch(-np.sign(slant) * 1.0, slant) > 1  # behind the bend there is nothing
+
+
+def test_lower_teeth_go_with_the_upper_ones_that_a_photo_shows(row):
+    """They had the colour of what was found of the eyes: grey ones below yellow ones, bluish ones of blue eyes."""
+    rest = canonical_face().astype(np.float64)
+    tones = {"white": np.array([0.5, 0.55, 0.7]), "skin": np.array([180.0, 130, 110])}
+    line = (rest[UPPER_SEAM[5]] + rest[LOWER_SEAM[5]]) / 2
+    whole = row[..., 3]
+    own = np.dstack([whole[..., None] * np.array([216.0, 192, 144], np.float32), whole])
+
+    def lower_colour(shown: np.ndarray) -> np.ndarray:
+        teeth = Teeth(own, shown, np.array([0.0, line[1] + 0.04, line[2]]), np.zeros(2))
+        texture = place_teeth(teeth, rest, np.zeros(30), tones, TEETH_PX, 0.0)[1]
+        return np.median(texture[texture[..., 3] > 0.95][:, :3], 0)
+
+    red, green, blue = lower_colour(whole)
+    assert green / red == pytest.approx(192 / 216, abs=0.02)
+    assert blue / green == pytest.approx(144 / 192, abs=0.02)
+    sliver = np.where(np.arange(len(whole))[:, None] == 50, whole, 0)  # in the lip's shade
+    red, green, blue = lower_colour(sliver)
+    assert blue > green > red

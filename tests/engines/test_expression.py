@@ -174,10 +174,16 @@ def test_auto_follows_a_sure_voice_modestly():
     assert np.abs(np.diff(brow)).max() < 0.02
 
 
+def test_one_angry_sentence_is_long_enough():
+    """Of 27 of a second and a half to four, eleven had shown nothing."""
+    brow = hear("auto", voice("anger", 2), np.ones(100))[:, AT["browDown"]] / prototype("anger")[AT["browDown"]]
+    assert brow[85] > 0.1
+
+
 def test_auto_shows_nothing_unsure_neutral_or_unheard():
     unsure = hear("auto", np.zeros((500, 7)), np.ones(500))
     neutral = hear("auto", voice("neutral", 10), np.ones(500))
-    unheard = hear("auto", voice("anger", 10), np.zeros(500))
+    unheard = hear("auto", voice("anger", 10), np.full(500, 0.3))  # noise that pulses
     assert not unsure.any()
     assert not neutral.any()
     assert not unheard.any()

@@ -57,11 +57,25 @@ def test_teeth_that_turn_away_are_no_comb() -> None:
     photo, landmarks = paint_face(size=320)
     photo = np.repeat(np.repeat(photo, SCALE, 0), SCALE, 1)
     portrait, generator = make_portrait(photo, landmarks * SCALE), Generator()
-    portrait.teeth_slant[:, 0] += 0.9
+    portrait.teeth_slant[:, 0] += 2.1
     motion = code(jawOpen=0.28, jawDrop=0.2, mouthOpenSide=0.16)
     light, mesh = generator.draw(motion, portrait) @ LUMA, generator.mesh(motion, portrait)
     row = light[round(float(mesh[13, 1])) + 4 * SCALE, round(float(mesh[61, 0])) : round(float(mesh[291, 0]))]
     assert np.abs(np.diff(row)).max() < 80
+
+
+def test_teeth_reach_the_far_corner_of_a_turned_head() -> None:
+    """The row bent out of view long before the lips did, and a dark hole was left beside it."""
+    photo, landmarks = paint_face(size=320)
+    photo = np.repeat(np.repeat(photo, SCALE, 0), SCALE, 1)
+    portrait, generator = make_portrait(photo, landmarks * SCALE), Generator()
+    portrait.upper_teeth[:] = (225, 222, 214, 1)
+    portrait.teeth_slant[:, 0] += 0.7  # 35 degrees
+    motion = code(jawOpen=0.28, jawDrop=0.2, mouthOpenSide=0.16)
+    light, mesh = generator.draw(motion, portrait) @ LUMA, generator.mesh(motion, portrait)
+    x, y = round(float(mesh[[61, 291], 0].mean())), round(float(mesh[13, 1])) + 6 * SCALE
+    far, near = (light[y, round(x + side * EYES_PX * SCALE)] for side in (0.24, -0.24))
+    assert far > 0.6 * near
 
 
 def wedge() -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from engines.face.bare import lit, warmed
+from engines.face.grain import lid_grain
 from engines.face.masks import span
 from engines.face.measure import eye_distance
 from engines.face.rims import take_off_rims
@@ -15,6 +18,46 @@ from engines.face_points import EYES
 from engines.generator import Generator
 from engines.portrait import make_portrait
 from tests.painted_faces import EYES_PX, code, paint_face, put_on
+
+
+def grain_of(picture: np.ndarray, x: int, y: int) -> float:
+    """How strong what is fine is in a patch of a lid that shuts, levels."""
+    light = picture[y - 9 : y + 2, x - 9 : x + 10].astype(np.float32) @ LUMA
+    return float((light - cv2.GaussianBlur(light, (0, 0), 3.0)).std())
+
+
+def test_a_shut_lid_has_the_grain_of_the_skin_around() -> None:
+    """Its skin is drawn from a few rows of the photo to four times their height: it was smooth as a pear."""
+    photo, landmarks = paint_face()
+    noise = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 30, (*photo.shape[:2], 1)), (0, 0), 1.0)
+    smooth = cv2.GaussianBlur(photo.astype(np.float32), (0, 0), 1.5)
+    for eye in EYES:  # the lid itself shows none, as where skin is spanned under lashes
+        lid = landmarks[[*eye.upper, *eye.fold[::-1]], :2]
+        cv2.fillPoly(smooth, [np.round((lid - 0.5) * 16).astype(np.int32)], (196, 150, 128), cv2.LINE_AA, 4)
+        cv2.fillPoly(noise, [np.round((lid - 0.5) * 16).astype(np.int32)], 0, cv2.LINE_AA, 4)
+    grainy = np.clip(smooth + np.reshape(noise, (*photo.shape[:2], 1)), 0, 255).astype(np.uint8)
+    portrait, generator = make_portrait(grainy, landmarks), Generator()
+    shut = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait)
+    np.testing.assert_array_equal(generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), portrait), shut)
+    bare = replace(portrait)
+    bare.__dict__["bare"] = replace(portrait.bare, grain=portrait.bare.grain[:, :0, :0])
+    without = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1), bare)
+    for eye in EYES:
+        x, y = landmarks[[eye.upper[4], eye.lower[4]], :2].mean(0).astype(int)
+        cheek = grain_of(grainy, x, y + 26)
+        assert 0.35 * cheek < grain_of(shut, x, y) < cheek
+        assert grain_of(without, x, y) < 0.25 * cheek
+
+
+def test_smooth_skin_gives_no_grain() -> None:
+    _, landmarks = paint_face()
+    up = np.array([0.0, -EYES_PX])
+    assert not lid_grain(np.full((320, 320, 3), 150, np.uint8), landmarks, up, EYES_PX).size
+    noise = np.random.default_rng(0).normal(150, 6, (320, 320, 3)).clip(0, 255).astype(np.uint8)
+    grain = lid_grain(noise, landmarks, up, EYES_PX)
+    assert len(grain) == 2
+    assert abs(float(grain.mean()) - 128) < 1
+    np.testing.assert_array_equal(grain, lid_grain(noise, landmarks, up, EYES_PX))
 
 
 def low_browed(hair: tuple[int, int, int], above: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 
-from engines.drawing.geometry import load_geometry
-from engines.face_points import FACE_OVAL, LIP_ROWS, LOWER_SEAM, UPPER_SEAM
+import numpy as np
+
+from engines.drawing.geometry import eyes_last, load_geometry, mesh_triangles, push_out
+from engines.face.measure import canonical_face
+from engines.face_points import FACE, FACE_OVAL, LEFT, LIP_ROWS, LOWER_SEAM, UPPER_SEAM
 
 TRIANGLES = [frozenset(int(k) for k in triangle) for triangle in load_geometry()[1]]
 CORNERS = {UPPER_SEAM[0], UPPER_SEAM[-1]}
@@ -29,3 +32,18 @@ def test_nothing_but_the_gap_between_them_joins_the_lips() -> None:
     for triangle in TRIANGLES:
         if triangle & upper and triangle & lower:
             assert triangle <= gap
+
+
+def test_an_eye_that_the_mesh_lies_over_is_drawn_last() -> None:
+    """As the temple does over the far eye of a turned head, whose outer half stayed open in a blink."""
+    triangles = mesh_triangles(load_geometry()[1])
+    rest = canonical_face()[:FACE, :2].astype(np.float64)
+    points = np.concatenate([rest, *(push_out(canonical_face()[list(FACE_OVAL)], k)[0][:, :2] for k in range(3))])
+    np.testing.assert_array_equal(eyes_last(triangles, points), triangles)
+    folded = points.copy()
+    folded[[LEFT.upper[0], LEFT.upper[1], LEFT.lower[1]], 0] += 0.45  # beyond the face's outline
+    ordered = eyes_last(triangles, folded)
+    assert sorted(map(tuple, ordered)) == sorted(map(tuple, triangles))
+    of_eye = np.isin(ordered, [*LEFT.upper, *LEFT.lower, *LEFT.skin]).any(1)
+    assert of_eye.any()
+    assert of_eye[-of_eye.sum() :].all()

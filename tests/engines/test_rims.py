@@ -146,9 +146,28 @@ def shade(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[float, float, 
 def test_nothing_moves_behind_dark_glasses(colour: tuple[float, float, float], hidden: bool) -> None:
     photo, landmarks = paint_face()
     portrait = make_portrait(shade(photo, landmarks, colour, 0.22), landmarks)
-    assert bool(portrait.eyes_hidden[0]) is hidden
+    assert list(portrait.eyes_hidden) == [hidden, hidden]
     drawn = Generator().draw(code(eyeBlinkLeft=1, eyeBlinkRight=1, eyeLookX=0.2, browInnerUp=0.05), portrait)
     assert np.array_equal(drawn, portrait.photo) is hidden
+
+
+def test_an_eye_behind_hair_stays_and_the_other_one_shuts() -> None:
+    photo, landmarks = paint_face()
+    veiled = photo.copy()
+    left = EYES[0]
+    first, last = np.sort(landmarks[[left.upper[0], left.upper[-1]], 0]).astype(int)
+    top, low = int(landmarks[list(left.brow), 1].min()) - 8, int(landmarks[list(left.lower), 1].max()) + 20
+    for x in range(first - 20, last + 20, 5):
+        cv2.line(veiled, (x, top), (x + 6, low), (205, 170, 120), 3, cv2.LINE_AA)
+        cv2.line(veiled, (x + 3, top), (x + 8, low), (90, 60, 35), 2, cv2.LINE_AA)
+    assert list(make_portrait(photo, landmarks).eyes_hidden) == [False, False]
+    portrait, generator = make_portrait(veiled, landmarks), Generator()
+    assert list(portrait.eyes_hidden) == [True, False]
+    drawn = generator.draw(code(eyeBlinkLeft=1, eyeBlinkRight=1, eyeLookX=0.2), portrait)
+    changed = np.abs(drawn.astype(int) - veiled).max(2)
+    middle = int(landmarks[168, 0])
+    assert changed[:, :middle].max() > 40
+    assert changed[:, middle + 10 :].max() == 0
 
 
 def test_an_eye_patch_leaves_the_other_eye_alive() -> None:
@@ -156,4 +175,4 @@ def test_an_eye_patch_leaves_the_other_eye_alive() -> None:
     patched = photo.copy()
     left = slice(0, int(landmarks[168, 0]))
     patched[:, left] = shade(photo, landmarks, (0.1, 0.1, 0.1), 0.22)[:, left]
-    assert not make_portrait(patched, landmarks).eyes_hidden[0]
+    assert not make_portrait(patched, landmarks).eyes_hidden.any()

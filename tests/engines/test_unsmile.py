@@ -7,7 +7,17 @@ import pytest
 
 from engines.drawing.geometry import load_geometry
 from engines.face.measure import canonical_face, mirror_points
-from engines.face.unsmile import BEARDED_GOES, BROAD_GOES, LIPS, TURNED_GOES, rest_shift, share_of_way
+from engines.face.unsmile import (
+    BEARDED_GOES,
+    BROAD_GOES,
+    CROOKED,
+    LIPS,
+    TURNED_GOES,
+    level_corners,
+    rest_shift,
+    share_of_way,
+)
+from engines.face_points import CORNERS
 from engines.spec import MOTION_CHANNELS
 
 
@@ -73,3 +83,23 @@ def test_a_smile_like_the_learned_ones_goes_all_the_way():
     assert share_of_way(0.125, 0.24) == 1
     assert share_of_way(0.5 * BEARDED_GOES, 0.0, 1.0) == share_of_way(0.5 * TURNED_GOES, 0.6) == 1
     assert share_of_way(0.125, 0.0, 1.0) < share_of_way(0.125, 0.0, 0.5) < 1
+
+
+def lower_corner(face: np.ndarray) -> float:
+    return float(face[CORNERS[0], 1] - face[CORNERS[1], 1])
+
+
+def test_a_lopsided_smile_rests_nearly_level_and_a_crooked_face_at_rest_stays() -> None:
+    lopsided = face_with(mouthSmileLeft=0.16, mouthSmileRight=0.06, mouthStretch=0.25, jawOpen=0.08)
+    skewed = lopsided.copy()
+    skewed[:, 1] += 0.06 * lopsided[:, 0] / (lopsided[CORNERS[1], 0] - lopsided[CORNERS[0], 0])
+    for face in (lopsided, skewed):
+        assert abs(lower_corner(face + rest_shift(face))) < CROOKED
+    even = face_with(**SMILE)
+    rested = even + rest_shift(even)
+    assert abs(lower_corner(rested)) < 0.01
+    # As crooked as many faces are, a mouth keeps most of that; what is no mouth keeps its place.
+    slight = rested.copy()
+    slight[LIPS, 1] += 0.01 * rested[LIPS, 0] / (rested[CORNERS[1], 0] - rested[CORNERS[0], 0])
+    assert abs(lower_corner(slight + level_corners(slight))) > 0.8 * abs(lower_corner(slight))
+    assert np.abs(level_corners(skewed)[[10, 33, 263]]).max() < 0.002

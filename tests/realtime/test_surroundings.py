@@ -239,3 +239,23 @@ def test_strands_do_not_change_places() -> None:
     sunk = surroundings.sink(rows, falls, np.arange(60.0), np.zeros(60))
     assert (np.diff(rows - sunk, axis=0) >= 0).all()
     assert np.diff(rows - sunk, axis=0).max() < 4
+
+
+def test_bits_of_a_light_wall_beside_dark_hair_lose_their_focus_and_strands_stay() -> None:
+    """Right beside the person's line the photo stays for its loose hair: stones there stood out, sharp."""
+    height, unit, line = 120, 100.0, 60
+    columns = np.arange(120)[None]
+    beside = np.broadcast_to(np.maximum(columns - line + 1, 0) / unit, (height, 120)).astype(np.float32)
+    within = np.broadcast_to(np.maximum(line - columns, 0) / unit, (height, 120)).astype(np.float32)
+    shown = np.full((height, 120, 3), 190, np.uint8)
+    shown[::6] = 225  # stones
+    shown[:, :line] = 40
+    shown[20:24, :67] = 45  # a strand
+    shown[80:84, 64:68] = 45  # a dark stone that hangs together with no hair
+    wall = surroundings.like_wall(shown, beside, within, unit)
+    assert not wall[:, :line].any()
+    assert wall[40:70, 62:].min() > 0.9
+    assert wall[21:23, 60:66].max() < 0.1
+    assert wall[81:83, 65:67].min() > 0.8
+    alike = surroundings.like_wall(np.full_like(shown, 190), beside, within, unit)
+    assert not alike.any()

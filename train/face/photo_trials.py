@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
                 continue
             portrait = make_portrait(photo, found.landmarks, max_side_px=SIDE_PX)
             rims += rims_before(photo, found.landmarks)
-            hidden += int(portrait.eyes_hidden[0])
+            hidden += int(portrait.eyes_hidden.all())
             share = teeth_over_skin(portrait)
             teeth += [] if share is None else [share]
             photos.append(cv2.resize(photo, portrait.size[::-1], interpolation=cv2.INTER_AREA))

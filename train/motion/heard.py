@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.encoder import Encoder, open_encoder
-from engines.shaper import Shaper
+from engines.shaper import Shaper, chunk_rms
 from engines.spec import SPEC
 
 GOLDEN_CHUNKS = 50  # a second of noise: enough to tell that the engine is the checkpoint
@@ -32,7 +32,7 @@ class Rows:
     presence: np.ndarray  # (steps, 3)
     emotion_logits: np.ndarray  # (steps, 7)
     snr_db: np.ndarray  # (steps,)
-    rms: np.ndarray  # (steps,) of each chunk
+    rms: np.ndarray  # (steps,) of each chunk, without its mean
 
     @property
     def codes(self) -> int:
@@ -50,7 +50,7 @@ def hear(encoder: Encoder, samples: np.ndarray) -> Rows:
         np.zeros((steps, rows)),
         np.zeros((steps, 7), np.float32),
         np.zeros(steps),
-        np.sqrt((chunks.astype(np.float64) ** 2).mean(1)),
+        np.array([chunk_rms(chunk) for chunk in chunks]),
     )
     state = encoder.init_state()
     for step, samples_now in enumerate(chunks):
