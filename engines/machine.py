@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+KERNELS_BYTES = 32_000_000  # room that their place needs at least; they take ten
 KERNELS_KEPT_S = 30 * 86_400.0  # compiled kernels of other versions, since they were last used
 
 
@@ -106,7 +107,7 @@ def place_numba_cache() -> None:
 
     Call it before numba is imported. By itself numba writes beside the source, which an installed package may forbid,
     and knows a kernel by its own file alone: after a change of another file's kernel that it calls, it would go on with
-    the old one compiled into it.
+    the old one compiled into it. Not where there is no room for them, nor with what is damaged.
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         return
@@ -120,6 +121,8 @@ def place_numba_cache() -> None:
             os.utime(folder)
             with tempfile.TemporaryFile(dir=folder):  # os.access says yes to every folder on Windows
                 pass
+            if not _drop_damaged(folder) and shutil.disk_usage(folder).free < KERNELS_BYTES:
+                continue  # a full disk: numba would fail
             for other in base.iterdir():  # of versions that are gone
                 if other.is_dir() and time.time() - other.stat().st_mtime > KERNELS_KEPT_S:
                     shutil.rmtree(other, ignore_errors=True)
@@ -130,6 +133,23 @@ def place_numba_cache() -> None:
     # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
     os.environ["NUMBA_CACHE_DIR"] = passing = tempfile.mkdtemp(prefix="voxcam-")
     atexit.register(shutil.rmtree, passing, ignore_errors=True)
+
+
+def _drop_damaged(folder: Path) -> int:
+    """Remove compiled kernels that were cut short, as by a power cut: numba fails on them at every start.
+
+    How many whole ones there are. numba's files are pickles, which end with a full stop.
+    """
+    whole = 0
+    for path in folder.rglob("*.nb[ic]"):
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1))
+            ends = file.read(1) == b"."
+        if ends:
+            whole += 1
+        else:
+            path.unlink()
+    return whole
 
 
 def kernels_hash(package: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -116,8 +118,19 @@ def voxcam(
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """One line on stderr; nothing where nobody reads it any more: a note must not end a call."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # its reader has gone, its terminal or its disk is full
+        with suppress(OSError, ValueError):
+            _lead_nowhere(sys.stderr)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """What is still written, also what is left in buffers, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -142,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = STOPPED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lead_nowhere(sys.stdout)
         code = 1
     except Exception as error:
         code = _other_error(error)
@@ -161,7 +174,9 @@ def _other_error(error: Exception) -> int:
             say(f"voxcam: {_one_line(message)}{path}")
         return int(error.exit_code)
     if type(error).__name__ == "Abort":
-        return STOPPED
+        if not isinstance(error.__cause__, EOFError):
+            return STOPPED
+        error = error.__cause__  # of a file: typer takes it for Ctrl-D
     if type(error).__name__ == "Exit":
         return int(getattr(error, "exit_code", 0))
     if os.environ.get("VOXCAM_DEBUG"):
@@ -170,6 +185,9 @@ def _other_error(error: Exception) -> int:
         return STOPPED
     if isinstance(error, MemoryError):
         say("voxcam: out of memory: use a smaller photo")
+        return 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+        say("voxcam: the disk is full: free some space")
         return 1
     if isinstance(error, OSError) and error.strerror:
         say(f"voxcam: {_one_line(error.strerror)}{f': {error.filename}' if error.filename else ''}")

@@ -90,7 +90,10 @@ def _cached(key: str) -> Portrayed | None:
         if not (kept.is_file() and notes.is_file()):
             return None
         try:
-            return Portrayed(Portrait.load(kept), [str(note) for note in json.loads(notes.read_bytes())])
+            told = json.loads(notes.read_bytes())
+            if not isinstance(told, list):
+                raise ValueError("notes are a list")
+            return Portrayed(Portrait.load(kept), [str(note) for note in told])
         except (EngineMismatch, InputError, ValueError, TypeError):
             kept.unlink(missing_ok=True)  # damaged or of another version
     except OSError:  # somebody else's folder

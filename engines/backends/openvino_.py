@@ -19,12 +19,13 @@ from engines.errors import EngineMismatch, StreamError, one_line
 from engines.session import Arrays, BoundState, Session, bind_twins
 from engines.state import State
 
+_missing: ImportError | None = None
 # By itself it asks a server whose statistics may be sent, in a child process; missing, it takes a stub of its own.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 try:
     import openvino as ov
-except ImportError:
-    ov = None
+except ImportError as error:
+    ov, _missing = None, error
 
 NAME, PACKAGE, DEFAULT_DEVICE = "openvino", "openvino", "cpu"
 COMPILES = ("fp32", "bf16")
@@ -35,7 +36,7 @@ _HINT = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}  # int8: w
 
 def version() -> str:
     if ov is None:
-        raise EngineMismatch("OpenVINO is not installed", "pip install 'voxcam[openvino]'")
+        raise EngineMismatch("OpenVINO is not installed", "pip install 'voxcam[openvino]'") from _missing
     return ov.__version__.split("-")[0]
 
 

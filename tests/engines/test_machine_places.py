@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from typing import IO
 import pytest
 
 from engines import machine
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +82,45 @@ def test_old_kernels_go_and_young_ones_stay(
     machine.place_numba_cache()
     assert not old.exists()
     assert (young / "kernel.nbc").exists()
+
+
+KERNEL = """import numba
+@numba.njit(cache=True)
+def kernel():
+    return 7
+"""
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("left_bytes", [0, 40])
+def test_kernels_that_a_power_cut_damaged_are_compiled_anew(tmp_path: Path, ending: str, left_bytes: int) -> None:
+    """numba fails on them, at every start."""
+    (tmp_path / "of_a_test.py").write_text(KERNEL)
+    program = (
+        "from engines import machine\n"
+        "machine.__file__, machine.kernels_hash = 'engines/machine.py', lambda _: 'hash'\n"
+        "machine.place_numba_cache(); import of_a_test; print(of_a_test.kernel())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    command = [sys.executable, "-c", program]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout == "7\n", done.stderr
+        (kept,) = (tmp_path / "engines" / "__pycache__" / "kernels" / "hash").rglob("*" + ending)
+        kept.write_bytes(kept.read_bytes()[:left_bytes])
+
+
+def test_on_a_full_disk_kernels_go_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_place: None, read_only_package: None
+) -> None:
+    monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    machine.place_numba_cache()
+    place = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert not place.is_relative_to(tmp_path)
+    place.rmdir()
 
 
 CALLED = """import numba

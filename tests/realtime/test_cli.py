@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+import typer
 
 from engines.errors import Stopped
 from realtime import cli
+
+ROOT = Path(__file__).parents[2]
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -196,6 +200,25 @@ def test_interrupted_before_anything_ran(run: Run, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(cli, "load_command", interrupted)
     assert run("doctor")[0] == 130
+
+
+def test_the_end_of_a_damaged_file_is_no_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(_: str) -> None:
+        raise typer.Abort from EOFError("Ran out of input")
+
+    monkeypatch.setattr(cli, "load_command", cut)
+    code, _, stderr = run("doctor")
+    assert code == 1
+    assert "Ran out of input" in stderr
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&1 >/dev/null | true"])
+def test_a_note_that_nobody_reads_ends_nothing(tmp_path: Path, stderr: str) -> None:
+    kept = tmp_path / "said"
+    program = "import time; from realtime.cli import say; time.sleep(.3); say('one'); say('two'); say('three')"
+    command = f"({sys.executable} -c {shlex.quote(program)}; echo $? > {kept}) {stderr}"
+    subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert kept.read_text().strip() == "0"
 
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])

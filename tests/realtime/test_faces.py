@@ -78,8 +78,9 @@ def test_notes_about_a_photo_are_told_each_time(tmp_path: Path, monkeypatch: pyt
         once.setattr(faces, "analyse_photo", None)  # the second time it is not analysed
         assert load_portrait(FACE, "face").notes == first
     (notes,) = (tmp_path / "portraits").glob("*.json")
-    notes.write_text("damaged")
-    assert load_portrait(FACE, "face").notes == first
+    for damaged in ("damaged", '{"a": 1}'):
+        notes.write_text(damaged)
+        assert load_portrait(FACE, "face").notes == first
     notes.unlink()  # as an older version left it
     assert load_portrait(FACE, "face").notes == first
 
