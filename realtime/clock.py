@@ -9,6 +9,7 @@ from typing import Protocol
 
 NS = 1_000_000_000
 JUMP_NS = NS
+EARLY_NS = NS // 5  # no drift makes a block come so much earlier than thought possible
 STARTED_NS = time.perf_counter_ns()  # this program, as early as one of our modules can know
 SETTLE_WINDOWS, FIT_POINTS = 4, 30
 PRIOR_PPM = 100.0
@@ -154,7 +155,8 @@ class CaptureClock:
         error_ns = arrived_ns - self.captured_ns(count)
         if error_ns < 0 and self._windows < SETTLE_WINDOWS:  # earlier than thought possible: the line was too late
             self._anchor = (count, arrived_ns)
-        elif error_ns > JUMP_NS:  # the computer slept, or the device stood still
+        elif error_ns > JUMP_NS or error_ns < -EARLY_NS:
+            # The computer slept, or the device stood still; or a server hands over in a burst what it kept meanwhile.
             self.restart()
             self.observe(count, arrived_ns)
             return

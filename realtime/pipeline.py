@@ -21,6 +21,7 @@ import numpy as np
 
 from engines.encoder import Code
 from engines.errors import StreamError
+from engines.shaper import chunk_rms
 from engines.spec import EMOTIONS, MOTION_CHANNELS, SPEC
 from realtime.audio.sources import Source
 from realtime.clock import JUMP_NS, NS, Clock, SystemClock
@@ -111,7 +112,7 @@ class VoiceStage:
         begin_ns = self._clock.now_ns()
         self.meters.stages["hop"].add(begin_ns - captured_ns)
         row = self.shaper.row = SPEC.lookahead_row(self.lookahead_ms)
-        level = float(np.sqrt(np.dot(self._chunk, self._chunk) / len(self._chunk)))
+        level = chunk_rms(self._chunk)
         code, motion = self._shaped(level)
         meters = self.meters
         meters.level = level
@@ -506,6 +507,9 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self.ring.doorbell.wait(NS // 10)  # the source's clock starts with its first sound
         now_ns = self.clock.now_ns()
         if now_ns - self._looked_ns > NS:  # at the start, too: a pipe begins with all that it held
+            if self._looked_ns:
+                now_ns = self._wait_for_present_sound(now_ns)
+                self._arrival_counts_from = index + self.picture_rate
             self._awake_ns = now_ns + WAKING_NS
         self._looked_ns = now_ns
         newest = self.pacer.index_at(self.source.sample_at(now_ns - self.arrival.lag_ns))
@@ -531,6 +535,18 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.meters.stages["ring_wait"].add(self.clock.now_ns() - due_ns)
         self._watch_arrival(index)
         return index
+
+    def _wait_for_present_sound(self, woken_ns: int) -> int:
+        """After a standstill, until sound from after it has been heard, at most a second; gives the time then.
+
+        Until then the source's clock counts the sound that was lost: a picture by it would lie as far ahead as the
+        program stood still, and a recording takes none that comes after that one and lies before it.
+        """
+        until_ns = woken_ns + NS
+        while (newest := self.ring.newest) is not None and newest.captured_ns < woken_ns - JUMP_NS:
+            if not self.ring.wait_for(self.ring.end_sample + SPEC.chunk_samples, until_ns, self.clock):
+                break
+        return self.clock.now_ns()
 
     def _due_ns(self, index: int) -> int:
         """When a picture should be drawn: its sound has been captured, and has usually arrived."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engines.errors import ConfigError, OutputError, WrongTarget
 
+LONG_NAME_BYTES = 100  # some file systems take 143 (eCryptfs), most 255 bytes or UTF-16 units
 FILE_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".png", ".jpg", ".npz")  # no folder is meant to be called so
 
 
@@ -55,12 +56,24 @@ def readable(name: object) -> str:
     return str(name).encode(errors="surrogateescape").decode(errors="replace")
 
 
+def name_beside(path: Path, word: str, before: str = "") -> Path:
+    """NAME.WORD.mp4 beside NAME.mp4.
+
+    A long NAME loses as many letters as are added: the path's own length is all that is known to be possible, be it
+    counted in bytes or in letters.
+    """
+    stem, added = path.stem, len(before) + 1 + len(word)
+    if len(os.fsencode(path.name)) > LONG_NAME_BYTES:
+        stem = stem[:-added]
+    return path.with_name(f"{before}{stem}.{word}{path.suffix}")
+
+
 def free_name(path: Path, word: str) -> Path:
     """NAME.WORD.mp4 beside NAME.mp4, with a number where that is taken."""
-    number, free = 1, path.with_name(f"{path.stem}.{word}{path.suffix}")
+    number, free = 1, name_beside(path, word)
     while free.exists():
         number += 1
-        free = path.with_name(f"{path.stem}.{word}{number}{path.suffix}")
+        free = name_beside(path, f"{word}{number}")
     return free
 
 

@@ -19,7 +19,7 @@ from engines.errors import DeviceError
 SINK, SOURCE = "voxcam_cable", "voxcam_microphone"
 # With rewinds a null sink of PulseAudio 16 takes sound at half its pace from programs that write in small pieces.
 PACE = "norewinds=1"
-OWNER = "voxcam.pid"
+OWNER, STARTED = "voxcam.pid", "voxcam.started"  # the program that made it: another may get its number afterwards
 PULSE_FIX = "check that pactl info works"
 OTHER_SYSTEMS = {
     "darwin": "install BlackHole (brew install blackhole-2ch), then --audio-out BlackHole",
@@ -75,7 +75,8 @@ class Cable:
             self._make()
 
     def _make(self) -> None:
-        properties = f"device.description={self.sink} {OWNER}={os.getpid()}"
+        pid = os.getpid()
+        properties = f"device.description={self.sink} {OWNER}={pid} {STARTED}={_started(pid)}"
         names = (f"sink_name={self.sink}", f"sink_properties='{properties}'")
         try:
             try:
@@ -107,26 +108,33 @@ def remove_leftovers() -> set[str]:
     """Remove the cables that killed programs left behind; gives the names of those that are in use."""
     listed = [line.split("\t") for line in _pactl("list", "short", "modules").stdout.splitlines()]
     ours: dict[str, list[str]] = {}  # cable -> its modules, what sits on it first
-    owners: dict[str, int] = {}
+    owners: dict[str, tuple[int, str]] = {}
     for number, _, arguments, *_ in (columns for columns in listed if len(columns) > 2):
         if found := re.search(rf"(sink_name|master)=({SINK}(?:_\d+)?)(\.monitor)?(?:\s|$)", arguments):
             cable = found.group(2)
             ours.setdefault(cable, []).insert(0 if found.group(1) == "master" else 9, number)
-            if owner := re.search(rf"{OWNER}=(\d+)", arguments):
-                owners[cable] = int(owner.group(1))
-    used = {cable for cable in ours if _lives(owners.get(cable, 0))}
+            if owner := re.search(rf"{OWNER}=(\d+)(?: {STARTED}=(\d+))?", arguments):
+                owners[cable] = int(owner.group(1)), owner.group(2) or ""
+    used = {cable for cable in ours if cable in owners and _lives(*owners[cable])}
     for cable in ours.keys() - used:
         for number in ours[cable]:
             _pactl("unload-module", number)
     return used
 
 
-def _lives(pid: int) -> bool:
-    """A voxcam with this process number runs (another program may have got the number since)."""
+def _lives(pid: int, started: str) -> bool:
+    """The program that made a cable runs, whatever its command line says; an older version left no `started`."""
+    now = _started(pid)
+    return pid != os.getpid() and now != "" and started in ("", now)
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the computer did; "" where none with this number runs."""
     try:
-        return pid != os.getpid() and b"voxcam" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        state, *others = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
-        return False
+        return ""
+    return "" if state in "ZX" else others[18]
 
 
 def _numbered(name: str, number: int) -> str:
@@ -138,7 +146,15 @@ def _why(failed: subprocess.CompletedProcess[str]) -> str:
 
 
 def _pactl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["pactl", *arguments]
     try:
-        return subprocess.run(["pactl", *arguments], capture_output=True, text=True, timeout=5, check=False)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            start_new_session=True,  # or a Ctrl-C in the terminal ends it, too: a module is left that nobody knows of
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(arguments, 1, "", "pactl does not answer")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engines.errors import ConfigError
+from engines.errors import ConfigError, WrongInput
 from realtime.cli import say
 from realtime.commands.options import FaceSize, parse_size
 from realtime.commands.progress import progress_bar
@@ -38,6 +38,10 @@ def enroll(
         raise ConfigError("--size face and --camera-size exclude each other", "leave one out")
     target = out if out.suffix.lower() == ".npz" else out / "portrait.npz"
     checked_photo(photo)
+    for path in (teeth, clip):
+        if path is not None and path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a pipe or a device"
+            raise WrongInput(f"{path} is {kind}, not a file", "save what it gives to a file first")
     checked_folder(target.parent, make=False)
     if target.parent.is_dir():
         checked_target(target, overwrite, (".npz",))

@@ -22,7 +22,7 @@ from realtime.messages import Picture
 from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, holds_cluster, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
-from realtime.targets import checked_target, readable, unless_taken
+from realtime.targets import checked_target, name_beside, readable, unless_taken
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
@@ -57,7 +57,7 @@ class VideoFile(Sink):
         self.notes: list[str] = []
         self.pictures = 0
         hidden = "" if keep else "."
-        self._temporary = self.path.with_name(f"{hidden}{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
+        self._temporary = name_beside(self.path, f"{os.getpid()}.part", hidden)
         self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
         self._quality, self._preset, self._portrait_name = quality, preset, readable(portrait_name)
         self._lock = threading.Lock()  # a codec or container that two threads use ends the program

@@ -52,6 +52,23 @@ def test_a_sleeping_computer_is_no_drift() -> None:
     assert clock.drift_ppm == drift
 
 
+@pytest.mark.parametrize("kept_s", [4, 6, 9])
+def test_what_was_kept_while_the_program_stood_still_comes_in_a_burst(kept_s: int) -> None:
+    """A server hands it over faster than it was spoken, but not at once: the line must not stay late behind it."""
+    clock = CaptureClock(16_000)
+    count = stream(clock, 60, 50.0)
+    woken_ns = (60 + kept_s) * NS
+    for _ in range(100 * kept_s):  # ten times as fast
+        count += 160
+        woken_ns += NS // 1_000
+        clock.observe(count, woken_ns)
+    for _ in range(100):
+        count += 160
+        woken_ns += NS // 100
+        clock.observe(count, woken_ns)
+    assert abs(clock.captured_ns(count) - woken_ns) < NS // 10
+
+
 def test_after_forty_days() -> None:
     clock = CaptureClock(16_000)
     begin, start_ns = 16_000 * 86_400 * 40, 86_400 * 40 * NS

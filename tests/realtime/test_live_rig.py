@@ -184,7 +184,7 @@ def test_a_program_that_was_stopped_goes_on_as_before(env: dict[str, str], tmp_p
         wait_for_line(live, "live:")
         before = len(entries(4))
         live.send_signal(signal.SIGSTOP)
-        time.sleep(5)
+        time.sleep(10)
         live.send_signal(signal.SIGCONT)
         after = entries(before + 6)[before:]
     assert live.returncode == 0
@@ -199,6 +199,7 @@ def test_a_program_that_was_stopped_goes_on_as_before(env: dict[str, str], tmp_p
         times = [picture.pts for picture in container.decode(video=0)]
     assert len(times) > 100
     assert times == sorted(set(times))
+    assert len(times) > 0.85 * entries(1)[-1]["pictures"]  # a busy disk drops some
 
 
 def test_the_made_cable_comes_back_with_its_sound_server(sound_rig: SoundRig, env: dict[str, str]) -> None:

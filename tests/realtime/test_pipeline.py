@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from engines.errors import OutputError, StreamError
 from engines.spec import SPEC
-from realtime.audio.sources import BlockSource
-from realtime.clock import NS, FakeClock
+from realtime.audio.sources import HOP_NS, BlockSource, DeviceSource, Source
+from realtime.clock import NS, Clock, Doorbell, FakeClock
 from realtime.latent_ring import LatentRing
-from realtime.messages import Picture
+from realtime.messages import AudioHop, Picture
 from realtime.meters import Meters
 from realtime.pacer import Pacer
 from realtime.pictures.picture_pool import PicturePool
@@ -441,3 +441,145 @@ def test_the_wait_for_late_sound_grows_at_once_and_falls_as_the_sound_can_follow
     assert max(falls) == pytest.approx(5e-3)
     assert max(falls[250:]) == pytest.approx(1.5e-3)  # from the sixth second on
     assert lag.lag_ns < 35_000_000
+
+
+class Studio(FakeClock):
+    """Time in which the voice hears, step by step, while the face waits; it stands still once."""
+
+    def __init__(self, still_at_ns: int, still_ns: int) -> None:
+        super().__init__(NS)
+        self.still_at_ns, self.still_ns = NS + still_at_ns, still_ns
+        self.woken_ns = 0
+        self.step: Callable[[], None] = lambda: None
+        self._stepping = False
+
+    def sleep_until(self, due_ns: int) -> None:
+        if self._stepping:  # it is the voice that waits
+            super().sleep_until(due_ns)
+            return
+        while self.now_ns() < due_ns:
+            self.advance(min(HOP_NS, due_ns - self.now_ns()))
+            self._stepping = True
+            self.step()
+            self._stepping = False
+            if not self.woken_ns and self.now_ns() >= self.still_at_ns:
+                self.advance(self.still_ns)
+                self.woken_ns = self.now_ns()  # and the face runs first
+
+    def wait(self, bell: Doorbell, timeout_ns: int) -> bool:
+        if self._stepping:
+            return super().wait(bell, timeout_ns)
+        until_ns = self.now_ns() + timeout_ns
+        while not (rang := bell.wait(0)) and self.now_ns() < until_ns:
+            self.sleep_until(min(until_ns, self.now_ns() + HOP_NS))
+        return rang
+
+
+class StudioMicrophone(DeviceSource):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(RATE, 1, clock, retry=False)
+        self._sound = iter(speech_like(40.0).reshape(-1, RATE // 100, 1))
+
+    def give(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            self._on_block(next(self._sound), False)
+
+    def _open_device(self) -> None:
+        return
+
+    def _close_device(self) -> None:
+        return
+
+
+def watch(clock: Studio, source: Source, seconds: float) -> tuple[Pipeline, list[tuple[int, int, int]]]:
+    """The pictures that the face draws in this time: index, grey and when."""
+    portrait = FakePortrait()
+    pipeline = Pipeline(
+        source, FakeEncoder(), FakeShaper(), FakeGenerator(), portrait, [], size=portrait.size, clock=clock
+    )
+    shown: list[tuple[int, int, int]] = []
+
+    def see(picture: Picture) -> None:
+        shown.append((picture.index, int(picture.pixels[0, 0, 0]), clock.now_ns()))
+        if clock.now_ns() > (1 + seconds) * NS:
+            pipeline.stop()
+
+    pipeline.on_picture.append(see)
+    return pipeline, shown
+
+
+@pytest.mark.parametrize("old_hops", [0, 6])
+@pytest.mark.parametrize(("comes_back", "survives_s"), [(True, 0.0), (True, 1.5), (False, 0.0)])
+def test_pictures_never_go_back_after_a_standstill(old_hops: int, comes_back: bool, survives_s: float) -> None:
+    """The sound of that time is lost, wholly or in part: by the clock alone, pictures would run ahead of it.
+
+    old_hops: captured before it, heard first after it; survives_s: of the standstill's sound, which comes in a burst.
+    """
+    clock = Studio(2 * NS, 12 * NS)
+    microphone = StudioMicrophone(clock)
+    pipeline, shown = watch(clock, microphone, 20.0)
+    taped: list[np.ndarray] = []
+    microphone.taps.append(lambda block, _: taped.append(block[:, 0]))
+    steps_awake = 0
+
+    def hear(hops: int) -> None:
+        for _ in range(hops):
+            if isinstance(hop := microphone.read_hop(1), AudioHop):
+                pipeline.voice.hear(hop)
+
+    def step() -> None:
+        nonlocal steps_awake
+        steps_awake += clock.woken_ns > 0
+        if not clock.woken_ns and clock.now_ns() >= clock.still_at_ns:
+            microphone.give(old_hops)
+        elif not clock.woken_ns:
+            microphone.give()
+            hear(4)
+        elif steps_awake <= old_hops:
+            hear(1)
+        else:
+            if comes_back:
+                microphone.give(round(survives_s * 100) if survives_s and steps_awake == old_hops + 1 else 1)
+            hear(8)
+
+    clock.step = step
+    clock.sleep_until(clock.now_ns() + NS // 10)  # until there is sound the face waits in real time
+    pipeline._face_loop()
+    indices = [index for index, _, _ in shown]
+    after = [when for _, _, when in shown if when > clock.woken_ns]
+    assert all(later > earlier for earlier, later in pairwise(indices)), "a recording would lose them"
+    assert max(later - earlier for earlier, later in pairwise(indices)) < 25 * (survives_s + 0.5)
+    assert max(later - earlier for earlier, later in pairwise([clock.woken_ns, *after])) < 0.4 * NS
+    sound_of = render(np.concatenate(taped))[0]
+    settled = [(index, grey) for index, grey, when in shown if when > clock.woken_ns + NS]
+    assert len(settled) > 110
+    assert [sound_of[index] for index, _ in settled] == [grey for _, grey in settled]
+
+
+def test_a_file_goes_on_after_a_standstill_at_its_pace() -> None:
+    """None of its sound is lost: it is caught up with."""
+    clock = Studio(2 * NS, 12 * NS)
+    samples = speech_like(30.0)
+    file = BlockSource(blocks(samples, list(range(160, len(samples), 160))), RATE, 1, paced=True, clock=clock)
+    pipeline, shown = watch(clock, file, 22.0)
+    hops = 0
+
+    def step() -> None:
+        nonlocal hops
+        for _ in range(4):
+            if hops and file.captured_ns((hops + 1) * 160) > clock.now_ns():
+                break
+            hop = file.read_hop(0)
+            assert isinstance(hop, AudioHop)
+            pipeline.voice.hear(hop)
+            hops += 1
+
+    clock.step = step
+    clock.sleep_until(clock.now_ns() + NS // 10)  # until there is sound the face waits in real time
+    pipeline._face_loop()
+    indices = [index for index, _, _ in shown]
+    after = [when for _, _, when in shown if when > clock.woken_ns]
+    assert all(later > earlier for earlier, later in pairwise(indices))
+    assert after[0] - clock.woken_ns < 1.1 * NS
+    assert max(later - earlier for earlier, later in pairwise(after)) < 0.2 * NS
+    assert indices[-1] == pytest.approx(25 * 22, abs=3)

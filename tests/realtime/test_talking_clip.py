@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -177,6 +178,17 @@ def test_clips_that_teach_nothing(
         learn_from_clip(path, *readers)
     assert str(path) in told.value.what
     assert isinstance(told.value, WrongInput) == (name == "missing.mp4")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+@pytest.mark.parametrize("option", ["clip", "teeth"])
+@pytest.mark.parametrize(("make", "kind"), [(lambda path: os.mkfifo(path), "a pipe"), (Path.mkdir, "a folder")])
+def test_a_clip_that_is_no_file_is_told_before_the_photo_is_looked_at(
+    tmp_path: Path, option: str, make: Callable[[Path], None], kind: str
+) -> None:
+    make(tmp_path / "clip.mp4")
+    with pytest.raises(WrongInput, match=f"clip.mp4 is {kind}.*not a file"):
+        enroll(PORTRAIT, tmp_path / "kept.npz", **{option: tmp_path / "clip.mp4"})  # type: ignore[arg-type]
 
 
 def test_teeth_come_from_a_clips_widest_smile(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from engines.errors import ConfigError, OutputError, VoxcamError, WrongTarget
-from realtime.targets import checked_apart, checked_folder, checked_target, free_name, readable
+from realtime.targets import checked_apart, checked_folder, checked_target, free_name, name_beside, readable
 
 KINDS = (".mp4", ".mkv")
 
@@ -32,6 +34,7 @@ def test_what_can_be_written(tmp_path: Path) -> None:
         ("there.mp4/out.mp4", WrongTarget, "is a file, not a folder"),
         ("folder.mp4", WrongTarget, "is a folder: name a file"),
         ("x" * 300 + ".mp4", WrongTarget, "File name too long"),
+        ("\u8a9e" * 84 + ".mp4", WrongTarget, "File name too long"),  # 256 bytes
     ],
 )
 def test_what_can_not(tmp_path: Path, name: str, kind: type[VoxcamError], words: str) -> None:
@@ -96,3 +99,20 @@ def test_names_beside_others(tmp_path: Path) -> None:
     (tmp_path / "r.part.mp4").touch()
     assert free_name(tmp_path / "r.mp4", "part").name == "r.part2.mp4"
     assert readable("t\udcf6n") == "t\ufffdn"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name has 255 UTF-16 units")
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\u8a9e", "\U0001f600", "\udcf6"])
+def test_names_beside_a_name_as_long_as_they_can_be(tmp_path: Path, letter: str) -> None:
+    letters, rest = divmod(251, len(os.fsencode(letter)))
+    longest = checked_target(tmp_path / ("x" * rest + letter * letters + ".mp4"), False, KINDS)
+    assert len(os.fsencode(longest.name)) == 255
+    for taken in range(3):
+        free = free_name(longest, "new")
+        free.touch()
+        assert free.name.endswith(f"{letter}.new{taken + 1 if taken else ''}.mp4")
+    assert name_beside(longest, "1234567.part", ".").name.startswith("." + longest.name[:40])
+
+
+def test_short_names_are_kept_whole(tmp_path: Path) -> None:
+    assert name_beside(tmp_path / "call.mp4", "7.part", ".").name == ".call.7.part.mp4"

@@ -70,6 +70,18 @@ def test_says_that_it_is_synthetic(tmp_path: Path, suffix: str) -> None:
         assert at - 4 + size == len(data)
 
 
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("name", ["x" * 251 + ".mp4", "\u8a9e" * 83 + ".webm"])
+def test_a_name_as_long_as_it_can_be(tmp_path: Path, name: str, keep: bool) -> None:
+    """What is beside it needs a name, too: the unfinished file, and one whose name was taken in the meantime."""
+    with VideoFile(tmp_path / name, 16_000, 1, keep=keep) as file:
+        file.open(120, 160, 25)
+        file.send(black(0))
+        (tmp_path / name).touch()
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / name, file.path])
+    assert file.path.stat().st_size > 500
+
+
 def test_gaps_in_the_pictures_stay_gaps(tmp_path: Path) -> None:
     path = tmp_path / "out.mkv"
     with VideoFile(path, 16_000, 1) as file:
