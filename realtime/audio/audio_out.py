@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import DeviceError
-from realtime.audio.microphone import STREAMS, find_device, hushed, import_sounddevice
+from realtime.audio.microphone import STREAMS, answered, find_device, hushed, import_sounddevice
 from realtime.audio.resampler import VariableResampler
 from realtime.audio.sample_ring import SampleRing
 from realtime.audio.sound import to_mono
@@ -203,6 +203,7 @@ class AudioOut:
         self.prepare: Callable[[], object] = lambda: None  # before it is opened; may raise DeviceError
         self._pulls_seen = 0
         self._opened_anew = False  # since `revive` last looked
+        self._left = False
         self._lost = False
         self._scans_seen = 0
         self._looks_to_scan, self._looks_between = 1, 1
@@ -229,18 +230,22 @@ class AudioOut:
         out[:] = mono[:, None]
 
     def __enter__(self) -> AudioOut:
-        STREAMS.add(self)
         try:
-            with STREAMS.lock:
-                self.resume()
+            answered(self._enter)
         except BaseException:
-            STREAMS.remove(self)
+            self.__exit__()
             raise
         return self
 
+    def _enter(self) -> AudioOut:
+        with STREAMS.lock:
+            STREAMS.add(self)
+            self.resume()
+        return self
+
     def __exit__(self, *_: object) -> None:
-        STREAMS.remove(self)  # from now on no scan opens it again
-        self.suspend()
+        self._left = True
+        STREAMS.close(self, self.suspend)
 
     def resume(self) -> None:
         """Open and start the output; DeviceError when that cannot be."""
@@ -275,7 +280,10 @@ class AudioOut:
             stream.close(ignore_errors=True)
 
     def revive(self) -> None:
-        """Called about once a second: opens the output again when it has stopped asking for sound."""
+        """Called about once a second: opens the output again when it has stopped asking for sound.
+
+        In a thread that nobody waits for: a sound server that hangs keeps it.
+        """
         if self.pulls != self._pulls_seen:
             self._pulls_seen = self.pulls
             if self._lost:
@@ -284,7 +292,7 @@ class AudioOut:
             self._watch_pace()
             return
         with STREAMS.lock:
-            if self._opened_anew:  # it may need a moment
+            if self._left or self._opened_anew:  # it may need a moment
                 self._opened_anew = False
                 return
             self.suspend()

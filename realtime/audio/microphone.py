@@ -2,31 +2,97 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from engines.errors import DeviceError
 from realtime.audio.sources import DeviceSource, Source
 from realtime.clock import Clock
+from realtime.interrupts import interrupts
 
 MICROPHONE_FIX = "voxcam devices lists what there is"
+ANSWER_S = 5.0  # a sound server that takes longer hangs
+CLOSE_S = 2.0  # how long the end waits for a device to close
+LOCK_S = 1.0  # and for a scan
+T = TypeVar("T")
+
+
+class NoAnswer(DeviceError):
+    """The sound server takes what is asked and says nothing."""
+
+    def __init__(self) -> None:
+        server = os.environ.get("PULSE_SERVER")
+        fix = "systemctl --user restart pipewire pipewire-pulse   (or pulseaudio -k)"
+        if sys.platform == "darwin":
+            fix = "sudo killall coreaudiod"
+        elif server:
+            fix = f"check that pactl info answers, and that PULSE_SERVER={server} is right"
+        super().__init__("the sound server does not answer", fix)
+
+
+def answered(work: Callable[[], T], limit_s: float | None = None) -> T:
+    """Do it in a thread of its own, or NoAnswer: C code that waits for a sound server hears neither Ctrl-C nor SIGTERM.
+
+    What comes too late goes on alone.
+    """
+    if sys.platform == "win32":  # its sound system wants to be used in the thread that opened it
+        return work()
+    interrupts.impatient = True
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="sound", daemon=True)
+    thread.start()
+    try:
+        thread.join(ANSWER_S if limit_s is None else limit_s)
+    finally:
+        if not done and not failed:
+            interrupts.speak_again()  # sounddevice leads stderr to nowhere while it looks for devices
+    if failed:
+        raise failed[0]
+    if not done:
+        STREAMS.hangs = True
+        raise NoAnswer
+    return done[0]
 
 
 def import_sounddevice() -> Any:
-    """sounddevice, or a DeviceError that names the missing library."""
+    """sounddevice, or a DeviceError that names the missing library, or NoAnswer."""
     try:
-        import sounddevice
+        return _sounddevice()
     except (ImportError, OSError) as error:
         raise DeviceError(
             "PortAudio, which reads microphones, is not installed", "sudo apt-get install libportaudio2"
         ) from error
-    return sounddevice
+
+
+@cache
+def _sounddevice() -> Any:
+    """Importing it asks the sound server for its devices."""
+
+    def load() -> Any:
+        import sounddevice
+
+        return sounddevice
+
+    loaded = answered(load)
+    atexit.unregister(loaded._exit_handler)
+    atexit.register(lambda: STREAMS.at_end(loaded._exit_handler))
+    return loaded
 
 
 def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str, Any]]:
@@ -81,16 +147,39 @@ class Streams:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.scans = 0
+        self.hangs = False  # a call of ours has not come back in time: the end waits for no other one
         self._streams: list[Stream] = []
 
     def add(self, stream: Stream) -> None:
         with self.lock:
             self._streams.append(stream)
 
-    def remove(self, stream: Stream) -> None:
-        with self.lock:
-            if stream in self._streams:
-                self._streams.remove(stream)
+    def close(self, stream: Stream, work: Callable[[], object]) -> None:
+        """`work` closes it; from now on no scan opens it again. Waits as `at_end` does."""
+
+        def close() -> None:
+            with self.lock:
+                if stream in self._streams:
+                    self._streams.remove(stream)
+                work()
+
+        self.at_end(close)
+
+    def at_end(self, work: Callable[[], object], limit_s: float | None = None, least_s: float = 0.0) -> None:
+        """Do what belongs to the end, but wait for it no longer than this: `least_s` where something hangs already."""
+        with contextlib.suppress(NoAnswer):
+            answered(work, least_s if self.hangs else CLOSE_S if limit_s is None else limit_s)
+
+    @contextlib.contextmanager
+    def lock_at_end(self) -> Iterator[None]:
+        """The lock, unless a scan that hangs keeps it."""
+        held = self.lock.acquire(timeout=0.0 if self.hangs else LOCK_S)
+        self.hangs |= not held
+        try:
+            yield
+        finally:
+            if held:
+                self.lock.release()
 
     def scan(self) -> None:
         """List the devices anew, unless another thread has just done so. Takes some 0.1 s, more on a busy machine."""
@@ -137,7 +226,7 @@ def hushed() -> Iterator[None]:
     finally:
         if kept >= 0:
             sys.stderr.flush()
-            with STREAMS.lock:
+            with STREAMS.lock_at_end():
                 os.dup2(kept, 2)
                 os.close(kept)
 
@@ -191,13 +280,16 @@ class Microphone(DeviceSource):
                 return  # the device is gone already
 
     def __enter__(self) -> Source:
-        STREAMS.add(self)
+        answered(self._enter)
+        return self
+
+    def _enter(self) -> Source:
         with STREAMS.lock:
+            STREAMS.add(self)
             return super().__enter__()
 
     def close(self) -> None:
-        STREAMS.remove(self)  # from now on no scan opens it again
-        super().close()
+        STREAMS.close(self, super().close)
 
     def suspend(self) -> None:
         self._interrupted = True

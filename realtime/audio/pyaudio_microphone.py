@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 
 from engines.errors import DeviceError
-from realtime.audio.microphone import STREAMS, hushed
-from realtime.audio.sources import DeviceSource
+from realtime.audio.microphone import STREAMS, answered, hushed
+from realtime.audio.sources import DeviceSource, Source
 from realtime.clock import Clock
 
 
@@ -26,13 +27,18 @@ class PyAudioMicrophone(DeviceSource):
         except ImportError as error:
             raise DeviceError("PyAudio is not installed", "pip install 'voxcam[pyaudio]'") from error
         self._pyaudio = pyaudio
-        with STREAMS.lock, hushed():
-            self._host = pyaudio.PyAudio()
+        self._host = answered(self._look)
         self._stream: Any = None
+        self._opening: threading.Thread | None = None
+        self._left = False
         self._wanted = wanted
         device = self._find()
         super().__init__(*_kind(device), clock)
         self.name = f"pyaudio:{device['name']}"
+
+    def _look(self) -> Any:
+        with STREAMS.lock, hushed():
+            return self._pyaudio.PyAudio()
 
     def _find(self) -> dict[str, Any]:
         devices = [self._host.get_device_info_by_index(i) for i in range(self._host.get_device_count())]
@@ -81,6 +87,25 @@ class PyAudioMicrophone(DeviceSource):
             except OSError:
                 return  # the device is gone already
 
+    def __enter__(self) -> Source:
+        return answered(super().__enter__)
+
     def close(self) -> None:
-        super().close()
-        self._host.terminate()
+        STREAMS.at_end(self._end)
+
+    def _end(self) -> None:
+        with STREAMS.lock:
+            self._left = True
+            super().close()
+            self._host.terminate()
+
+    def _try_again(self) -> None:
+        """In a thread of its own: the zero hops must not wait for a sound server that hangs."""
+        if self._opening is None or not self._opening.is_alive():
+            self._opening = threading.Thread(target=self._open_again, name="open", daemon=True)
+            self._opening.start()
+
+    def _open_again(self) -> None:
+        with STREAMS.lock:
+            if not self._left:
+                super()._try_again()

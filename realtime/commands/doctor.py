@@ -127,7 +127,7 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
 
         microphone = Microphone()
     except VoxcamError as error:
-        fix = fix_for("portaudio") if "PortAudio" in error.what else fix_for("microphone")
+        fix = fix_for("portaudio") if "PortAudio" in error.what else _microphone_fix(error)
         yield Finding("microphone", "fail", error.what, fix)
         return
     clock = SystemClock()
@@ -141,7 +141,7 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
                     hops += 1
                     loudest = max(loudest, float(abs(hop.samples).max()))
     except VoxcamError as error:
-        yield Finding("microphone", "fail", error.what, fix_for("microphone"))
+        yield Finding("microphone", "fail", error.what, _microphone_fix(error))
         return
     name = f"{microphone.name!r} at {microphone.rate_hz} Hz"
     if hops == 0:
@@ -152,6 +152,13 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
     else:
         hint = "; if you spoke just now, turn its gain up" if loudest < QUIET_PEAK else ""
         yield Finding("microphone", "ok", f"{name}, peak level {loudest:.4f}{hint}")
+
+
+def _microphone_fix(error: VoxcamError) -> str:
+    """Its own where the sound server does not answer: a microphone is not what is missing."""
+    from realtime.audio.microphone import NoAnswer
+
+    return error.fix if isinstance(error, NoAnswer) else fix_for("microphone")
 
 
 def check_camera() -> Iterator[Finding]:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from realtime.interrupts import interrupts
+
 TERMINAL_BYTES = 4096  # no terminal lets more wait
 LOCAL_MODES = 3  # where termios.tcgetattr keeps them
 ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~])?")  # an arrow, a function key, or Esc itself
@@ -37,6 +39,7 @@ class Keys:
         self._typed: deque[str] = deque()
 
     def __enter__(self) -> Keys:
+        interrupts.terminal.append(self.put_back)
         self._look()
         return self
 
@@ -57,12 +60,17 @@ class Keys:
                 tty.setcbreak(sys.stdin.fileno(), termios.TCSANOW)  # and keep what is typed already
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._before is not None and in_foreground(sys.stdin.fileno()):
+        interrupts.terminal.remove(self.put_back)
+        self.put_back()
+        self._before, self.on = None, False
+
+    def put_back(self) -> None:
+        """The terminal's modes as they were found. At once: what is still to be shown waits where it was stopped."""
+        if sys.platform != "win32" and self._before is not None and in_foreground(sys.stdin.fileno()):
             import termios
 
             with suppress(termios.error):  # the terminal is gone
-                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
-        self._before, self.on = None, False
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._before)
 
     def pressed(self) -> str:
         if sys.platform == "win32":

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -14,7 +15,7 @@ import typer
 
 from engines.errors import ConfigError, OutputError, WrongTarget
 from engines.spec import SPEC
-from realtime.audio.microphone import hushed
+from realtime.audio.microphone import STREAMS, hushed
 from realtime.cli import say
 from realtime.clock import NS, SystemClock, cpu_s
 from realtime.commands.live_session import LiveSession
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from realtime.audio.sources import Source
     from realtime.pictures.provenance import ContentSigner
     from realtime.pictures.sinks import Sink
+
+CABLE_S, LEAST_CABLE_S = 4.0, 1.0  # how long the end waits until the cable is removed; where the sound server hangs
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Source:
@@ -133,12 +137,11 @@ def live(
     if raw and sys.stdout.isatty():
         raise ConfigError("--raw would fill the terminal with pictures", "send it on: | ffplay -f rawvideo ... -")
 
+    interrupts.impatient = True  # devices may hang
     with ExitStack() as stack:
         cable = None
         if make_cable:
-            from realtime.audio.cable import Cable
-
-            cable = stack.enter_context(Cable())
+            cable = stack.enter_context(_cable())
             say(f"choose {cable.source} as the microphone in your call")
         sound = open_source(microphone, source, source_rate, source_channels, source_format)
         stack.callback(sound.close)
@@ -154,6 +157,8 @@ def live(
         engines.take_up(portrayed.portrait, say)
         for sink in sinks:
             stack.enter_context(sink)
+            if sink.wants_sound:
+                stack.enter_context(interrupts.at_sudden_end(interrupts.to_finish, sink.close))
             sink.open(height, width, fps)
         mark = Badge(height, width)
         pipeline = Pipeline(
@@ -185,6 +190,9 @@ def live(
         stack.enter_context(sound)
         if speaker is not None:
             stack.enter_context(speaker)
+        for sink in sinks:
+            if sink.wants_sound:
+                stack.callback(sink.close)  # a recording comes first: sound devices may take their time
         if json_log is not None:  # now that everything else is there: what fails leaves no empty one
             session.log = stack.enter_context(_open_log(json_log, overwrite))
         try:
@@ -258,6 +266,20 @@ def _speaker(sound: Source, audio_out: str | None, cable: Cable | None, delay_ns
     return speaker
 
 
+@contextmanager
+def _cable() -> Iterator[Cable]:
+    """Removed at the end, also at a sudden one, unless the sound server does not answer any more."""
+    from realtime.audio.cable import Cable
+
+    cable = Cable()
+    remove = partial(cable.__exit__, None, None, None)
+    with interrupts.at_sudden_end(interrupts.to_put_back, remove):
+        try:
+            yield cable.__enter__()
+        finally:
+            STREAMS.at_end(remove, CABLE_S, LEAST_CABLE_S)
+
+
 def _run(session: LiveSession, raw: bool) -> None:
     """The main thread's part: the view and the keys where there is a terminal, else a plain wait."""
     from realtime.commands.keys import Keys, in_foreground
@@ -274,6 +296,7 @@ def _run(session: LiveSession, raw: bool) -> None:
 
             from realtime.commands.live_view import draw
 
+            stack.enter_context(interrupts.at_sudden_end(interrupts.terminal, _show_cursor))
             session.has_view = True
             stack.callback(setattr, session, "has_view", False)
             if sys.stderr.isatty():
@@ -298,6 +321,11 @@ def _run(session: LiveSession, raw: bool) -> None:
             while key := keys.pressed():
                 if not session.key(key):
                     return
+
+
+def _show_cursor() -> None:
+    """What the view has hidden."""
+    os.write(sys.stdout.fileno(), SHOW_CURSOR)
 
 
 def _closing_line(session: LiveSession) -> str:

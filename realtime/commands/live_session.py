@@ -13,9 +13,10 @@ import numpy as np
 
 from engines.errors import OutputError, VoxcamError
 from engines.spec import ARTICULATION, EMOTIONS, MOTION_CHANNELS, SPEC
-from realtime.audio.microphone import STREAMS
+from realtime.audio.microphone import ANSWER_S, STREAMS
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
+from realtime.interrupts import interrupts
 from realtime.targets import readable
 
 if TYPE_CHECKING:
@@ -71,9 +72,11 @@ class LiveSession:
         }
         self.has_view = False
         self._said = 0  # how many of the notes
+        self._scans_since_ns = 0  # when it was first found that a scan keeps the lock
         self._lost_cameras: list[str] = []
         self._was_lost = False
         self._writing: list[threading.Thread] = []  # of snapshots
+        self._reviving: threading.Thread | None = None
         pipeline.warn = self.tell
         if getattr(engines.generator, "session", None) is not None:
             pipeline.face.spare = type(engines.generator)  # the closed form alone
@@ -88,17 +91,33 @@ class LiveSession:
         self.state["notes"].append(" ".join(readable(message).split()))
 
     def say_notes(self, wait: bool = False) -> None:
-        """Say what was told since. Not during a scan for sound devices, which leads stderr to nowhere."""
-        if not STREAMS.lock.acquire(blocking=wait):
-            return
-        try:
-            notes = self.state["notes"]
-            while self._said < len(notes):
-                self._said += 1
-                if not self.has_view:
-                    say(f"note: {notes[self._said - 1]}")
-        finally:
-            STREAMS.lock.release()
+        """Say what was told since.
+
+        Not during a scan for sound devices, which leads stderr to nowhere; one that hangs is not waited for.
+        """
+        if wait:
+            with STREAMS.lock_at_end():
+                if STREAMS.hangs:
+                    interrupts.speak_again()
+                self._say_new_ones()
+        elif STREAMS.lock.acquire(blocking=False):
+            self._scans_since_ns = 0
+            try:
+                self._say_new_ones()
+            finally:
+                STREAMS.lock.release()
+        elif not self._scans_since_ns:
+            self._scans_since_ns = self.clock.now_ns()
+        elif not self.has_view and self.clock.now_ns() - self._scans_since_ns > ANSWER_S * NS:
+            interrupts.speak_again()
+            self._say_new_ones()
+
+    def _say_new_ones(self) -> None:
+        notes = self.state["notes"]
+        while self._said < len(notes):
+            self._said += 1
+            if not self.has_view:
+                say(f"note: {notes[self._said - 1]}")
 
     def key(self, key: str) -> bool:
         """Act on a key; False to quit."""
@@ -196,8 +215,9 @@ class LiveSession:
             return
         slept = now_ns - self.next_second_ns > NS
         self.next_second_ns = now_ns + NS if slept else self.next_second_ns + NS
-        if self.audio_out is not None:
-            self.audio_out.revive()
+        if self.audio_out is not None and (self._reviving is None or not self._reviving.is_alive()):
+            self._reviving = threading.Thread(target=self.audio_out.revive, name="revive", daemon=True)
+            self._reviving.start()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         late = pipeline.meters.late_pictures - pipeline.slept_pictures
         message = self.governor.look(now_ns / NS, pipeline.meters.pictures, late, busy_ns)

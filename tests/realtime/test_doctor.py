@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import typer
 
 from engines.errors import DeviceError
 from engines.spec import MOTION_CHANNELS
+from realtime.audio.microphone import NoAnswer
 from realtime.clock import NS, SystemClock
 from realtime.commands import doctor
 from realtime.commands.doctor import Finding, fix_for, judge_speed
@@ -152,6 +154,18 @@ def test_no_microphone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("realtime.audio.microphone.Microphone", none)
     assert findings(doctor.check_microphone)["microphone"].state == "fail"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="another sound server")
+def test_a_sound_server_that_hangs_is_what_is_to_be_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs() -> None:
+        raise NoAnswer
+
+    monkeypatch.setattr("realtime.audio.microphone.Microphone", hangs)
+    monkeypatch.setenv("PULSE_SERVER", "tcp:far")
+    found = findings(doctor.check_microphone)["microphone"]
+    assert (found.state, found.what) == ("fail", "the sound server does not answer")
+    assert "PULSE_SERVER=tcp:far" in found.fix
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])

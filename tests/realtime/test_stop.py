@@ -8,8 +8,9 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -256,6 +257,291 @@ def wait_for(child: int, terminal: int, seen: Callable[[], bool]) -> None:
             with suppress(OSError):  # it has ended, as is told below
                 os.read(terminal, 65_536)
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
+
+
+HANGS = """
+import ctypes, os, sys, threading, time
+import realtime.commands.devices
+from realtime.cli import main
+from realtime.interrupts import interrupts
+from realtime.pictures.kept_file import uninterrupted
+
+libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+libc.pthread_mutex_lock(mutex)
+
+def hang():
+    print("hangs", flush=True)
+    libc.pthread_mutex_lock(mutex)  # as a library that waits for an answer: no signal ends it
+
+def say(word):
+    os.write(1, word.encode() + b"\\n")
+
+"""
+
+
+def stopped_while_it_hangs(script: str, *signals: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Run a script as a command, and send the signals once it has said "hangs", the next ones after a word each."""
+    work = "def begin():\n    interrupts.impatient = True\n    work()\n"
+    script = HANGS + script + work + "realtime.commands.devices.devices = begin\nmain(['devices'])\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            assert program.stdout is not None
+            for number in signals:
+                program.stdout.readline()
+                time.sleep(0.3)  # by now it does
+                program.send_signal(number)
+            out, err = program.communicate(timeout=60)
+        finally:
+            program.kill()
+    return subprocess.CompletedProcess(script, program.returncode, out, err)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_library_that_hangs_in_the_main_thread_is_left(number: signal.Signals) -> None:
+    """A recording is finished first, however long that takes; what should be put back, but hangs as well, is left."""
+    script = (
+        "import signal\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+        "def work():\n"
+        "    interrupts.to_put_back += [hang, lambda: say('put back')]\n"
+        "    interrupts.to_finish.append(lambda: (time.sleep(1.5), say('finished')))\n"
+        "    interrupts.terminal.append(lambda: say('terminal'))\n"
+        "    hang()\n"
+    )
+    done = stopped_while_it_hangs(script, number)
+    assert (done.returncode, done.stderr) == (130, "voxcam: stopped\n")
+    assert done.stdout.splitlines()[0] == "finished"
+    assert {"terminal", "put back"} <= set(done.stdout.splitlines())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+def test_a_file_that_is_being_finished_is_waited_for() -> None:
+    script = (
+        "import realtime.interrupts\n"
+        "realtime.interrupts.SEEN_NS //= 10\n"
+        "def work():\n"
+        "    with uninterrupted():\n"
+        "        threading.Timer(1.5, libc.pthread_mutex_unlock, [mutex]).start()\n"
+        "        hang()\n"
+        "        say('whole')\n"
+    )
+    done = stopped_while_it_hangs(script, signal.SIGINT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "voxcam: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+def test_a_long_call_of_c_is_waited_for_where_nothing_may_hang() -> None:
+    """A step of training takes seconds, and its checkpoint is written after it."""
+    script = (
+        "import realtime.interrupts\n"
+        "realtime.interrupts.SEEN_NS //= 10\n"
+        "def work():\n"
+        "    interrupts.impatient = False\n"
+        "    threading.Timer(1.5, libc.pthread_mutex_unlock, [mutex]).start()\n"
+        "    try:\n"
+        "        hang()\n"
+        "    finally:\n"
+        "        say('kept')\n"
+    )
+    done = stopped_while_it_hangs(script, signal.SIGINT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "kept\n", "voxcam: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+def test_a_further_one_ends_an_end_that_takes_for_ever() -> None:
+    """An end that waits in Python hears every signal, and may still never come."""
+    script = (
+        "import realtime.interrupts\n"
+        "realtime.interrupts.DEAF_NS //= 10\n"
+        "def work():\n"
+        "    print('hangs', flush=True)\n"
+        "    while True:\n"
+        "        try:\n"
+        "            time.sleep(600)\n"
+        "        except KeyboardInterrupt:\n"
+        "            time.sleep(0.5)\n"
+        "            print('closes', flush=True)\n"
+    )
+    done = stopped_while_it_hangs(script, signal.SIGINT, signal.SIGINT)
+    assert (done.returncode, done.stderr) == (130, "voxcam: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+def test_a_child_that_is_ended_does_not_end_the_program() -> None:
+    """What a forked child is sent reaches the descriptor that it has in common with us."""
+    script = (
+        "import signal, realtime.interrupts\n"
+        "realtime.interrupts.SEEN_NS //= 10\n"
+        "def work():\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        try:\n"
+        "            hang()\n"
+        "        finally:\n"
+        "            os._exit(0)\n"
+        "    threading.Timer(0.5, os.kill, [child, signal.SIGTERM]).start()\n"
+        "    threading.Timer(1.5, libc.pthread_mutex_unlock, [mutex]).start()\n"
+        "    libc.pthread_mutex_lock(mutex)\n"
+        "    os.kill(child, signal.SIGKILL)\n"
+        "    say('goes on')\n"
+    )
+    done = stopped_while_it_hangs(script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hangs\ngoes on\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
+@pytest.mark.parametrize("at", ["LiveSession.poll", "FileSource.close"])
+def test_a_recording_is_finished_before_what_may_hang(at: str, tmp_path: Path) -> None:
+    minute, out = tmp_path / "minute.wav", tmp_path / "videos" / "call.mp4"
+    soundfile.write(minute, np.zeros(16_000 * 60, np.float32), 16_000)
+    out.parent.mkdir()
+    script = (
+        "from realtime.commands.live_session import LiveSession\n"
+        "from realtime.audio.sources import FileSource\n"
+        "import tests.rigs.loud_voxcam as loud, realtime.engines_in_use, realtime.faces\n"
+        "realtime.engines_in_use.open_engines = loud.open_loud_engines\n"
+        "realtime.faces.load_portrait = loud.load_grey_portrait\n"
+        f"{at} = lambda self: (isinstance(self, FileSource) or self.pipeline.meters.pictures > 20) and hang()\n"
+        "main(['live', '--portrait', 'any', '--camera', 'none', '--camera-size', '320x240', *sys.argv[1:]])\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGS + script, "--source", str(minute), "--out", str(out)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stderr is not None
+            if at == "FileSource.close":
+                assert "live: " in program.stderr.readline()
+                time.sleep(2.0)
+                program.send_signal(signal.SIGINT)  # it is seen; what closes afterwards hangs
+            while program.stdout.readline() not in ("hangs\n", ""):
+                continue
+            time.sleep(0.3)
+            if at == "FileSource.close":
+                assert list(out.parent.iterdir()) == [out]
+            program.send_signal(signal.SIGINT)
+            _, err = program.communicate(timeout=60)
+        finally:
+            program.kill()
+    assert program.returncode == 130
+    assert err.endswith("voxcam: stopped\n")
+    assert list(out.parent.iterdir()) == [out]
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 5
+
+
+@pytest.fixture
+def frozen_rig(tmp_path: Path) -> Iterator[tuple[SoundRig, Callable[[], None]]]:
+    """A sound server of its own, and what stops it as it is: it takes what is asked, and says nothing."""
+    if missing := SoundRig.missing():
+        pytest.skip(missing)
+    rig = SoundRig(tmp_path / "sound")
+    rig.start()
+    assert rig._server is not None
+    try:
+        yield rig, lambda: rig._server.send_signal(signal.SIGSTOP)
+    finally:
+        rig._server.send_signal(signal.SIGCONT)
+        rig.stop()
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("lost", [False, True])  # has live found out, and looks for the microphone in vain?
+def test_a_sound_server_that_hangs_holds_up_no_end(
+    frozen_rig: tuple[SoundRig, Callable[[], None]], lost: bool, tmp_path: Path
+) -> None:
+    (rig, freeze), out = frozen_rig, tmp_path / "videos" / "call.mp4"
+    out.parent.mkdir()
+    with start(rig.env, "--camera", "none", "--make-cable", "--out", str(out)) as live:
+        try:
+            assert live.stderr is not None
+            assert any("live: " in line for line in live.stderr)
+            time.sleep(2.0)
+            freeze()
+            if lost:
+                assert "the microphone is lost" in live.stderr.readline()
+                time.sleep(1.5)
+            live.send_signal(signal.SIGINT)
+            told, _ = live.communicate(timeout=30)
+        finally:
+            live.kill()
+    assert live.returncode == 0
+    assert "pictures in" in told
+    assert list(out.parent.iterdir()) == [out]
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) > 5
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("options", [[], ["--microphone", "pyaudio:default"]])
+def test_a_sound_server_that_hangs_at_the_start_is_told(
+    frozen_rig: tuple[SoundRig, Callable[[], None]], options: list[str]
+) -> None:
+    if options:
+        pytest.importorskip("pyaudio")
+    rig, freeze = frozen_rig
+    freeze()
+    for stops in (False, True):
+        with start(rig.env, "--camera", "none", *options) as live:
+            try:
+                if stops:
+                    time.sleep(2.5)
+                    live.send_signal(signal.SIGTERM)
+                _, err = live.communicate(timeout=60)
+            finally:
+                live.kill()
+        assert live.returncode == (130 if stops else 1)
+        assert ("voxcam: stopped" if stops else "the sound server does not answer: ") in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP there")
+def test_a_hangup_by_hand_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    """`kill -HUP` from another one: this one lives on, with echo, lines and a cursor."""
+    minute = tmp_path / "minute.wav"
+    soundfile.write(minute, np.zeros(16_000 * 60, np.float32), 16_000)
+    options = ["--source", str(minute), "--camera", "none", "--camera-size", "320x240"]
+    keyboard, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        own = os.open(os.ttyname(terminal), os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(own, number)
+        os.chdir(ROOT)
+        os.environ["TERM"] = "xterm"
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.execv(sys.executable, [sys.executable, "-m", "realtime", "live", "--portrait", PORTRAIT, *options])
+    shown = b""
+    try:
+        end = time.monotonic() + 60
+        while b"q quit" not in shown and time.monotonic() < end:
+            if select.select([keyboard], [], [], 0.1)[0]:
+                shown += os.read(keyboard, 65_536)
+        assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+        os.kill(child, signal.SIGHUP)
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            assert time.monotonic() < end
+            if select.select([keyboard], [], [], 0.1)[0]:
+                shown += os.read(keyboard, 65_536)
+        child = 0
+        assert termios.tcgetattr(terminal) == before
+        while select.select([keyboard], [], [], 0)[0]:
+            shown += os.read(keyboard, 65_536)
+        assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.close(keyboard)
+        os.close(terminal)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP there")

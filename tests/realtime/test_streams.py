@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from engines.errors import DeviceError
+from realtime.audio import microphone
 from realtime.audio.audio_out import AudioOut
 from realtime.audio.microphone import STREAMS, Microphone
-from realtime.clock import NS
+from realtime.clock import NS, FakeClock
 from realtime.commands.live_session import LiveSession
 from realtime.messages import AudioHop
 
@@ -275,12 +276,16 @@ def test_zero_hops_go_on_while_the_scan_takes_its_time(host: FakePortAudio, monk
         call.until(lambda: call.hears)
 
 
+@pytest.mark.parametrize("hangs", [False, True])
 def test_what_is_told_during_a_scan_is_said_after_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hangs: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While PortAudio looks for devices, sounddevice leads all of stderr to nowhere."""
+    """While PortAudio looks for devices, sounddevice leads stderr to nowhere; nobody waits for one that hangs."""
+    monkeypatch.setattr(microphone.interrupts, "speak_again", lambda: None)
+    clock = FakeClock(NS)
     session = LiveSession.__new__(LiveSession)
     session.state, session.has_view, session._said = {"notes": []}, False, 0
+    session.clock, session._scans_since_ns = clock, 0
     holds, release = threading.Event(), threading.Event()
 
     def scan() -> None:
@@ -292,13 +297,86 @@ def test_what_is_told_during_a_scan_is_said_after_it(
     scanning.start()
     holds.wait(60)
     session.tell("the microphone is lost")
-    session.say_notes()
+    for _ in range(40):
+        session.say_notes()
+        clock.advance(NS // 10)
     assert capsys.readouterr().err == ""
+    if hangs:
+        clock.advance(2 * NS)
+        session.say_notes()
+        assert capsys.readouterr().err == "note: the microphone is lost\n"
+        session.tell("the cable is lost")
     release.set()
     scanning.join()
     session.say_notes()
     session.say_notes()
-    assert capsys.readouterr().err == "note: the microphone is lost\n"
+    lost = "cable" if hangs else "microphone"
+    assert capsys.readouterr().err == f"note: the {lost} is lost\n"
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Little of it, and none of what hangs is left to the tests that follow."""
+    monkeypatch.setattr(microphone.interrupts, "speak_again", lambda: None)
+    monkeypatch.setattr(microphone, "STREAMS", microphone.Streams())
+    monkeypatch.setattr("realtime.audio.audio_out.STREAMS", microphone.STREAMS)
+    monkeypatch.setattr("realtime.commands.live_session.STREAMS", microphone.STREAMS)
+    for name in ("ANSWER_S", "CLOSE_S", "LOCK_S"):
+        monkeypatch.setattr(microphone, name, 0.05)
+    yield
+    for thread in threading.enumerate():
+        if thread.name in ("scan", "sound"):
+            thread.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="threads are not used there")
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("hangs", ["abort", "close", "_terminate"])
+def test_a_sound_server_that_hangs_holds_up_no_end(
+    hangs: str, host: FakePortAudio, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has taken what PortAudio asked, and says nothing: whoever waits in C hears no signal."""
+    released, hanging = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        hanging.set()
+        released.wait(60)
+
+    monkeypatch.setattr(host if hangs == "_terminate" else FakeStream, hangs, hang)
+    session = LiveSession.__new__(LiveSession)
+    session.state, session.has_view, session._said = {"notes": ["is lost"]}, False, 0
+    with Call(host) as call:
+        with microphone.hushed():  # as the view is
+            call.until(lambda: len(call.hops) > 5)
+            if hangs == "_terminate":
+                host.unplug(MICROPHONE)
+                call.until(hanging.is_set)  # a scan, which keeps the lock
+        session.say_notes(wait=True)
+    assert hanging.is_set()
+    assert microphone.STREAMS.hangs
+    assert capsys.readouterr().err == "note: is lost\n"
+    microphone.STREAMS.at_end(lambda: released.wait(60))
+    released.set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="threads are not used there")
+@pytest.mark.usefixtures("patience")
+def test_a_sound_server_that_hangs_at_the_start_is_told(host: FakePortAudio) -> None:
+    released = threading.Event()
+    host.InputStream = host.OutputStream = lambda **_: released.wait(60)
+    for device in (Microphone(MICROPHONE), AudioOut(OUTPUT, 48_000, 0)):
+        with pytest.raises(DeviceError, match="the sound server does not answer"):
+            device.__enter__()
+    released.set()
+
+
+def test_an_output_that_was_left_is_not_opened_again(host: FakePortAudio) -> None:
+    """`revive` may still wait for its turn, in its own thread."""
+    with Call(host) as call:
+        call.until(lambda: len(call.hops) > 5)
+    for _ in range(5):
+        call.output.revive()
+    assert not call.plays
 
 
 class ChattyPyAudio:
@@ -330,9 +408,9 @@ def test_alsa_says_nothing_beside_our_own_line(
     from realtime.audio.pyaudio_microphone import PyAudioMicrophone
 
     monkeypatch.setitem(sys.modules, "pyaudio", ChattyPyAudio())
-    microphone = PyAudioMicrophone("jack")
+    jack = PyAudioMicrophone("jack")
     with pytest.raises(DeviceError, match="'jack' cannot be opened"):
-        microphone.__enter__()
-    microphone.close()
+        jack.__enter__()
+    jack.close()
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "afterwards\n"
