@@ -58,7 +58,7 @@ HALF_COVERED_SPREAD = 0.0135
 LEAST_SYMMETRY = 0.5
 MIN_EYES_PX, SOFT_EYES_PX = 24, 70  # between the eyes
 MAX_YAW, TURNED = np.radians(35), np.radians(20)
-FAR_EYE = np.radians(30) - 1e-3  # from here on the far eye's lid tears: 5 of 84 strangers', turned by 32 to 34 degrees
+FAR_EYE = np.radians(30) - 1e-3  # from here on the far eye may stand out of the outline: 3 of 84 strangers'
 MAX_PITCH = np.radians(35)
 TILTED = np.radians(30)
 CLOSED_LIDS = 0.045  # lid gap in eye distances; shut in blinks: 0.04 and less, smiling eyes: 0.07 and more
@@ -430,7 +430,7 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     if abs(roll) > TILTED:
         found.append(f"the head is tilted by {np.degrees(abs(roll)):.0f} degrees: upright is better")
     if abs(yaw) > TURNED:
-        loses = "the far eye will not shut well, " if abs(yaw) >= FAR_EYE else ""
+        loses = "the far eye may look torn as the head moves, " if abs(yaw) >= FAR_EYE else ""
         turned = f"the face is turned to the side ({np.degrees(abs(yaw)):.0f} degrees)"
         found.append(f"{turned}: {loses}a straight look is better")
     height, width = picture_size
