@@ -54,6 +54,7 @@ from engines.motion.expression import (
     head_energy,
     mouth_energy,
     parse_emotion,
+    share_of,
     step_expression,
 )
 from engines.motion.idle import C_UNEVEN, PLAY, SMILE_LEFT, SMILE_RIGHT, Idle, step_idle
@@ -93,8 +94,9 @@ GATE_RISE, GATE_FALL = 0.5, 1 / 6  # a code
 PAUSE_SURE, PAUSE_BELOW_DB = (0.70, 0.90), (4.0, 10.0)
 PAUSE_FROM, PAUSE_FULL, PAUSE_LEFT, PAUSE_BACK = 2.0, 7.0, 0.15, 0.5
 VOICE_SHARE = 0.05  # of the way a code, at which the voice's level is learned
-# Posteriors of p, b or m between which the lips shut, and of f or v between which the lower one comes to the teeth, for
-# lookaheads of 0, 40, 80 ms: who hears more can ask for more. Of strangers' p, b and m the encoder is seldom sure.
+# For lookaheads of 0, 40, 80 ms: posteriors of p, b or m between which the lips shut, which for strangers are seldom
+# high (who hears less shuts them for nothing sooner), and of f or v between which the lower lip comes to the teeth (who
+# hears more can ask for more).
 SHUT_FROM, SHUT_FULL = (0.15, 0.15, 0.10), (0.35, 0.35, 0.30)
 TOUCH_FROM, TOUCH_FULL = (0.20, 0.20, 0.30), (0.45, 0.45, 0.60)
 CLOSE_RISE, CLOSE_FALL = 0.5, 0.5  # a code: shut, and open again, within 40 ms
@@ -158,12 +160,6 @@ def _towards(value: float, target: float, rise: float, fall: float) -> float:
 
 
 @numba.njit(cache=True)
-def _share(value: float, none: float, whole: float) -> float:
-    """How far the value is on the way from `none` to `whole`, 0..1."""
-    return min(1.0, max(0.0, (value - none) / (whole - none)))
-
-
-@numba.njit(cache=True)
 def _step(
     laws: np.ndarray,
     mood: np.ndarray,
@@ -213,9 +209,9 @@ def _step(
 
     level = 20 * np.log10(min(1.0, max(rms, 1e-4))) - SILENT_DB
     laws[LEVEL] += (LEVEL_RISE if level > laws[LEVEL] else LEVEL_SHARE) * (level - laws[LEVEL])
-    noise = _share(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB) * _share(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
-    more = MORE * _share(snr_db, SOME_SNR_DB, NO_SNR_DB)
-    presence *= 1 - noise * _share(silent, NOISE_SURE[0], NOISE_SURE[1])
+    noise = share_of(laws[LEVEL] + SILENT_DB, QUIET_DB, LOUD_DB) * share_of(snr_db, CLEAN_SNR_DB, NOISY_SNR_DB)
+    more = MORE * share_of(snr_db, SOME_SNR_DB, NO_SNR_DB)
+    presence *= 1 - noise * share_of(silent, NOISE_SURE[0], NOISE_SURE[1])
     if presence > QUIET_ON + noise * (ON + more - QUIET_ON):
         laws[OPEN] = 1.0
     elif presence < QUIET_OFF + noise * (OFF + more - QUIET_OFF):
@@ -225,10 +221,10 @@ def _step(
 
     if silent < 0.5 and laws[OPEN] == 1.0:
         laws[VOICE] += (VOICE_SHARE if laws[VOICE] > 0.0 else 1.0) * (laws[LEVEL] - laws[VOICE])
-    below = _share(laws[VOICE] - laws[LEVEL], PAUSE_BELOW_DB[0], PAUSE_BELOW_DB[1])
-    pausing = below * _share(silent, PAUSE_SURE[0], PAUSE_SURE[1])
+    below = share_of(laws[VOICE] - laws[LEVEL], PAUSE_BELOW_DB[0], PAUSE_BELOW_DB[1])
+    pausing = below * share_of(silent, PAUSE_SURE[0], PAUSE_SURE[1])
     laws[PAUSE] = min(laws[PAUSE] + 1.0, PAUSE_FULL) if pausing > 0.5 else 0.0
-    laws[HUSH] = _towards(laws[HUSH], pausing * _share(laws[PAUSE], PAUSE_FROM, PAUSE_FULL), 1.0, PAUSE_BACK)
+    laws[HUSH] = _towards(laws[HUSH], pausing * share_of(laws[PAUSE], PAUSE_FROM, PAUSE_FULL), 1.0, PAUSE_BACK)
     hush = 1 - (1 - PAUSE_LEFT) * laws[HUSH] * laws[HUSH] * (3 - 2 * laws[HUSH])
 
     out[:] = 0.0
@@ -259,13 +255,13 @@ def _step(
         for c in range(len(out)):
             out[c] += share * alive[c]
 
-    wanted = _share(lips, closing[0, 0], closing[0, 1])
+    wanted = share_of(lips, closing[0, 0], closing[0, 1])
     laws[CLOSURE] = _towards(laws[CLOSURE], wanted, CLOSE_RISE, CLOSE_FALL)
-    wanted = _share(teeth, closing[1, 0], closing[1, 1]) * gate
+    wanted = share_of(teeth, closing[1, 0], closing[1, 1]) * gate
     laws[TOUCH] = _towards(laws[TOUCH], wanted, CLOSE_RISE, CLOSE_FALL)
 
     if said > TONGUE_FROM:
-        wanted = laws[TIP] + _share(said, TONGUE_FROM, TONGUE_SURE) * (height / said - laws[TIP])
+        wanted = laws[TIP] + share_of(said, TONGUE_FROM, TONGUE_SURE) * (height / said - laws[TIP])
         laws[TIP] = _towards(laws[TIP], wanted, TONGUE_STEP, TONGUE_STEP)
     out[TONGUE_UP] = laws[TIP] * gate
 

@@ -123,11 +123,11 @@ def say(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
     except (OSError, ValueError):  # its reader has gone, its terminal or its disk is full
         with suppress(OSError, ValueError):
-            _lead_nowhere(sys.stderr)
+            _drain(sys.stderr)
 
 
-def _lead_nowhere(stream: TextIO) -> None:
-    """What is still written, also what is left in buffers, goes nowhere."""
+def _drain(stream: TextIO) -> None:
+    """Let what is written to it from now on, and what is left in its buffers, go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = STOPPED
     except BrokenPipeError:
-        _lead_nowhere(sys.stdout)
+        _drain(sys.stdout)
         code = 1
     except Exception as error:
         code = _other_error(error)

@@ -270,6 +270,12 @@ def prototype(look: str) -> np.ndarray:
 
 
 @numba.njit(cache=True)
+def share_of(value: float, none: float, whole: float) -> float:
+    """How far the value is on the way from `none` to `whole`, 0..1."""
+    return min(1.0, max(0.0, (value - none) / (whole - none)))
+
+
+@numba.njit(cache=True)
 def step_expression(
     state: np.ndarray, targets: np.ndarray, logits: np.ndarray, presence: float, out: np.ndarray
 ) -> None:
@@ -286,7 +292,7 @@ def step_expression(
     total = 0.0
     for i in range(7):
         total += np.exp(scale * logits[i] + targets[1 + i] - most)
-    rate = CODE_S / EVIDENCE_S * min(1.0, max(0.0, (presence - BELIEVED[0]) / (BELIEVED[1] - BELIEVED[0])))
+    rate = CODE_S / EVIDENCE_S * share_of(presence, BELIEVED[0], BELIEVED[1])
     for i in range(7):
         sooner = EVIDENCE_S / LAUGHTER_S if i == HAPPINESS else 1.0
         likely = np.exp(scale * logits[i] + targets[1 + i] - most) / total
@@ -308,7 +314,7 @@ def step_expression(
         if targets[0] > 0:
             wanted = _MOST[look] * min(1.0, state[BELIEF + chosen] / 0.9) if look == chosen and chosen > 0 else 0.0
             if look == HAPPINESS and look == chosen:
-                sure = min(1.0, max(0.0, (state[BELIEF + look] - LAUGHING[0]) / (LAUGHING[1] - LAUGHING[0])))
+                sure = share_of(state[BELIEF + look], LAUGHING[0], LAUGHING[1])
                 wanted += sure * (1.0 - wanted)
         strength = state[STRENGTH + look]
         tau = (SMILE_S if look == HAPPINESS else ATTACK_S) if wanted > strength else RELEASE_S

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import ConfigError, InputError, OutputError, WrongInput
+from realtime.targets import name_beside
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -70,7 +71,7 @@ class ContentSigner:
             private_key=self.key,
             ta_url=None,  # no time stamp: signing works without a network
         )
-        signed = path.with_name(f".{path.stem}.{os.getpid()}.signed.mp4")
+        signed = name_beside(path, f"{os.getpid()}.signed", ".")
         try:
             with (
                 c2pa.Signer.from_info(info) as signer,

@@ -231,6 +231,15 @@ def test_a_changed_file_is_found_out(tmp_path: Path, speech: Path) -> None:
     assert "assertion.bmffHash.mismatch" in read_manifest(out)[1]
 
 
+def test_a_name_as_long_as_it_can_be_is_signed(tmp_path: Path, speech: Path) -> None:
+    pytest.importorskip("c2pa")
+    authority = Authority(tmp_path)
+    out = tmp_path / ("x" * 251 + ".mp4")
+    signer = open_signer(authority.certificates, authority.key, out)
+    render_file(FakePortrait(128, 160), engines(), speech, out, signer=signer)
+    assert read_manifest(out)[0]["signature_info"]["common_name"] == "me"
+
+
 def test_signers_that_cannot_be(tmp_path: Path) -> None:
     pytest.importorskip("c2pa")
     video = tmp_path / "out.mp4"

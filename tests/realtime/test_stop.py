@@ -318,35 +318,22 @@ def test_a_library_that_hangs_in_the_main_thread_is_left(number: signal.Signals)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
-def test_a_file_that_is_being_finished_is_waited_for() -> None:
+@pytest.mark.parametrize(
+    "work",
+    [
+        "    with uninterrupted():\n        hang()\n        say('kept')\n",  # a file is being finished
+        # Nothing that may hang is in use: a step of training takes seconds, and its checkpoint is written after it.
+        "    interrupts.impatient = False\n    try:\n        hang()\n    finally:\n        say('kept')\n",
+    ],
+)
+def test_what_must_not_be_cut_short_is_waited_for(work: str) -> None:
     script = (
         "import realtime.interrupts\n"
         "realtime.interrupts.SEEN_NS //= 10\n"
         "def work():\n"
-        "    with uninterrupted():\n"
-        "        threading.Timer(1.5, libc.pthread_mutex_unlock, [mutex]).start()\n"
-        "        hang()\n"
-        "        say('whole')\n"
-    )
-    done = stopped_while_it_hangs(script, signal.SIGINT)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "voxcam: stopped\n")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such libc there")
-def test_a_long_call_of_c_is_waited_for_where_nothing_may_hang() -> None:
-    """A step of training takes seconds, and its checkpoint is written after it."""
-    script = (
-        "import realtime.interrupts\n"
-        "realtime.interrupts.SEEN_NS //= 10\n"
-        "def work():\n"
-        "    interrupts.impatient = False\n"
         "    threading.Timer(1.5, libc.pthread_mutex_unlock, [mutex]).start()\n"
-        "    try:\n"
-        "        hang()\n"
-        "    finally:\n"
-        "        say('kept')\n"
     )
-    done = stopped_while_it_hangs(script, signal.SIGINT)
+    done = stopped_while_it_hangs(script + work, signal.SIGINT)
     assert (done.returncode, done.stdout, done.stderr) == (130, "kept\n", "voxcam: stopped\n")
 
 
