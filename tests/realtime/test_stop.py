@@ -269,12 +269,12 @@ from realtime.pictures.kept_file import uninterrupted
 libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
 libc.pthread_mutex_lock(mutex)
 
-def hang():
-    print("hangs", flush=True)
-    libc.pthread_mutex_lock(mutex)  # as a library that waits for an answer: no signal ends it
-
-def say(word):
+def say(word):  # at once: an unbuffered print writes the line's end by itself, and two threads' words are mixed
     os.write(1, word.encode() + b"\\n")
+
+def hang():
+    say("hangs")
+    libc.pthread_mutex_lock(mutex)  # as a library that waits for an answer: no signal ends it
 
 """
 
@@ -344,13 +344,13 @@ def test_a_further_one_ends_an_end_that_takes_for_ever() -> None:
         "import realtime.interrupts\n"
         "realtime.interrupts.DEAF_NS //= 10\n"
         "def work():\n"
-        "    print('hangs', flush=True)\n"
+        "    say('hangs')\n"
         "    while True:\n"
         "        try:\n"
         "            time.sleep(600)\n"
         "        except KeyboardInterrupt:\n"
         "            time.sleep(0.5)\n"
-        "            print('closes', flush=True)\n"
+        "            say('closes')\n"
     )
     done = stopped_while_it_hangs(script, signal.SIGINT, signal.SIGINT)
     assert (done.returncode, done.stderr) == (130, "voxcam: stopped\n")
