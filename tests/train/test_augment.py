@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 
 from train.data.augment import (
     SNR_RANGE_DB,
+    TOUCHED,
     Augment,
     AugmentConfig,
     active_rms,
@@ -19,6 +21,7 @@ from train.data.augment import (
     telephone,
     varied,
 )
+from train.data.made_noises import beeps, touches
 
 CODES = 100
 NOTHING = AugmentConfig(
@@ -60,6 +63,27 @@ def test_varied_noise_keeps_its_kind_and_is_never_the_same() -> None:
     assert max(peaks) > 1.15 * min(peaks)
     assert len({each.tobytes() for each in found}) == 6
     np.testing.assert_array_equal(found[0], varied(hum, CODES * 160, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("made", [touches, beeps])
+def test_bumps_and_beeps_come_out_of_quiet(made: Callable[[int, np.random.Generator], np.ndarray]) -> None:
+    found = [made(CODES * 320, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(each.shape == (CODES * 320,) and each.dtype == np.float32 for each in found)
+    np.testing.assert_array_equal(found[3], made(CODES * 320, np.random.default_rng(3)))
+    levels = [20 * np.log10(np.sqrt((each.reshape(CODES, 320) ** 2).mean(1)) + 1e-9) for each in found]
+    heard = [each for each in levels if each.max() > -60]
+    assert len(heard) > 30  # now and then one has its pause here
+    quiet = np.array([(each < each.max() - 40).mean() for each in heard])
+    assert np.median(quiet) > 0.3
+    starts = np.array([(np.diff((each > each.max() - 20).astype(int)) > 0).sum() for each in heard])
+    assert 1 <= np.median(starts) <= 8
+
+
+def test_so_many_of_the_noises_are_touches() -> None:
+    augment = make(AugmentConfig(babble=0.2, touched=0.3))
+    names = [augment.noise(1600, np.random.default_rng(seed))[0] for seed in range(300)]
+    assert 0.2 < names.count(TOUCHED) / 300 < 0.4
+    assert TOUCHED not in {make().noise(1600, np.random.default_rng(seed))[0] for seed in range(300)}
 
 
 def test_a_second_noise_is_heard_behind_the_first() -> None:

@@ -13,10 +13,12 @@ import numpy as np
 from scipy import fft, signal
 
 from engines.spec import SPEC
+from train.data.made_noises import beeps, breath, music, touches
 
 RATE = SPEC.sample_rate_hz
 WINDOW = 512  # samples of a suppressor's spectra
 SNR_RANGE_DB = (-15.0, 35.0)  # what `snr_db` can say; nobody speaking is the lower end
+TOUCHED = "touched"  # a class of its own that no reader of classes has learnt
 SNRS_DB = (20, 10, 5, 0, -5)  # at which reports judge
 
 
@@ -27,6 +29,7 @@ class AugmentConfig:
     snr_high_db: float = 24.0
     babble: float = 0.2  # of the noises
     synthetic: float = 0.08  # of the noises: music and breath made here
+    touched: float = 0.0  # of the noises: bumps, knocks, rubbing and beeps made here, with quiet between
     varied: float = 0.0  # chance that a recorded noise is played faster or slower, its spectrum bent
     doubled: float = 0.0  # chance that a second recording is heard behind it
     room: float = 0.35
@@ -138,6 +141,8 @@ class Augment:
         babble = self.config.babble if babble is None else babble
         if choice < babble and self.voices:
             return "babble", self.babble(count, draw)
+        if choice < babble + self.config.touched:
+            return TOUCHED, (touches if draw.random() < 0.6 else beeps)(count, draw)
         if choice > 1 - self.config.synthetic:
             return ("music", music(count, draw)) if draw.random() < 0.6 else ("breath", breath(count, draw))
         name, noise = self._recorded(count, draw)
@@ -311,36 +316,6 @@ def telephone(samples: np.ndarray) -> np.ndarray:
     mu = np.sign(band) * np.log1p(255 * np.abs(band / top)) / np.log(256)
     mu = np.round(mu * 127) / 127
     return (np.sign(mu) * (256 ** np.abs(mu) - 1) / 255 * top).astype(np.float32)
-
-
-def music(count: int, draw: np.random.Generator) -> np.ndarray:
-    """Chords of harmonic tones with attack, decay and vibrato: what is tonal without being a voice."""
-    time = np.arange(count, dtype=np.float32) / RATE
-    total = np.zeros(count, np.float32)
-    for _ in range(int(draw.integers(2, 7))):
-        start = draw.uniform(-1, time[-1])
-        pitch = 55 * 2 ** (draw.integers(0, 48) / 12)
-        vibrato = 1 + draw.uniform(0, 0.01) * np.sin(2 * np.pi * draw.uniform(3, 7) * time)
-        phase = 2 * np.pi * pitch * np.cumsum(vibrato, dtype=np.float64) / RATE
-        envelope = np.clip((time - start) / draw.uniform(0.005, 0.2), 0, 1) * np.exp(
-            -np.clip(time - start, 0, None) / draw.uniform(0.2, 3)
-        )
-        slope = draw.uniform(0.5, 2)
-        for harmonic in range(1, min(9, int(7000 / pitch) + 1)):
-            total += (envelope * np.sin(harmonic * phase) / harmonic**slope * draw.uniform(0.5, 1)).astype(np.float32)
-    return total + 1e-5 * draw.standard_normal(count, np.float32)
-
-
-def breath(count: int, draw: np.random.Generator) -> np.ndarray:
-    """Breaths: bursts of band-limited noise of half a second."""
-    time = np.arange(count, dtype=np.float32) / RATE
-    envelope = np.zeros(count, np.float32)
-    for _ in range(int(draw.integers(1, 4))):
-        middle, width = draw.uniform(0, time[-1]), draw.uniform(0.1, 0.5)
-        envelope += np.exp(-0.5 * ((time - middle) / width) ** 2)
-    low = draw.uniform(200, 900)
-    band = signal.butter(2, (low, low * draw.uniform(3, 7)), "band", fs=RATE, output="sos")
-    return (signal.sosfilt(band, draw.standard_normal(count)) * envelope).astype(np.float32)
 
 
 def with_noise(sound: np.ndarray, recording: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:

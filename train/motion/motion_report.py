@@ -23,6 +23,7 @@ from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.augment import SNRS_DB, cut, rms, with_noise
 from train.data.corpora import sound_of, speech
+from train.data.made_noises import beeps, touches
 from train.data.motion_labels import OPEN, at_codes
 from train.data.shards import read_shards
 from train.motion import lively as voices
@@ -55,6 +56,7 @@ PEOPLE = ("unseen", "seen")
 STRETCH = SPEECH_CHANNELS.index("mouthStretch")
 SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
+MADE, MADE_SEED, MADE_PEAK = 24, 9000, 0.3
 QUIET_BEHIND = ("dark and far", "muffled in a hall", "suppressor")  # faults behind which noise might pass for speech
 LAWS = ("shaper.py", "motion/expression.py", "motion/reach.py")
 OWN_CLIPS = 4  # three-second clips that a person films of themselves
@@ -280,6 +282,9 @@ def rest(work: Work) -> dict:
     for fault in QUIET_BEHIND:
         sounds[f"unseen noises, {fault}"] = [at(r, SPEECH_LEVEL, fault) for _, r in work.noises]
         sounds[f"unseen babble, {fault}"] = [at(r, SPEECH_LEVEL, fault) for _, r in work.babbles for _ in range(6)]
+    for name, make in (("bumps, knocks and clicks", touches), ("beeps and rings", beeps)):  # made as what teaches
+        made = [make(count, np.random.default_rng((work.seed, MADE_SEED, each))) for each in range(MADE)]
+        sounds[f"{name} out of quiet"] = [each * np.float32(MADE_PEAK / np.abs(each).max()) for each in made]
     classes = [name for name, _ in work.noises for _ in range(2)]
 
     def share(rows: list[Rows]) -> dict[str, Three]:
