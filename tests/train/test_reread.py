@@ -5,8 +5,10 @@ pytest.importorskip("torch")
 
 from engines.face.measure import canonical_face, mirror_points
 from engines.face_points import INNER_LIPS, OUTER_LIPS
+from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS
-from train.face.geometry import MOUTH, from_lips
+from tests.painted_faces import paint_face
+from train.face.geometry import MOUTH, from_lips, with_mouth
 from train.face.reread import Reading, at_lips
 
 LIPS = [*OUTER_LIPS, *INNER_LIPS]
@@ -56,3 +58,10 @@ def test_real_talkers_count_more_than_rendered_people_however_many_these_are():
     rendered = [person(seed, -short, real=False) for seed in range(10, 30)]
     added = at_lips([person(5, short), *rendered], canonical)
     assert (added[0, LIPS, 1] > 0.01).all()
+
+
+def test_another_mouth_moves_the_rings_around_the_face_as_the_drawing_does():
+    portrait = make_portrait(*paint_face())
+    same = with_mouth(portrait, portrait.basis[: len(MOUTH), :478])
+    np.testing.assert_allclose(same.basis, portrait.basis, atol=1e-7)
+    assert np.abs(portrait.basis[: len(MOUTH), 478:]).max() > 0.01

@@ -80,7 +80,7 @@ def test_edge_line_follows_a_step():
 
 def test_width_is_the_centrals():
     bounds = np.array([[150, 118, 90, 70, 50, 40], [150, 184, 210, 230, 250, 260.0]])
-    assert Row(bounds, np.zeros((2, 5)), np.zeros((1, 1), bool), 1.0).width_px == 33
+    assert Row(bounds, np.zeros((2, 5)), np.zeros((1, 1), bool)).width_px == 33
 
 
 def test_edges_have_open_corners_between_teeth():

@@ -116,6 +116,21 @@ def test_rows_of_a_batch() -> None:
     assert batch["motion"][7].abs().sum() == 0
 
 
+@pytest.mark.parametrize("grid", [1, 2])
+def test_acted_clips_come_in_pairs_of_one_mood(grid: int) -> None:
+    """At whichever row they begin: the ranking of moods lives on these."""
+    corpus = make_corpus()
+    moods = ("anger", "sadness", "boredom", "fear")
+    corpus.items["emodb"][:] = [
+        replace(item, clip=replace(item.clip, emotion=mood))
+        for item, mood in zip(corpus.items["emodb"], moods, strict=True)
+    ]
+    batches = Batches(corpus, replace(BATCH, grid=grid, emodb=4, again=0, alone=0), 1)
+    for step in range(8):
+        acted = batches.batch(step)["emotion"][-4:].tolist()
+        assert (acted[0], acted[2]) == (acted[1], acted[3])
+
+
 def test_clips_without_motion_teach_none() -> None:
     batches = Batches(make_corpus(), BATCH, 1)
     weights = torch.cat([batches.batch(step)["motion_weight"][3:4] for step in range(30)])  # the row of librispeech
@@ -187,6 +202,13 @@ def test_a_checkpoint_of_another_net_is_refused(cache: Path, tmp_path: Path) -> 
     run(cache, tmp_path / "run", stop_at=2)
     with pytest.raises(ConfigError, match="encoder"):
         run(cache, tmp_path / "run", replace(CONFIG, encoder=replace(SMALL, gru=24)))
+
+
+def test_other_rows_are_refused_and_others_of_as_many_go_on(cache: Path, tmp_path: Path) -> None:
+    run(cache, tmp_path / "run", stop_at=2)
+    with pytest.raises(ConfigError, match=r"8 rows a batch, the config 9"):
+        run(cache, tmp_path / "run", replace(CONFIG, batch=replace(BATCH, alone=2)))
+    run(cache, tmp_path / "run", replace(CONFIG, batch=replace(BATCH, grid=1, tts=2)), stop_at=3)
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

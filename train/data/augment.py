@@ -15,7 +15,7 @@ from scipy import fft, signal
 from engines.spec import SPEC
 from train.data.made_noises import beeps, breath, music, touches
 
-RATE = SPEC.sample_rate_hz
+RATE, CHUNK = SPEC.sample_rate_hz, SPEC.chunk_samples
 WINDOW = 512  # samples of a suppressor's spectra
 SNR_RANGE_DB = (-15.0, 35.0)  # what `snr_db` can say; nobody speaking is the lower end
 TOUCHED = "touched"  # a class of its own that no reader of classes has learnt
@@ -71,7 +71,7 @@ def rms(samples: np.ndarray) -> float:
 
 def active_rms(samples: np.ndarray) -> float:
     """RMS of the loud parts: pieces of 20 ms within 25 dB of the loudest twentieth."""
-    pieces = samples[: len(samples) // 320 * 320].reshape(-1, 320)
+    pieces = samples[: len(samples) // CHUNK * CHUNK].reshape(-1, CHUNK)
     power = (pieces.astype(np.float64) ** 2).mean(1)
     return float(np.sqrt(power[power >= np.quantile(power, 0.95) * 10**-2.5].mean() + 1e-14))
 
@@ -96,14 +96,14 @@ class Augment:
     def speech(self, clean: np.ndarray, draw: np.random.Generator) -> Heard:
         """Clean speech as some microphone would hear it."""
         config = self.config
-        codes = len(clean) // SPEC.chunk_samples
+        codes = len(clean) // CHUNK
         samples: np.ndarray = clean.astype(np.float32)
         muted = np.zeros(codes, bool)
         if draw.random() < config.mute:
             start, length = int(draw.integers(0, codes)), int(draw.integers(12, 50))
             muted[start : start + length] = True
             window = np.ones(len(samples), np.float32)
-            window[start * 320 : (start + length) * 320] = 0
+            window[start * CHUNK : (start + length) * CHUNK] = 0
             samples = samples * signal.fftconvolve(window, np.full(80, 1 / 80, np.float32), "same")
         level = active_rms(samples)
         if draw.random() < config.room:
@@ -119,7 +119,7 @@ class Augment:
 
     def alone(self, count: int, draw: np.random.Generator) -> Heard:
         """Sound with nobody speaking to us: silence, noise, or babble, mostly at the level that speech has."""
-        codes = count // SPEC.chunk_samples
+        codes = count // CHUNK
         name = ""
         samples: np.ndarray = np.zeros(count, np.float32)
         if draw.random() >= self.config.silence:

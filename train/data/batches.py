@@ -20,15 +20,17 @@ from train.data.prepare import COMPONENTS, STYLE
 from train.data.shards import read_shards
 
 Batch = dict[str, torch.Tensor]
+CHUNK = SPEC.chunk_samples
 # Cries: nobody knows their mood, but that it is not laughter's; otherwise they are heard as that.
 NOT_HAPPY = np.array([0.3 if name == "neutral" else 0.14 * (name != "happiness") for name in EMOTIONS], np.float32)
 EASING_CODES = 2.0  # lips come to laughter and back within this deviation
+CORPORA = ("grid", "tts", "librispeech", "emodb")
 MOTION_WEIGHT = {"grid": 1.0, "tts": 0.4, "librispeech": 0.5, "emodb": 0.3}  # pictures, or the labeller's word
 
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    grid: int = 7  # rows of each kind; those of emodb begin at an even row
+    grid: int = 7  # rows of each kind
     tts: int = 7
     librispeech: int = 4
     emodb: int = 4
@@ -127,32 +129,30 @@ class Batches(torch.utils.data.IterableDataset):
 
     def batch(self, step: int) -> Batch:
         config = self.config
-        rows: list[dict[str, Any]] = []
-        for name in ("grid", "tts", "librispeech", "emodb"):
-            for _ in range(getattr(config, name)):
-                rows.append(self._speech(name, (self.seed, step, len(rows)), (self.seed, step, len(rows), 1)))
+        places = [(name, number) for name in CORPORA for number in range(getattr(config, name))]
+        rows = [
+            self._speech(*each, (self.seed, step, row), (self.seed, step, row, 1)) for row, each in enumerate(places)
+        ]
         pairs = np.random.default_rng((self.seed, step)).permutation(len(rows))[: config.again]
-        names = [name for name in ("grid", "tts", "librispeech", "emodb") for _ in range(getattr(config, name))]
-        for row in pairs:  # the same clip, place and pitch; other noise
-            rows.append(self._speech(names[row], (self.seed, step, int(row)), (self.seed, step, int(row), 2)))
+        for row in map(int, pairs):  # the same clip, place and pitch; other noise
+            rows.append(self._speech(*places[row], (self.seed, step, row), (self.seed, step, row, 2)))
         for _ in range(config.alone):
             rows.append(self._alone((self.seed, step, len(rows))))
         batch = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
         batch["pairs"] = torch.from_numpy(pairs.astype(np.int64))
         return batch
 
-    def _speech(self, name: str, seed: tuple[int, ...], noise_seed: tuple[int, ...]) -> dict[str, Any]:
-        """One row: where and which clip, and its pitch, by `seed`; what is done to its sound by `noise_seed`."""
+    def _speech(self, name: str, number: int, seed: tuple[int, ...], noise_seed: tuple[int, ...]) -> dict[str, Any]:
+        """A corpus's row of this number: where, which clip and its pitch by `seed`, all else by `noise_seed`."""
         draw = np.random.default_rng(seed)
         codes = self.config.codes
         items = self.corpus.items[name]
-        choice = draw.choice(len(items), p=self.chance[name])
-        if name == "emodb" and seed[2] % 2:  # every second row has the mood of the row before it: for ranking
+        item = items[int(draw.choice(len(items), p=self.chance[name]))]
+        if name == "emodb" and number % 2:  # every second row has the mood of the row before it: for ranking
             row_before = np.random.default_rng((*seed[:2], seed[2] - 1))
             mood = items[int(row_before.choice(len(items), p=self.chance[name]))].clip.emotion
             alike = np.array([item.clip.emotion == mood for item in items]) * self.chance[name]
-            choice = draw.choice(len(items), p=alike / alike.sum())
-        item = items[int(choice)]
+            item = items[int(draw.choice(len(items), p=alike / alike.sum()))]
         speed = 1.0
         if self.config.augment.lively and draw.random() < self.config.augment.lively:
             item = livelier(item, codes, draw)
@@ -165,10 +165,10 @@ class Batches(torch.utils.data.IterableDataset):
         have = len(item.phones)
         need = min(have, int(np.ceil(codes * speed)))
         start = int(draw.integers(0, have - need + 1))
-        sound = item.sound[start * 320 : (start + need) * 320].astype(np.float32) / 32767
+        sound = item.sound[start * CHUNK : (start + need) * CHUNK].astype(np.float32) / 32767
         at = np.arange(min(codes, int(need / speed)), dtype=np.float64)
         if speed != 1.0:
-            places = np.arange(len(at) * 320, dtype=np.float64) * speed
+            places = np.arange(len(at) * CHUNK, dtype=np.float64) * speed
             sound = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
         nearest = np.minimum(start + (((at + 0.5) * speed).astype(int)), have - 1)
         before = int(draw.integers(0, codes - len(at) + 1))  # shorter clips lie anywhere, in silence
@@ -178,8 +178,8 @@ class Batches(torch.utils.data.IterableDataset):
             out[before : before + len(at)] = values[nearest]
             return out
 
-        clean = np.zeros(codes * 320, np.float32)
-        clean[before * 320 : before * 320 + len(sound)] = sound[: len(at) * 320]
+        clean = np.zeros(codes * CHUNK, np.float32)
+        clean[before * CHUNK : before * CHUNK + len(sound)] = sound[: len(at) * CHUNK]
         heard = self.augment.speech(clean, np.random.default_rng(noise_seed))
         presence = place(item.presence, 0)
         known = bool((item.phones >= 0).all())
@@ -219,7 +219,7 @@ class Batches(torch.utils.data.IterableDataset):
 
     def _alone(self, seed: tuple[int, ...]) -> dict[str, Any]:
         codes = self.config.codes
-        heard = self.augment.alone(codes * 320, np.random.default_rng(seed))
+        heard = self.augment.alone(codes * CHUNK, np.random.default_rng(seed))
         return {
             "samples": heard.samples,
             "phones": np.zeros(codes, np.int64),
@@ -250,7 +250,7 @@ def livelier(item: Item, most_codes: int, draw: np.random.Generator, kind: str |
     """
     first = int(draw.integers(0, max(0, len(item.phones) - most_codes) + 1))
     part = slice(first, first + most_codes)
-    sound = item.sound[first * SPEC.chunk_samples : (first + most_codes) * SPEC.chunk_samples]
+    sound = item.sound[first * CHUNK : (first + most_codes) * CHUNK]
     told = retell(sound.astype(np.float32) / 32767, item.phones[part], most_codes, draw, kind)
     spoken = (told.source >= 0)[:, None]
     at = np.maximum(told.source, 0).astype(int)

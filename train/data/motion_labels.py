@@ -177,6 +177,6 @@ def measure_offsets(
         best = int(np.clip(np.argmax(scores), 1, 2 * reach - 1))
         a, b, c = scores[best - 1 : best + 2]
         bend = a - 2 * b + c
-        offsets[talker] = (best - reach + (0.5 * (a - c) / bend if bend < 0 else 0)) * 0.02
+        offsets[talker] = (best - reach + (0.5 * (a - c) / bend if bend < 0 else 0)) * SPEC.code_s
     middle = float(np.median(list(offsets.values()))) if offsets else 0.0
     return {talker: offsets.get(talker, middle) - middle for talker in talkers}

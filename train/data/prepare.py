@@ -59,7 +59,7 @@ def phones_at_codes(clip: Clip, codes: int) -> np.ndarray:
     """Phone of each code time, int8, -1 where the corpus doesn't say."""
     found = np.full(codes, -1, np.int8)
     if clip.phones:
-        times = (np.arange(codes) + 0.5) * 0.02
+        times = (np.arange(codes) + 0.5) * SPEC.code_s
         for start, end, phone in clip.phones:
             found[(times >= start) & (times < end)] = PHONES.index(phone)
         found[found < 0] = 0

@@ -233,8 +233,7 @@ def prepare(
         def rendered(head: Path = head) -> tuple[Portrait, list[dict], dict] | None:
             return head_samples(head, generator)
 
-        if ".tmp" not in head.name:
-            jobs.append((f"head_{head.stem}", rendered))
+        jobs.append((f"head_{head.stem}", rendered))
     clips = [
         clip
         for talker in sorted((data / "grid" / "train").iterdir())

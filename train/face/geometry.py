@@ -22,7 +22,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import Delaunay
 
-from engines.drawing.geometry import RING, RINGS, ease
+from engines.drawing.geometry import RING, RINGS, ease, push_out
 from engines.errors import ConfigError
 from engines.face.measure import canonical_face, eye_distance, mirror_points, mouth_measures, remove_pose, rest_measures
 from engines.face.photo import read_photo
@@ -127,9 +127,10 @@ def with_mouth(portrait: Portrait, mouth: np.ndarray) -> Portrait:
     """The portrait with another basis (11, 478, 3) for its mouth channels."""
     basis = portrait.basis.copy()
     basis[: len(MOUTH), :FACE] = mouth[:, :FACE]
-    for k, (_, own) in enumerate(RINGS):
+    for k in range(len(RINGS)):
         ring = slice(FACE + RING * k, FACE + RING * (k + 1))
-        basis[: len(MOUTH), ring] = own * basis[: len(MOUTH), list(FACE_OVAL)]
+        _, own = push_out(portrait.rest[list(FACE_OVAL)], k)
+        basis[: len(MOUTH), ring] = own[:, None] * basis[: len(MOUTH), list(FACE_OVAL)]
     return replace(portrait, basis=basis)
 
 

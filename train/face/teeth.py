@@ -72,7 +72,6 @@ class Row:
     bounds: np.ndarray  # (2, TEETH + 1) px: x of the lines between teeth from the midline out, left and right of it
     edges: np.ndarray  # (2, TEETH) px: y of each tooth's edge
     mask: np.ndarray  # (h, w) bool: teeth that are seen
-    sure: float  # how clearly the lines stand out
 
     @property
     def width_px(self) -> float:
@@ -124,7 +123,7 @@ def find_row(view: View) -> Row | None:
         if len(rows) > 5:
             evidence[k] = np.clip(np.percentile(line[rows, k], 60) / plateau * 100, -5, 15)
     evidence = cv2.GaussianBlur(evidence[None].astype(np.float32), (0, 0), 1.0)[0]
-    bounds, sure = find_bounds(evidence, view.middle_px)
+    bounds = find_bounds(evidence, view.middle_px)
     if bounds is None:
         return None
     edges = np.zeros((2, TEETH))
@@ -141,10 +140,10 @@ def find_row(view: View) -> Row | None:
             if not np.isfinite(edges[side, tooth]):
                 edges[side, tooth] = edges[side, tooth - 1] - 2
     mask = tooth_mask(view, score, bounds, edges)
-    return Row(bounds, edges, mask, sure)
+    return Row(bounds, edges, mask)
 
 
-def find_bounds(evidence: np.ndarray, middle_px: float) -> tuple[np.ndarray | None, float]:
+def find_bounds(evidence: np.ndarray, middle_px: float) -> np.ndarray | None:
     """Lines between teeth: dynamic programming from the midline out, tooth widths near typical ones."""
     best, found = -np.inf, None
     for start in range(round(middle_px) - 24, round(middle_px) + 25):
@@ -157,10 +156,7 @@ def find_bounds(evidence: np.ndarray, middle_px: float) -> tuple[np.ndarray | No
                 sides.append(path)
             if total > best:
                 best, found = total, np.array(sides, float)
-    if found is None:
-        return None, 0.0
-    sure = float(np.mean([evidence[round(x)] for x in found[:, :4].ravel()]))
-    return found, sure
+    return found
 
 
 def walk(evidence: np.ndarray, start: int, sign: int, size: float) -> tuple[float, list[int]]:
@@ -269,10 +265,9 @@ def lay(view: View, row: Row, bounds: np.ndarray, edges: np.ndarray) -> tuple[np
     order = np.argsort(np.concatenate([-bounds[::-1], bounds[1:]]))
     places = np.concatenate([-bounds[::-1], bounds[1:]])[order]
     own = np.concatenate([row.bounds[0, ::-1], row.bounds[1, 1:]])
-    slope = zoom
     from_x = np.interp(x, places, own)
-    from_x = np.where(x < places[0], own[0] + (x - places[0]) * slope, from_x)
-    from_x = np.where(x > places[-1], own[-1] + (x - places[-1]) * slope, from_x)
+    from_x = np.where(x < places[0], own[0] + (x - places[0]) * zoom, from_x)
+    from_x = np.where(x > places[-1], own[-1] + (x - places[-1]) * zoom, from_x)
     centres = (bounds[:-1] + bounds[1:]) / 2
     middles = np.concatenate([-centres[::-1], centres])
     own_edges = np.concatenate([row.edges[0, ::-1], row.edges[1]])

@@ -92,7 +92,7 @@ class Samples:
         self.portraits: dict[str, list[dict[str, np.ndarray]]] = {}
         self.chance: dict[str, np.ndarray] = {}
         for kind in kinds:
-            paths = sorted(path for path in folder.glob(f"{kind}_*.npz") if "partial" not in path.name)
+            paths = sorted(folder.glob(f"{kind}_*.npz"))
             if not paths:
                 continue
             people = [path.stem.split("_")[1] for path in paths]

@@ -80,7 +80,7 @@ def levelled(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
 def lossy(sound: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """One packet of 20 ms in twelve is silence."""
-    packets = sound[: len(sound) // 320 * 320].reshape(-1, 320)
+    packets = sound[: len(sound) // SPEC.chunk_samples * SPEC.chunk_samples].reshape(-1, SPEC.chunk_samples)
     return (packets * (draw.random(len(packets)) > 1 / 12)[:, None]).ravel()
 
 

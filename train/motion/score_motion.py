@@ -158,7 +158,7 @@ def held_out_noises(data_root: Path, babble: bool = False) -> list[tuple[str, np
 
 def closed_at(guess_codes: np.ndarray, take: Take) -> list[bool]:
     """For each p, b, m: does the opening (150,) fall below CLOSED_AT within 40 ms of it?"""
-    times = (np.arange(len(guess_codes)) + 0.5) * 0.02
+    times = (np.arange(len(guess_codes)) + 0.5) * SPEC.code_s
     return [
         bool(guess_codes[(times >= start - 0.04) & (times <= end + 0.04)].min() < CLOSED_AT)
         for start, end in take.closures
@@ -189,8 +189,9 @@ def baselines(
     mel_of = LogMel()
 
     def mels(sound: np.ndarray) -> np.ndarray:
-        padded = torch.from_numpy(np.concatenate([np.zeros(240, np.float32), sound]))[None]
-        return mel_of(padded)[0].numpy().reshape(PICTURES, 4, 80).mean(1)
+        before = np.zeros(SPEC.window_samples - SPEC.hop_samples, np.float32)
+        padded = torch.from_numpy(np.concatenate([before, sound]))[None]
+        return mel_of(padded)[0].numpy().reshape(PICTURES, 4, SPEC.mel_bands).mean(1)
 
     def window(mel: np.ndarray) -> np.ndarray:
         """Five pictures of 40 bands up to now, each clip's level taken off causally."""

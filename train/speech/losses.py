@@ -15,7 +15,7 @@ from train.speech.vae import DELAYS, FACTORS, HIDE, ROWS, Heads, Tensors
 
 OPEN, SIDE = SPEECH_CHANNELS.index("jawOpen"), SPEECH_CHANNELS.index("mouthOpenSide")
 CLOSING = tuple(SPEC.phones.index(phone) for phone in ("P", "B", "M"))
-
+HALF_SECOND = 25  # codes
 
 CHANCE = {"emotion": 1.8, "speaker": 4.7, "noise": 2.4, "phones": 3.1}  # nats: entropy of the labels in a batch
 
@@ -144,95 +144,136 @@ def ranking(pooled: torch.Tensor, emotion: torch.Tensor, margin: float = 1.0) ->
 
 def vae_losses(out: Tensors, batch: Batch, heads: Heads, config: LossConfig, warm: float) -> Tensors:
     """All losses by name, not yet weighted. `warm` 0..1 fades the adversaries in."""
-    content, variance = align_rows(out["content"]), align_rows(out["content_log_variance"])
-    there = reached(content.shape[1], content.device)[None]
-    losses = motion_losses(align_rows(out["motion"]), batch)
+    heard = Heard(out, batch)
+    drawn = {name: sample(out[name], out[f"{name}_log_variance"]) for name in FACTORS}
+    drawn["content"] = sample(heard.content[:, :, -1], align_rows(out["content_log_variance"])[:, :, -1])
+    return (
+        motion_losses(align_rows(out["motion"]), batch)
+        | content_losses(out, batch, heads, heard)
+        | elbo_losses(out, batch, heads, heard, drawn, config)
+        | slow_losses(out, batch, heads, heard)
+        | (pair_losses(out, batch, heads, heard, drawn) if len(batch["pairs"]) else {})
+        | adversary_losses(out, batch, heads, heard, warm)
+    )
 
+
+class Heard:
+    """What of a batch is there to be judged, shared by its losses."""
+
+    def __init__(self, out: Tensors, batch: Batch) -> None:
+        self.content = align_rows(out["content"])  # (batch, codes, 3, 48)
+        codes = self.content.shape[1]
+        self.there = reached(codes, self.content.device)[None]  # (1, codes, 3)
+        self.spoken = torch.cumsum(batch["presence"], 1)  # (batch, codes) codes of speech so far
+        # Slow factors: once they have heard half a second of speech; noise from half a second on
+        self.enough = ((self.spoken > HALF_SECOND) & (batch["presence"] > 0)).float()
+        late = (torch.arange(codes, device=self.enough.device) >= HALF_SECOND).float()
+        self.late = late[None].expand(len(self.enough), -1)
+
+
+def labels_of(batch: Batch, name: str) -> torch.Tensor:
+    """A clip's label at each of its codes, (batch, codes)."""
+    return batch[name][:, None].expand(-1, batch["presence"].shape[1])
+
+
+def content_losses(out: Tensors, batch: Batch, heads: Heads, heard: Heard) -> Tensors:
+    """Phones, the teacher's components out of content and of the layer behind it, and whether somebody speaks."""
+    there = heard.there
     rows = batch["phones"][:, :, None].expand(-1, -1, ROWS)
-    losses["phones"] = cross_entropy(align_rows(out["phone_logits"]), rows, there)
     known = there[..., None] * batch["components_known"][:, :, None, None]
-    wrong = (heads.components(content) - batch["components"][:, :, None]) ** 2
-    losses["components"] = (wrong * known).sum() / (known.sum() * wrong.shape[-1]).clamp_min(1)
+    losses = {"phones": cross_entropy(align_rows(out["phone_logits"]), rows, there)}
     behind = align_rows(heads.hidden_components(out["hidden"]).unflatten(-1, (ROWS, -1)))
-    wrong = (behind - batch["components"][:, :, None]) ** 2
-    losses["hidden_components"] = (wrong * known).sum() / (known.sum() * wrong.shape[-1]).clamp_min(1)
+    for name, read in (("components", heads.components(heard.content)), ("hidden_components", behind)):
+        wrong = (read - batch["components"][:, :, None]) ** 2
+        losses[name] = (wrong * known).sum() / (known.sum() * wrong.shape[-1]).clamp_min(1)
     target = batch["presence"][:, :, None].expand(-1, -1, ROWS)
     presence = F.binary_cross_entropy_with_logits(align_rows(out["presence_logits"]), target, reduction="none")
     losses["presence"] = (presence * there).sum() / (there.sum() * len(presence))
+    return losses
 
-    # ELBO: both hops of each code from samples of all factors, content from the row that heard most
-    drawn = {name: sample(out[name], out[f"{name}_log_variance"]) for name in FACTORS}
-    content_drawn = sample(content[:, :, -1], variance[:, :, -1])
+
+def elbo_losses(out: Tensors, batch: Batch, heads: Heads, heard: Heard, drawn: Tensors, config: LossConfig) -> Tensors:
+    """Both hops of each code from samples of all factors, content from the row that heard most; and what they cost."""
     mel = out["mel"].unflatten(1, (-1, SPEC.chunk_hops))
-    ends = there[:, :, -1, None, None]
-    decoded = heads.decoder(content_drawn, *(drawn[name] for name in FACTORS))
-    losses["reconstruction"] = ((decoded - mel) ** 2 * ends).mean()
-    losses["kl_content"] = divergence(out["content"], out["content_log_variance"], config.free_bits) / SPEC.content_size
+    decoded = heads.decoder(drawn["content"], *(drawn[name] for name in FACTORS))
+    slow = [divergence(out[n], out[f"{n}_log_variance"], config.free_bits) for n in FACTORS]
+    content = divergence(out["content"], out["content_log_variance"], config.free_bits)
+    losses = {
+        "reconstruction": ((decoded - mel) ** 2 * heard.there[:, :, -1, None, None]).mean(),
+        "kl_content": content / SPEC.content_size,
+    }
     if "content_mean" in out:  # what takes no harm from a mean grows one, to 90 deviations, with which streams begin
         losses["content_mean"] = (out["content_mean"] ** 2).mean()
-    slow = [divergence(out[n], out[f"{n}_log_variance"], config.free_bits) for n in FACTORS]
-    losses["kl_slow"] = torch.stack(slow).sum() / 48
+    losses["kl_slow"] = torch.stack(slow).sum() / sum(out[name].shape[-1] for name in FACTORS)
+    return losses
 
-    # Slow factors: once they have heard half a second of speech; noise from half a second on
-    codes = batch["presence"].shape[1]
-    spoken = torch.cumsum(batch["presence"], 1)
-    heard = ((spoken > 25) & (batch["presence"] > 0)).float()
-    pooled = {name: (out[name] * heard[..., None]).sum(1) / heard.sum(1, keepdim=True).clamp_min(1) for name in FACTORS}
-    each = lambda name: batch[name][:, None].expand(-1, codes)  # noqa: E731
-    losses["emotion"] = 0.5 * cross_entropy(out["emotion_logits"], each("emotion"), heard)
-    losses["ranking"] = ranking(pooled["emotion"], batch["emotion"])
-    losses["speaker"] = cross_entropy(heads.speaker(out["speaker"]), each("speaker"), heard)
-    losses["gender"] = cross_entropy(heads.gender(out["speaker"]), each("gender"), heard)
-    late = (torch.arange(codes, device=heard.device) >= 25).float()[None].expand(len(heard), -1)
-    losses["noise"] = cross_entropy(heads.noise(out["noise"]), each("noise"), late)
+
+def slow_losses(out: Tensors, batch: Batch, heads: Heads, heard: Heard) -> Tensors:
+    """Mood, style, speaker, gender, noise and SNR out of the slow factors."""
+    enough, late = heard.enough, heard.late
+    pooled = (out["emotion"] * enough[..., None]).sum(1) / enough.sum(1, keepdim=True).clamp_min(1)
+    losses = {
+        "emotion": 0.5 * cross_entropy(out["emotion_logits"], labels_of(batch, "emotion"), enough),
+        "ranking": ranking(pooled, batch["emotion"]),
+        "speaker": cross_entropy(heads.speaker(out["speaker"]), labels_of(batch, "speaker"), enough),
+        "gender": cross_entropy(heads.gender(out["speaker"]), labels_of(batch, "gender"), enough),
+        "noise": cross_entropy(heads.noise(out["noise"]), labels_of(batch, "noise"), late),
+    }
     snr = ((out["snr_db"][..., 0] - batch["snr_db"][:, None]) / 10) ** 2
-    tellable = late * ((spoken > 25) | (batch["speech"][:, None] == 0)).float()  # not before somebody spoke
+    tellable = late * ((heard.spoken > HALF_SECOND) | (batch["speech"][:, None] == 0)).float()  # once somebody spoke
     losses["snr"] = (snr.clamp_max(9) * tellable).sum() / tellable.sum().clamp_min(1)
     if "mood" in batch:  # the teacher's opinion, as probabilities; zeros where it has none
-        opinion = batch["mood"][:, None] * heard[..., None]
+        opinion = batch["mood"][:, None] * enough[..., None]
         losses["mood"] = -(opinion * out["emotion_logits"].log_softmax(-1)).sum() / opinion.sum().clamp_min(1)
-
     if "style" in batch:  # how it is said, by the teacher, against the same speaker's other clips
-        said = batch["style_known"][:, :, None] * heard[..., None]
+        said = batch["style_known"][:, :, None] * enough[..., None]
         counted = said.sum(1).clamp_min(1)
         gap = (heads.style(out["emotion_hidden"]) * said).sum(1) / counted - (batch["style"] * said).sum(1) / counted
-        taught = (said.sum(1) > 25).float()
+        taught = (said.sum(1) > HALF_SECOND).float()
         losses["style"] = (gap**2 * taught).sum() / (taught.sum() * gap.shape[-1]).clamp_min(1)
+    return losses
 
-    # The same speech twice with two noises: one content, and the noise factor is what differs
-    pairs = batch["pairs"]
-    if len(pairs):
-        copies = torch.arange(len(pairs), device=pairs.device) + speech_rows(batch)
-        same = (batch["phones"][pairs] == batch["phones"][copies]).float()[:, :, None, None] * there[..., None]
-        same = same * (batch["heard"][pairs] * batch["heard"][copies])[:, :, None, None]
-        gap = (content[pairs] - content[copies]) ** 2
-        losses["consistency"] = (gap * same).sum() / (same.sum() * gap.shape[-1]).clamp_min(1)
-        swapped = heads.decoder(
-            content_drawn[pairs], drawn["emotion"][pairs], drawn["noise"][copies], drawn["speaker"][pairs]
-        )
-        losses["swap"] = ((swapped - mel[copies]) ** 2 * same[:, :, -1:, :]).sum() / (
-            same[:, :, -1].sum() * 160
-        ).clamp_min(1)
 
-    # Adversaries read what a factor must not tell. The encoder is paid for their failure, but only down to chance: a
-    # plain reversed gradient drove their loss to twice chance, and phones and the content of noisy sound with it.
-    # Of content they read the code and the mean of all that was spoken so far.
-    now = content[:, :, -1]
-    so_far = torch.cumsum(now * batch["presence"][..., None], 1) / (spoken + 5)[..., None]
+def pair_losses(out: Tensors, batch: Batch, heads: Heads, heard: Heard, drawn: Tensors) -> Tensors:
+    """The same speech twice with two noises: one content, and the noise factor is what differs."""
+    pairs, content = batch["pairs"], heard.content
+    copies = torch.arange(len(pairs), device=pairs.device) + speech_rows(batch)
+    same = (batch["phones"][pairs] == batch["phones"][copies]).float()[:, :, None, None] * heard.there[..., None]
+    same = same * (batch["heard"][pairs] * batch["heard"][copies])[:, :, None, None]
+    gap = (content[pairs] - content[copies]) ** 2
+    mel = out["mel"].unflatten(1, (-1, SPEC.chunk_hops))[copies]
+    swapped = heads.decoder(
+        drawn["content"][pairs], drawn["emotion"][pairs], drawn["noise"][copies], drawn["speaker"][pairs]
+    )
+    wrong = ((swapped - mel) ** 2 * same[:, :, -1:, :]).sum()
+    return {
+        "consistency": (gap * same).sum() / (same.sum() * gap.shape[-1]).clamp_min(1),
+        "swap": wrong / (same[:, :, -1].sum() * SPEC.chunk_hops * SPEC.mel_bands).clamp_min(1),
+    }
+
+
+def adversary_losses(out: Tensors, batch: Batch, heads: Heads, heard: Heard, warm: float) -> Tensors:
+    """Adversaries read what a factor must not tell; of content they read the code and the mean of all spoken so far.
+
+    The encoder is paid for their failure, but only down to chance: a plain reversed gradient drove their loss to twice
+    chance, and phones and the content of noisy sound with it.
+    """
+    now = heard.content[:, :, -1]
+    so_far = torch.cumsum(now * batch["presence"][..., None], 1) / (heard.spoken + 5)[..., None]
     reads = {name: out[name][:, ::3] for name in FACTORS}
     reads["slow"] = torch.cat([reads[name] for name in FACTORS], -1)
     reads["content"] = torch.cat([now, so_far], -1)[:, ::3]
-    labels = {name: each(name)[:, ::3] for name in ("emotion", "speaker", "noise")} | {
-        "phones": batch["phones"][:, ::3]
-    }
-    where = {"emotion": heard[:, ::3], "speaker": heard[:, ::3], "noise": late[:, ::3], "phones": heard[:, ::3]}
-    losses["adversary"], losses["disguise"] = content.sum() * 0, content.sum() * 0
+    labels = {name: labels_of(batch, name)[:, ::3] for name in ("emotion", "speaker", "noise")}
+    labels["phones"] = batch["phones"][:, ::3]
+    enough = heard.enough[:, ::3]
+    where = {"emotion": enough, "speaker": enough, "noise": heard.late[:, ::3], "phones": enough}
+    adversary, disguise = now.sum() * 0, now.sum() * 0
     for factor, label in HIDE:
         net, read = heads.against[f"{factor}_{label}"], reads[factor]
-        losses["adversary"] = losses["adversary"] + cross_entropy(net(read.detach()), labels[label], where[label])
+        adversary = adversary + cross_entropy(net(read.detach()), labels[label], where[label])
         fooled = F.relu(CHANCE[label] - cross_entropy(frozen(net, read), labels[label], where[label])) / CHANCE[label]
-        losses["disguise"] = losses["disguise"] + warm * fooled
-    return losses
+        disguise = disguise + warm * fooled
+    return {"adversary": adversary, "disguise": disguise}
 
 
 def frozen(net: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -413,9 +413,9 @@ def swaps(checkpoint_path: Path, val: Corpus, pairs: int = 120, codes: int = 120
     items = [item for name in ("tts", "grid") for item in val.items[name]]
     noises = [r for name, found in val.noises.items() for r in found]
     for _ in range(pairs):
-        a, b = (sound(items[int(draw.integers(len(items)))])[: codes * 320] for _ in range(2))
-        a, b = np.resize(a, codes * 320), np.resize(b, codes * 320)
-        noise = cut(noises[int(draw.integers(len(noises)))], codes * 320, draw)
+        a, b = (sound(items[int(draw.integers(len(items)))])[: codes * SPEC.chunk_samples] for _ in range(2))
+        a, b = np.resize(a, codes * SPEC.chunk_samples), np.resize(b, codes * SPEC.chunk_samples)
+        noise = cut(noises[int(draw.integers(len(noises)))], codes * SPEC.chunk_samples, draw)
         noise = noise * (active_rms(a) / rms(noise) * 10 ** (-draw.uniform(0, 10) / 20))
         batch = torch.from_numpy(np.stack([a, a + noise, b + noise]).astype(np.float32))
         out, _ = model.encoder(batch)

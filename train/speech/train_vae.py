@@ -23,7 +23,7 @@ from lightning.fabric import Fabric
 from engines.errors import ConfigError
 from engines.spec import SPEC
 from train import checkpoint
-from train.data.batches import Batch, BatchConfig, Batches, Corpus, load
+from train.data.batches import CORPORA, Batch, BatchConfig, Batches, Corpus, load
 from train.data.prepare import COMPONENTS, STYLE
 from train.speech.begin import begin as load_beginning
 from train.speech.losses import LossConfig, vae_losses, weigh
@@ -216,6 +216,11 @@ def _same_run(known: dict, config: VaeConfig) -> None:
             raise ConfigError(
                 f"the checkpoint has {name} = {known[name]}, the config {mine[name]}", "use another --out"
             )
+    rows = sum(known["batch"][name] for name in (*CORPORA, "again", "alone"))
+    if rows != config.batch.rows:  # each row has its state
+        raise ConfigError(
+            f"the checkpoint has {rows} rows a batch, the config {config.batch.rows}", "use another --out"
+        )
 
 
 def _log(path: Path, row: dict[str, float]) -> None:
