@@ -205,16 +205,16 @@ def probe(
     import torch
 
     from train.data.batches import load
-    from train.reports import draw_swaps, read_stage1, write_stage1
     from train.speech.probe import probe as run
     from train.speech.probe import swaps
+    from train.speech.probe_markdown import draw_swaps, read_report, write_report
 
     torch.set_num_threads(1)
-    before = read_stage1(out)
+    before = read_report(out)
     found = run(checkpoint, data_root, _prepared(cache), _pairs(other, "CHECKPOINT"))
     if not other:  # short runs say the same beside every encoder
         found["others"] = before.get("others", {})
-    write_stage1(found, out)
+    write_report(found, out)
     draw_swaps(list(swaps(checkpoint, load(data_root, cache, "val"), pairs=3)), out / "swaps.jpg")
     typer.echo(out / "README.md")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
+from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.spec import SPEC
+from engines.whole_file import write_npz
 
 
 def export_npz(
@@ -23,9 +23,9 @@ def export_npz(
     licences: Mapping[str, str],
 ) -> None:
     """Write both files, each beside and renamed, and say what came of it; inputs and outputs: shapes by name."""
-    stored = io.BytesIO()
-    np.savez_compressed(stored, **dict(arrays))  # type: ignore[arg-type]
-    content = stored.getvalue()
+    path = folder / f"{name}.npz"
+    write_npz(path, arrays)
+    content = path.read_bytes()
     card = EngineCard(
         name=name,
         sha256=file_sha256(content),
@@ -35,10 +35,9 @@ def export_npz(
         opset=0,
         metrics=metrics,
         data_licences=licences,
-        file=f"{name}.npz",
+        file=path.name,
     )
-    write_atomically(folder / card.file, content)
     card.write(folder / f"{name}.card.json")
-    print(f"{folder / card.file}: {len(content) / 1000:.0f} kB")
+    print(f"{path}: {len(content) / 1000:.0f} kB")
     for figure, value in metrics.items():
         print(f"{figure:40} {value}")

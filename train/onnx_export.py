@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
+from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.errors import EngineMismatch, InputError, WrongInput
 from engines.golden import Golden, verify
 from engines.opening import open_session
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 
 OPSET = 18
 

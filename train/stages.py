@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from engines.card import write_atomically
 from engines.errors import ConfigError
+from engines.whole_file import write_atomically
 
 FORMAT = 2  # of report.json: what an earlier one holds is made anew
 FILE = "report.json"

@@ -12,9 +12,9 @@ import torch
 
 from engines.errors import InputError
 from tests.train.test_train_vae import CONFIG, make_corpus
-from train import checkpoint, reports
+from train import checkpoint
 from train.data.batches import Corpus
-from train.speech import probe
+from train.speech import probe, probe_markdown
 from train.speech.export import encoder_of
 from train.speech.train_vae import Model
 
@@ -93,18 +93,18 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
         "teacher": {"phones": 0.9},
         "others": {},
     }
-    assert reports.read_stage1(tmp_path / "stage1") == {}
+    assert probe_markdown.read_report(tmp_path / "stage1") == {}
     report["others"]["cut short"] = {name: report[name] for name in ("steps", "phones", "factors", "swap")}
     assert report["SNR from the levels of whole clips, R2"] > 0.5  # steady noise under even tones is easily told
-    reports.write_stage1(report, tmp_path / "stage1")
+    probe_markdown.write_report(report, tmp_path / "stage1")
     text = (tmp_path / "stage1" / "README.md").read_text()
     assert "phones" in text
     assert json.loads((tmp_path / "stage1" / "report.json").read_text())["steps"] == 0
     assert (tmp_path / "stage1" / "phones_against_snr.png").stat().st_size > 1000
-    assert reports.read_stage1(tmp_path / "stage1")["others"]["cut short"]["steps"] == 0
+    assert probe_markdown.read_report(tmp_path / "stage1")["others"]["cut short"]["steps"] == 0
     (tmp_path / "stage1" / "report.json").write_text("{")
     with pytest.raises(InputError, match="remove it"):
-        reports.read_stage1(tmp_path / "stage1")
+        probe_markdown.read_report(tmp_path / "stage1")
 
 
 def test_swaps_are_drawn(untaught: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_swaps_are_drawn(untaught: Path, tmp_path: Path) -> None:
     for swap in found:
         assert swap.decoded.shape == swap.mixture.shape == swap.clean.shape == swap.other.shape == (56, 2, 80)
         assert np.abs(swap.mixture - swap.clean).mean() > 0.05  # noise was added
-    reports.draw_swaps(found, tmp_path / "swaps.jpg")
+    probe_markdown.draw_swaps(found, tmp_path / "swaps.jpg")
     assert (tmp_path / "swaps.jpg").stat().st_size > 5000
 
 

@@ -16,11 +16,11 @@ import av
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from engines.card import write_atomically
 from engines.errors import InputError
 from engines.face.landmarker import Landmarker, largest_face
 from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.spec import SPEC, SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 from train.data.corpora import Clip
 
 PICTURE_S = 0.04

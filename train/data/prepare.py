@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import write_atomically
 from engines.spec import EMOTIONS, PHONES, SPEC, SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 from train.data.corpora import Clip, sound_of, training_speech
 from train.data.labeller import LabellerConfig, amplitude_gain, finish, label, teach
 from train.data.motion_labels import (

@@ -20,8 +20,9 @@ import typer
 
 from engines.errors import ConfigError, InputError, VoxcamError
 from engines.face.landmarker import Landmarker
+from engines.whole_file import write_npz
 from train.data.motion_labels import fast_landmarker
-from train.data.rendered_people import load_heads, write_npz
+from train.data.rendered_people import load_heads
 
 PARTS = ("heads.py", "ict.npz", "parts.npz", "hdri.npz", "semantic.npz", "uvmaps.npz", "textures")
 FIRST_SEED = 1000  # test people begin at 5000 (train/data/rendered_people.py)
@@ -100,7 +101,7 @@ def render(folder: Path, out: Path, people: int, first_seed: int = FIRST_SEED) -
             except (InputError, KeyError, IndexError, ValueError, zlib.error) as error:
                 yield f"{seed} left out: {error}"  # two of the renderer's hair styles fail
                 continue
-            write_npz(path, pictures=pictures, landmarks=landmarks)
+            write_npz(path, {"pictures": pictures, "landmarks": landmarks})
             yield f"{seed} written"
 
 

@@ -20,9 +20,9 @@ from types import ModuleType
 
 import numpy as np
 
-from engines.card import atomic_file
 from engines.errors import InputError, VoxcamError
 from engines.face.landmarker import Landmarker
+from engines.whole_file import write_npz
 from train.data.corpora import Clip, Interval, speech
 from train.data.motion_labels import fast_landmarker
 
@@ -166,7 +166,7 @@ def rendered_talkers(
                     heads = load_heads(renderer)
                     drawing = heads.Renderer(PICTURE_PX, SUPERSAMPLING)
                 made = render_talker(heads, drawing, seed, clip, landmarker)
-                write_npz(path, pictures=made.pictures, landmarks=made.landmarks, exact=made.exact)
+                write_npz(path, {"pictures": made.pictures, "landmarks": made.landmarks, "exact": made.exact})
             with np.load(path) as stored:
                 found.append(RenderedTalker(seed, stored["pictures"], stored["landmarks"], stored["exact"], clip.key))
     return found
@@ -187,15 +187,9 @@ def rendered_photos(cache: Path, renderer: Path | None, seeds: range, size_px: i
             drawing.set_identity(heads.sample_cfg(seed, drawing))
             np.random.seed(seed)
             photos.append(drawing.frame({}, pose=tuple(random.normal(0, [0.03, 0.06, 0.02]))))
-        write_npz(path, photos=np.stack(photos))
+        write_npz(path, {"photos": np.stack(photos)})
     with np.load(path) as stored:
         return list(stored["photos"])
-
-
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Beside and renamed."""
-    with atomic_file(path) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def main(arguments: list[str] | None = None) -> None:

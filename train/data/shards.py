@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import write_atomically
 from engines.errors import ConfigError, InputError
+from engines.whole_file import write_atomically
 
 Arrays = dict[str, np.ndarray]
 

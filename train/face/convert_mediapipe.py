@@ -30,11 +30,12 @@ import tflite
 from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
+from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.face.landmarker import CROP_PX
 from engines.face.person import MASK_PX
 from engines.face_points import FACE
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 
 OPSET = 16  # the first with GridSample
 LICENCE = "Apache-2.0, copyright The MediaPipe Authors; converted to ONNX, weights unchanged"

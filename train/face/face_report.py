@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS, write_atomically
+from engines.card import WEIGHTS
 from engines.encoder import Encoder, open_encoder
 from engines.errors import ConfigError, VoxcamError
 from engines.face.landmarker import Landmarker
@@ -28,6 +28,7 @@ from engines.opening import open_session
 from engines.portrait import Portrait, make_portrait
 from engines.shaper import Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 from train.data.corpora import Clip, crema_d, sound_of, speech
 from train.data.motion_labels import fast_landmarker
 from train.data.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers

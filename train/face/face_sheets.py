@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.card import write_atomically
 from engines.generator import Generator
 from engines.portrait import Portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 from train.face.face_score import true_codes
 
 FACES = ("rest", "half", "wide", "smile", "blink")

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS, atomic_file
+from engines.card import WEIGHTS
 from engines.errors import ConfigError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, mouth_measures, remove_pose
@@ -19,6 +19,7 @@ from engines.face_points import FACE, INNER_LIPS, OUTER_LIPS
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from engines.whole_file import atomic_file
 from train.data.motion_labels import fast_landmarker
 from train.face.face_score import align, bring_to_pose, lips_apart, mouth_box
 from train.face.generator_data import read_rgb

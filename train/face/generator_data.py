@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import torch
 
-from engines.card import atomic_file
 from engines.drawing.geometry import ease
 from engines.drawing.layers import LINE
 from engines.errors import InputError
@@ -25,6 +24,7 @@ from engines.face_points import LOWER_SEAM, UPPER_SEAM
 from engines.generator import BLINK, Generator, invert, trace_pair
 from engines.portrait import CROP_SIZE_PX, Portrait, crop_to_photo, make_portrait
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
+from engines.whole_file import write_npz
 from train.data.corpora import sound_of
 from train.face.adversaries import RUN
 from train.face.face_score import bring_to_pose, drive
@@ -114,8 +114,7 @@ def write_portrait(path: Path, portrait: Portrait, samples: list[dict], sound: d
     """One portrait's pairs and what is known of their sound, beside and renamed."""
     arrays = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]} | (sound or {})
     arrays |= {name: getattr(portrait, name) for name in ("crop", "tones", "shape")}
-    with atomic_file(path) as file:
-        np.savez(file, mask=portrait.skin_mask, **arrays)
+    write_npz(path, {"mask": portrait.skin_mask, **arrays}, compressed=False)
 
 
 def choose_runs(opening: np.ndarray, without: int, count: int, random: np.random.Generator) -> list[int]:

@@ -30,7 +30,7 @@ from engines.face_points import EYES, FACE, FACE_OVAL, LIP_ROWS, LOWER_SEAM, UPP
 from engines.generator import Generator
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEECH_CHANNELS
-from train.data.rendered_people import write_npz
+from engines.whole_file import write_npz
 from train.face.face_score import bring_to_pose, drive
 from train.face.face_stills import still_codes
 
@@ -404,7 +404,7 @@ def follow_film(
 
 def write_geometry(out: Path, basis: np.ndarray, triangles: np.ndarray) -> None:
     """What engines/drawing/geometry.py reads: basis (25, 478, 3), triangles (n, 3)."""
-    write_npz(out, basis=basis.astype(np.float16), triangles=triangles)
+    write_npz(out, {"basis": basis.astype(np.float16), "triangles": triangles})
 
 
 def command(

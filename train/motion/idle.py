@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import write_atomically
 from engines.face.measure import canonical_face, head_angles, lid_opening, mouth_measures, remove_pose
 from engines.face_points import LEFT, LEFT_EYE, RIGHT, RIGHT_EYE
 from engines.portrait import EYEBALL_RADIUS
 from engines.spec import SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 
 PICTURES_PER_SECOND = 25
 LEAST_CLIPS = 9  # 27 s of a person; below, a blink rate says nothing

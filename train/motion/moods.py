@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from engines.card import write_atomically
 from engines.encoder import Encoder, open_encoder
 from engines.motion.expression import EMOTIONS, EXPRESSION_STATE, LOOKS, STRENGTH, WANTED, Emotion, step_expression
 from engines.spec import MOTION_CHANNELS, SPEC
+from engines.whole_file import write_atomically
 from train.data.corpora import Clip, grid, sound_of, speech
 
 # Of talk in calls, in the order of EMOTIONS: a choice, not a measure. A wrong scowl costs more than a wrong smile.

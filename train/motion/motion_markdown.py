@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import write_atomically
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 from train.motion.heard import KINDS
 from train.reports import LOOKAHEADS, bar, markdown_table
 

@@ -7,19 +7,18 @@ lookahead has passed: r is at lag 0. "In words" is between the first word's star
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from engines.card import write_atomically
 from engines.errors import ConfigError
 from engines.spec import SPEC, SPEECH_CHANNELS
+from engines.whole_file import write_npz
 from train.data.corpora import VOWELS, Clip, grid, noise, sound_of, speech
 from train.data.labeller import LabellerConfig, finish, label, teach
 from train.data.motion_labels import OPEN, landmarks_of, picture_measures
@@ -263,10 +262,7 @@ def labeller_courses(
     nets, standard = teach(features, targets, talker_of, config, progress)
     heard = label(nets, standard, {key: features[key] for key in sorted(wanted)})
     courses = {key: finish(motion) for key, motion in heard.items()}
-    file = io.BytesIO()
-    content: dict[str, Any] = {"mark": np.array(mark)} | courses
-    np.savez(file, **content)
-    write_atomically(cache / COURSES, file.getvalue())
+    write_npz(cache / COURSES, {"mark": np.array(mark)} | courses, compressed=False)
     return courses
 
 

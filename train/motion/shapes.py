@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import write_atomically
 from engines.errors import VoxcamError
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.face.photo import read_photo
 from engines.spec import SPEECH_CHANNELS
+from engines.whole_file import write_atomically
 from train.data.rendered_people import load_heads
 
 COLUMNS = (*SPEECH_CHANNELS, "lids shut")

@@ -8,7 +8,7 @@ log-mel, and the teacher. Encoders to compare with (without the disentangling te
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,127 +214,105 @@ def words_tell(val: Corpus) -> dict[str, float]:
     return read(enrol, judge, balanced=True)
 
 
+Pair = tuple[list[Heard], list[Heard]]  # what readers are taught on, and what they are judged by
+Rows = Callable[[list[Heard], str], tuple[np.ndarray, np.ndarray]]  # of a factor's name: what is read, and its labels
+
+
+def clips_with(label: Callable[[Heard], object]) -> Rows:
+    """A clip's factor, pooled, and its label."""
+    return lambda group, name: (np.stack([e.pooled(name) for e in group]), np.array([label(e) for e in group]))
+
+
+def codes_with(every: int, labels: Callable[[Heard], np.ndarray]) -> Rows:
+    return lambda group, name: codes_of(group, name, every, labels)
+
+
 def factor_table(
     encoder: Encoder, train: Corpus, val: Corpus, read_from: tuple[str, ...] = (*READ_FROM, "log-mel"), mlp: bool = True
 ) -> dict:
     """What is read of each label from each factor."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    train_noises, val_noises = real_noises(train), real_noises(val)
-    speech_train, speech_val = speech_to_mix(train, (120, 80, 60)), speech_to_mix(val, (60, 25, 40))
-    sounds, names, snrs = mixed(speech_train, train_noises, (-5.0, 25.0), 4)
-    noisy_train = hear(encoder, speech_train, sounds, noise_class=names, snr_db=snrs)
-    sounds, names, snrs = mixed(speech_val, val_noises, (-5.0, 25.0), 5)
-    noisy_val = hear(encoder, speech_val, sounds, noise_class=names, snr_db=snrs)
 
-    table["phone (one code, noisy)"] = {
-        name: read(
-            codes_of(noisy_train, name, 5, lambda each: each.item.phones),
-            codes_of(noisy_val, name, 5, lambda each: each.item.phones),
-            mlp=mlp,
-        )
-        for name in read_from
-    }
+    def read_each(pair: Pair, rows: Rows, balanced: bool = False) -> dict[str, dict[str, float]]:
+        return {name: read(rows(pair[0], name), rows(pair[1], name), balanced, mlp) for name in read_from}
 
-    known = sorted({n for n, _ in train_noises} & {n for n, _ in val_noises})
-    loud_train = [n for n in train_noises if n[0] in known]
-    loud_val = [n for n in val_noises if n[0] in known]
-    sounds, names, snrs = mixed(speech_train * 2, loud_train, (-5.0, 10.0), 6)
-    classes_train = hear(encoder, speech_train * 2, sounds, noise_class=names)
-    sounds, names, snrs = mixed(speech_val * 2, loud_val, (-5.0, 10.0), 7)
-    classes_val = hear(encoder, speech_val * 2, sounds, noise_class=names)
-    late = lambda each, index: np.where(np.arange(len(each.item.phones)) >= 25, index, -1)  # noqa: E731
-    for label, one in (("noise class (pooled)", False), ("noise class (one code)", True)):
-        table[label] = {}
-        for name in read_from:
-            if one:
-                pair = [
-                    codes_of(h, name, 20, lambda e: late(e, known.index(e.noise_class)))
-                    for h in (classes_train, classes_val)
-                ]
-            else:
-                pair = [
-                    (np.stack([e.pooled(name) for e in h]), np.array([known.index(e.noise_class) for e in h]))
-                    for h in (classes_train, classes_val)
-                ]
-            table[label][name] = read(pair[0], pair[1], mlp=mlp)
-
-    table["SNR, R2 (one code)"] = {}
-    for name in read_from:
-        x, y = codes_of(
-            noisy_train, name, 5, lambda e: np.where(np.arange(len(e.item.phones)) >= 25, e.snr_db + 100, -1)
-        )
-        u, v = codes_of(noisy_val, name, 5, lambda e: np.where(np.arange(len(e.item.phones)) >= 25, e.snr_db + 100, -1))
-        model = make_pipeline(StandardScaler(), Ridge(1.0)).fit(x, y)
-        table["SNR, R2 (one code)"][name] = {"chance": 0.0, "linear": float(model.score(u, v))}
-
-    acted_train, acted_val = hear(encoder, train.items["emodb"]), hear(encoder, val.items["emodb"])
-    mood = lambda group: np.array([e.item.clip.emotion for e in group])  # noqa: E731
-    table["emotion (pooled, unseen speakers, unweighted recall)"] = {
-        name: read(
-            (np.stack([e.pooled(name) for e in acted_train]), mood(acted_train)),
-            (np.stack([e.pooled(name) for e in acted_val]), mood(acted_val)),
+    noisy = noisy_speech(encoder, train, val)
+    loud, noises = loud_noises(encoder, train, val)
+    acted = hear(encoder, train.items["emodb"]), hear(encoder, val.items["emodb"])
+    strangers = enrolled(encoder, val)
+    people = sorted({each.item.clip.speaker for each in strangers[1]})
+    return {
+        "phone (one code, noisy)": read_each(noisy, codes_with(5, lambda each: each.item.phones)),
+        "noise class (pooled)": read_each(loud, clips_with(lambda each: noises.index(each.noise_class))),
+        "noise class (one code)": read_each(
+            loud, codes_with(20, lambda each: late(each, noises.index(each.noise_class)))
+        ),
+        "SNR, R2 (one code)": {name: snr_told(noisy, name) for name in read_from},
+        "emotion (pooled, unseen speakers, unweighted recall)": read_each(
+            acted, clips_with(lambda each: each.item.clip.emotion), balanced=True
+        ),
+        "emotion (one code, unseen speakers, unweighted recall)": read_each(
+            acted,
+            codes_with(8, lambda each: spoken(each, EMOTIONS.index(each.item.clip.emotion or "neutral"))),
             balanced=True,
-            mlp=mlp,
-        )
-        for name in read_from
+        ),
+        "speaker (pooled, strangers enrolled by half of their clips)": read_each(
+            strangers, clips_with(lambda each: each.item.clip.speaker), balanced=True
+        ),
+        "speaker (one code, strangers enrolled by half of their clips)": read_each(
+            strangers, codes_with(20, lambda each: spoken(each, people.index(each.item.clip.speaker))), balanced=True
+        ),
+        "gender (pooled, unseen speakers)": read_each(
+            of_known_gender(encoder, train, val), clips_with(lambda each: each.item.clip.gender), balanced=True
+        ),
     }
 
-    table["emotion (one code, unseen speakers, unweighted recall)"] = {
-        name: read(
-            codes_of(acted_train, name, 8, lambda e: spoken(e, EMOTIONS.index(e.item.clip.emotion))),
-            codes_of(acted_val, name, 8, lambda e: spoken(e, EMOTIONS.index(e.item.clip.emotion))),
-            balanced=True,
-            mlp=mlp,
-        )
-        for name in read_from
-    }
 
-    # Speakers: strangers to the encoder, enrolled on half of their clips; one-clip speakers on half of the clip
-    enrol: list[Item] = []
-    judge: list[Item] = []
+def late(heard: Heard, value: float) -> np.ndarray:
+    """(codes,) the label once half a second was heard, else -1."""
+    return np.where(np.arange(len(heard.item.phones)) >= 25, value, -1)
+
+
+def noisy_speech(encoder: Encoder, train: Corpus, val: Corpus) -> Pair:
+    found = []
+    for corpus, counts, seed in ((train, (120, 80, 60), 4), (val, (60, 25, 40), 5)):
+        speech = speech_to_mix(corpus, counts)
+        sounds, names, snrs = mixed(speech, real_noises(corpus), (-5.0, 25.0), seed)
+        found.append(hear(encoder, speech, sounds, noise_class=names, snr_db=snrs))
+    return found[0], found[1]
+
+
+def loud_noises(encoder: Encoder, train: Corpus, val: Corpus) -> tuple[Pair, list[str]]:
+    """Speech under noises of the classes that both have, and those classes."""
+    known = sorted({name for name, _ in real_noises(train)} & {name for name, _ in real_noises(val)})
+    found = []
+    for corpus, counts, seed in ((train, (120, 80, 60), 6), (val, (60, 25, 40), 7)):
+        speech = speech_to_mix(corpus, counts) * 2
+        noises = [noise for noise in real_noises(corpus) if noise[0] in known]
+        sounds, names, _ = mixed(speech, noises, (-5.0, 10.0), seed)
+        found.append(hear(encoder, speech, sounds, noise_class=names))
+    return (found[0], found[1]), known
+
+
+def snr_told(noisy: Pair, name: str) -> dict[str, float]:
+    """R2 of the SNR by a ridge; 100 dB more, for labels below 0 say that there is none."""
+    taught, judged = (codes_of(group, name, 5, lambda each: late(each, each.snr_db + 100)) for group in noisy)
+    model = make_pipeline(StandardScaler(), Ridge(1.0)).fit(*taught)
+    return {"chance": 0.0, "linear": float(model.score(*judged))}
+
+
+def enrolled(encoder: Encoder, val: Corpus) -> Pair:
+    """Strangers to the encoder, enrolled on half of their clips; one-clip speakers on half of the clip."""
+    halves: tuple[list[Item], list[Item]] = ([], [])
     for name in ("tts", "grid", "emodb"):
         for index, item in enumerate(some(val.items[name], 400, 8)):
-            (enrol if index % 2 else judge).append(item)
-    heard_enrol, heard_judge = hear(encoder, enrol), hear(encoder, judge)
-    who = lambda group: np.array([e.item.clip.speaker for e in group])  # noqa: E731
-    strangers = {
-        name: (
-            (np.stack([e.pooled(name) for e in heard_enrol]), who(heard_enrol)),
-            (np.stack([e.pooled(name) for e in heard_judge]), who(heard_judge)),
-        )
-        for name in read_from
-    }
-    table["speaker (pooled, strangers enrolled by half of their clips)"] = {
-        name: read(*pair, balanced=True, mlp=mlp) for name, pair in strangers.items()
-    }
-    people = sorted({e.item.clip.speaker for e in heard_judge})
-    table["speaker (one code, strangers enrolled by half of their clips)"] = {
-        name: read(
-            codes_of(heard_enrol, name, 20, lambda e: spoken(e, people.index(e.item.clip.speaker))),
-            codes_of(heard_judge, name, 20, lambda e: spoken(e, people.index(e.item.clip.speaker))),
-            balanced=True,
-            mlp=mlp,
-        )
-        for name in read_from
-    }
-    gendered = [
-        *some(train.items["tts"], 150, 9),
-        *some(train.items["librispeech"], 150, 9),
-        *train.items["emodb"][::3],
-    ]
-    gendered_val = [*val.items["tts"], *val.items["librispeech"], *val.items["emodb"][::2]]
-    sexes_train, sexes_val = hear(encoder, gendered), hear(encoder, gendered_val)
-    sex = lambda group: np.array([e.item.clip.gender for e in group])  # noqa: E731
-    table["gender (pooled, unseen speakers)"] = {
-        name: read(
-            (np.stack([e.pooled(name) for e in sexes_train]), sex(sexes_train)),
-            (np.stack([e.pooled(name) for e in sexes_val]), sex(sexes_val)),
-            balanced=True,
-            mlp=mlp,
-        )
-        for name in read_from
-    }
-    return table
+            halves[1 - index % 2].append(item)
+    return hear(encoder, halves[0]), hear(encoder, halves[1])
+
+
+def of_known_gender(encoder: Encoder, train: Corpus, val: Corpus) -> Pair:
+    taught = [*some(train.items["tts"], 150, 9), *some(train.items["librispeech"], 150, 9), *train.items["emodb"][::3]]
+    judged = [*val.items["tts"], *val.items["librispeech"], *val.items["emodb"][::2]]
+    return hear(encoder, taught), hear(encoder, judged)
 
 
 def teacher_ceiling(cache: Path, train: Corpus, val: Corpus) -> dict:
