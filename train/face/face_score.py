@@ -81,9 +81,16 @@ def true_codes(landmarks: np.ndarray) -> np.ndarray:
     codes = np.zeros((len(landmarks), len(MOTION_CHANNELS)), np.float32)
     codes[:, : len(SPEECH_CHANNELS)] = measures
     lids = lid_opening(aligned)
-    # FaceMesh's lids of a shut eye still stand half open (docs/decisions.md): below .88 a blink begins.
-    codes[:, BLINK : BLINK + 2] = np.clip((0.88 - lids / np.quantile(lids, 0.8, axis=0)) / 0.45, 0, 1)
+    codes[:, BLINK : BLINK + 2] = closure(lids, np.quantile(lids, 0.8, axis=0))
     return codes
+
+
+def closure(lids: np.ndarray, wide: np.ndarray) -> np.ndarray:
+    """How far lids are shut, 0..1, by what FaceMesh reads of them now and of the open eye.
+
+    Its lids of a shut eye still stand half open (docs/decisions.md): below .88 a blink begins.
+    """
+    return np.clip((0.88 - lids / np.maximum(wide, 1e-3)) / 0.45, 0, 1)
 
 
 def bring_to_pose(

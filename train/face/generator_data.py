@@ -27,7 +27,7 @@ from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.whole_file import write_npz
 from train.data.corpora import sound_of
 from train.face.adversaries import RUN
-from train.face.face_score import bring_to_pose, drive
+from train.face.face_score import bring_to_pose, closure, drive
 from train.speech.vae import LogMel
 
 GRID_CLIPS = 44  # of a talker at most
@@ -183,7 +183,7 @@ def still_samples(
     lids = lid_opening(aligned)
     codes = np.zeros((len(pictures), len(MOTION_CHANNELS)), np.float32)
     codes[:, : len(SPEECH_CHANNELS)] = measures - measures[0]
-    codes[:, BLINK : BLINK + 2] = np.clip((0.88 - lids / np.maximum(lids[0], 1e-3)) / 0.45, 0, 1)
+    codes[:, BLINK : BLINK + 2] = closure(lids, lids[0])
     codes[0] = 0
     truth, _ = bring_to_pose(pictures, landmarks, codes, portrait, 0, smooth=False)
     portrait = vary_teeth(portrait, int(landmarks[0, 0, 0] * 1000))
