@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from math import inf, isnan
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,8 @@ import typer
 
 from bench.rows import Row, as_report, compare, load_average, markdown_table, read_report, write_report
 from engines.errors import ConfigError, OutputError, WrongInput, WrongTarget
+from realtime.cli import say
+from realtime.commands.options import parse_size
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,6 +44,10 @@ def bench(
 ) -> None:
     """Measure delay, speed, resources, robustness and scale on this machine."""
     if compared is not None:
+        if context.invoked_subcommand is not None:
+            raise ConfigError(
+                f"--compare measures nothing, and {context.invoked_subcommand} was named", "leave out one of the two"
+            )
         _check_outputs(json, plot)
         rows = compared_rows(*compared)
         print(comparison_table(rows, *compared))
@@ -80,7 +85,7 @@ def latency(
 
     lookaheads = tuple(checked_lookahead(value) for value in _integers(lookahead_ms, "--lookahead-ms"))
     rates = tuple(checked_rate(value) for value in _integers(fps, "--fps"))
-    rows = measure_latency(Rig.open(portrait, _size(size)), lookaheads, rates, seconds, _say)
+    rows = measure_latency(Rig.open(portrait, parse_size(size)), lookaheads, rates, seconds, say)
     _finish("latency", rows, json, plot, load)
 
 
@@ -101,7 +106,7 @@ def throughput(
     from bench.throughput import measure_throughput
 
     counts = _integers(threads, "--threads", 1, 64)
-    rows = measure_throughput(Rig.open(portrait, _size(size)), engine, counts, repeats, yardstick, _say)
+    rows = measure_throughput(Rig.open(portrait, parse_size(size)), engine, counts, repeats, yardstick, say)
     _finish("throughput", rows, json, plot, load)
 
 
@@ -119,7 +124,7 @@ def resources(
     from bench.rig import Rig
     from realtime.pacer import checked_rate
 
-    rows = measure_resources(Rig.open(), seconds, checked_rate(fps), repeats, progress=_say)
+    rows = measure_resources(Rig.open(), seconds, checked_rate(fps), repeats, progress=say)
     _finish("resources", rows, json, plot, load)
 
 
@@ -147,10 +152,10 @@ def robustness(
     for card in encoders.values():
         read_card(card)  # a missing card is told before clips are looked at
     _check_noise(noise)
-    loaded = load_clips(clips, most, _say)
-    teachers = load_clips(teach, TEACHERS, _say) if teach else None
-    moods = load_clips(emotional, 0, _say) if emotional else None
-    rows = measure_robustness(loaded, lookaheads, encoders, noise, teachers, moods, progress=_say)
+    loaded = load_clips(clips, most, say)
+    teachers = load_clips(teach, TEACHERS, say) if teach else None
+    moods = load_clips(emotional, 0, say) if emotional else None
+    rows = measure_robustness(loaded, lookaheads, encoders, noise, teachers, moods, progress=say)
     _finish("robustness", rows, json, plot, load)
 
 
@@ -173,7 +178,7 @@ def scale(
     rates = tuple(checked_rate(rate) for rate in _integers(fps, "--fps"))
     lengths = _numbers(minutes, "--minutes", 0.2, 600)
     sizes = _numbers(megapixels, "--megapixels", 0.1, 60)
-    rows = measure_scale(Rig.open(portrait), lengths, sizes, rates, portrait, repeats, _say)
+    rows = measure_scale(Rig.open(portrait), lengths, sizes, rates, portrait, repeats, say)
     _finish("scale", rows, json, plot, load)
 
 
@@ -192,7 +197,7 @@ def everything(
 
     load = _check_outputs(json, None)
     rows: list[Row] = []
-    for name, part in measure_parts(quick, _folders(clips, noise, teach, emotional, encoder), _say):
+    for name, part in measure_parts(quick, _folders(clips, noise, teach, emotional, encoder), say):
         print(f"## {name}, {part['took_s']:.0f} s\n\n{tables(name, part['rows'], padded=True)}\n", flush=True)
         rows += part["rows"]
         if json is not None:  # after each part: an interruption loses one alone
@@ -218,7 +223,7 @@ def report(
         write_page(out)
     else:
         folders = _folders(clips, noise, teach, emotional, encoder)
-        write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), _say)
+        write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), say)
     print(out / "README.md")
 
 
@@ -265,7 +270,7 @@ def engines(
     if out is not None:
         checked_folder(out)
 
-    rows = measure_engines(backend, repeats, _say)
+    rows = measure_engines(backend, repeats, say)
     print(markdown_table(rows, ENGINE_COLUMNS, padded=True))
     if out is not None:
         write_engines_report(rows, out)
@@ -286,7 +291,7 @@ def rewrites(
     from bench.rewrites import measure_rewrites
 
     load = _check_outputs(json, plot)
-    rows = measure_rewrites(repeats, _say)
+    rows = measure_rewrites(repeats, say)
     _finish("rewrites", rows, json, plot, load)
 
 
@@ -390,14 +395,3 @@ def _numbers(text: str, option: str, least: float = 0, most: float = inf) -> tup
         if not least <= number <= most or number == inf:
             raise ConfigError(f"{option} takes numbers from {least:g} to {most:g}, not {number:g}", "name another")
     return numbers
-
-
-def _size(text: str) -> tuple[int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts) or not all(64 <= int(p) <= 4096 for p in parts):
-        raise ConfigError(f"--size is no picture size: {text!r}", "such as --size 1280x720")
-    return int(parts[0]), int(parts[1])
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -10,7 +10,6 @@ as one talker.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ import av
 import numpy as np
 
 from bench.rig import read_sound
-from engines.card import write_atomically
 from engines.errors import InputError, WrongInput
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.face_points import INNER_LIPS, OUTER_LIPS
 from engines.machine import default_engines_dir
 from engines.spec import SPEC
+from engines.whole_file import write_npz
+from realtime.audio.sound import media_url
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
 NO_TALKERS = ("video", "videos", "mpg", "mpg_vcd", "mpg_6000", "pictures")  # folders between a talker and the clips
@@ -153,7 +153,7 @@ def read_words(path: Path) -> tuple[float, float] | None:
 def read_clip(path: Path) -> tuple[np.ndarray, float]:
     """Sound (samples,) float32 16 kHz, and pictures a second; InputError if unreadable."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(media_url(path)) as container:
             if not container.streams.video:
                 raise InputError(f"{path} has no pictures", "use clips that have pictures and sound")
             rate = float(container.streams.video[0].average_rate or 25)
@@ -179,7 +179,7 @@ def read_audio(path: Path, container: Any) -> np.ndarray:
 def pictures_of(path: Path) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 RGB, one after another, so that a long clip never sits in memory."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(media_url(path)) as container:
             for picture in container.decode(video=0):
                 yield picture.to_ndarray(format="rgb24")
     except (av.FFmpegError, OSError) as error:
@@ -204,9 +204,7 @@ def _landmarks(path: Path, landmarker: Landmarker) -> np.ndarray:
             face = None
         found.append(missing if reading is None or not reading.is_face else reading.points.astype(np.float32))
     landmarks = np.array(found, np.float32).reshape(-1, 478, 3)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, landmarks=landmarks)
-    write_atomically(kept, buffer.getvalue())
+    write_npz(kept, {"landmarks": landmarks})
     return landmarks
 
 

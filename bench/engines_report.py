@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.figures import draw_engines
 from bench.latency import Progress
-from bench.rows import Row, as_report, describe_machine, markdown_table, write_report
+from bench.rows import Row, as_report, describe_machine, machine_line, markdown_table, write_report
 from bench.throughput import TURN_S, Contestant, stepper
 from bench.yardstick import NAME as YARDSTICK
 from bench.yardstick import yardstick_card
@@ -207,6 +207,7 @@ def write_engines_report(rows: list[Row], out: Path) -> None:
     for row in measured:
         if row["model"] not in fastest or row["ms"] < fastest[row["model"]]["ms"]:
             fastest[row["model"]] = row
+    machine = describe_machine()
     lines = [
         "# Engines",
         "",
@@ -214,7 +215,7 @@ def write_engines_report(rows: list[Row], out: Path) -> None:
         " replays the golden stream, and is then timed on one thread, all engines in turns (median of the rounds, in"
         " processor time; `spread` in rows.json is max - min over median).",
         "",
-        _machine_line(),
+        f"{machine_line(machine)} Load when this was written: {(machine['load'] or ['?'])[0]}.",
         "",
         markdown_table(
             rows,
@@ -279,14 +280,3 @@ def _yardstick_lines(fastest: dict[str, Row]) -> list[str]:
             best = f"{row['backend']} {row['precision']}"
             lines.append(f"* {name}: {row['per_second']:,.0f} calls/s ({best}), {times:,.0f} times as many")
     return lines
-
-
-def _machine_line() -> str:
-    machine = describe_machine()
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    load = machine["load"][0] if machine["load"] else "?"
-    return (
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {' '.join(machine['flags'])}; governor"
-        f" {machine['governor']}; {machine['system']}, Python {machine['python']}; {versions}. Load when this was"
-        f" written: {load}."
-    )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.rows import Row
-from engines.card import write_atomically
 from engines.errors import ConfigError, EngineMismatch, WrongTarget
+from engines.whole_file import write_atomically
 
 OURS, OTHERS = ("#0b6e4f", "#1fa97c", "#8fd6bb"), ("#b8b8b8", "#e0a030", "#c0563f", "#6a5acd", "#808080")
 BESIDE = ("#1f5fa9", "#a91f8c", "#4a4a4a")  # other encoders beside the first

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bench.figures import STAGE_NAMES
 from bench.rig import EVENT_S, HOP, Events, Rig, Timed, make_events
 from bench.rows import Row, latency_row
 from engines.spec import SPEC
@@ -25,7 +26,6 @@ from realtime.pipeline import VoiceStage
 
 VISIBLE_LEVELS, VISIBLE_SHARE = 12, 2e-4  # a picture shows a change where this share of it changes by so much
 Progress = Callable[[str], None]
-STAGES = ("hop", "encode", "motion", "ring_wait", "generate", "compose", "hand_over")
 
 
 def measure_latency(
@@ -48,7 +48,7 @@ def measure_latency(
 def _one_run(rig: Rig, events: Events, lookahead_ms: int, picture_rate: int) -> list[Row]:
     first_shown = first_pictures(rig, events, lookahead_ms, picture_rate)
     about = {"lookahead_ms": lookahead_ms, "picture_rate": picture_rate}
-    with rig.engines(lookahead_ms) as engines:
+    with rig.engines() as engines:
         encoder, shaper = Timed(engines.encoder, "step"), Timed(engines.shaper, "step")
         generator = Timed(engines.generator, "draw")
         engines.encoder, engines.shaper, engines.generator = encoder, shaper, generator
@@ -73,7 +73,7 @@ def _one_run(rig: Rig, events: Events, lookahead_ms: int, picture_rate: int) -> 
     ends = [pacer.end_sample(i) - int(s) for s, i in zip(events.at, first_shown, strict=True) if i >= 0]
     rows.append(latency_row("event_to_picture_end", [samples / 16 for samples in ends], **about))
     timed = {"encode": encoder.ms, "motion": shaper.ms, "generate": generator.ms}
-    for stage in STAGES:
+    for stage in STAGE_NAMES:
         if stage in timed:
             rows.append(latency_row(f"stage:{stage}", timed[stage][5:], **about))
         elif pipeline.meters.stages[stage].count:
@@ -98,7 +98,7 @@ def first_pictures(rig: Rig, events: Events, lookahead_ms: int, picture_rate: in
     """
     pacer = Pacer(picture_rate, lookahead_ms)
     found = []
-    with rig.engines(lookahead_ms) as engines:
+    with rig.engines() as engines:
         meters = Meters()
         stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), meters, lookahead_ms=lookahead_ms)
         other = VoiceStage(engines.encoder, engines.shaper, LatentRing(), meters, lookahead_ms=lookahead_ms)

@@ -11,12 +11,12 @@ from typing import Any
 from bench.latency import Progress, algorithmic_delay_ms, measure_latency
 from bench.resources import measure_resources
 from bench.rig import Rig
-from bench.rows import Row, as_report, load_average, markdown_table, read_report, write_report
+from bench.rows import Row, as_report, load_average, machine_line, markdown_table, read_report, write_report
 from bench.scale import MEGAPIXELS, MINUTES, PICTURE_RATES, measure_scale
 from bench.throughput import measure_throughput
-from engines.card import write_atomically
 from engines.errors import ConfigError, InputError
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 from realtime.targets import checked_folder
 
 PARTS = ("latency", "throughput", "resources", "scale", "robustness")
@@ -138,22 +138,13 @@ def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
         " (for delays, of the medians of five stretches of the stream): a smaller change is noise. Timings that are"
         " compared were taken in turns in one run.",
         "",
-        *dict.fromkeys(_machine(report["machine"]) for report in reports.values()),
+        *dict.fromkeys(machine_line(report["machine"]) for report in reports.values()),
     ]
     for name, report in reports.items():
         lines += ["", f"## {TITLES[name]}", "", *_says(name, report["rows"]), ""]
         lines += [f"![{name}]({name}.png)", "", f"`{_command(name, report['rows'])}` {_circumstances(report)}", ""]
         lines += [tables(name, report["rows"])]
     return "\n".join(lines) + "\n"
-
-
-def _machine(machine: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
-    return (
-        f"Machine: {machine.get('cpu', '?')}, {machine.get('cores', '?')} cores, {machine.get('memory_gb', '?')} GB,"
-        f" {' '.join(machine.get('flags', []))}; power governor {machine.get('governor', '?')};"
-        f" {machine.get('system', '?')}, Python {machine.get('python', '?')}; {versions}."
-    )
 
 
 def _circumstances(report: dict[str, Any]) -> str:

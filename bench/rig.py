@@ -68,8 +68,8 @@ class Rig:
         portrait = load_portrait(photo or shipped_photo(), camera=camera).portrait
         return cls(portrait, camera)
 
-    def engines(self, lookahead_ms: int = 0, emotion: str = "auto", threads: int = 1) -> Any:
-        engines = open_engines(emotion=emotion, seed=self.seed, threads=threads, lookahead_ms=lookahead_ms)
+    def engines(self) -> Any:
+        engines = open_engines(seed=self.seed)
         engines.take_up(self.portrait)  # as live does: kernels that load within the stream would be what is measured
         return engines
 

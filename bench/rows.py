@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from engines import machine
-from engines.card import write_atomically
 from engines.errors import InputError, WrongInput
+from engines.whole_file import write_atomically
 
 Row = dict[str, Any]
 LIBRARIES = ("voxcam", "numpy", "numba", "opencv-python-headless", "onnxruntime", "openvino", "tensorrt-rtx-cu13", "av")
@@ -53,6 +53,16 @@ def describe_machine() -> dict[str, Any]:
         "versions": versions,
         "load": load_average(),
     }
+
+
+def machine_line(told: dict[str, Any]) -> str:
+    """What `describe_machine` found, or an older file holds, as a sentence of a report."""
+    versions = ", ".join(f"{name} {version}" for name, version in told.get("versions", {}).items())
+    return (
+        f"Machine: {told.get('cpu', '?')}, {told.get('cores', '?')} cores, {told.get('memory_gb', '?')} GB,"
+        f" {' '.join(told.get('flags', []))}; power governor {told.get('governor', '?')};"
+        f" {told.get('system', '?')}, Python {told.get('python', '?')}; {versions}."
+    )
 
 
 def load_average() -> list[float]:

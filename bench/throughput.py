@@ -65,7 +65,7 @@ def measure_throughput(
     if backend != "all" and backend not in BACKENDS:
         raise ConfigError(f"no engine {backend!r}", f"choose all or one of {', '.join(BACKENDS)}")
     with ExitStack() as stack:
-        contestants, refused = [drawing(rig)], list[Row]()
+        contestants, refused = [drawing(rig, stack)], list[Row]()
         cards = [card_path(name) for name in models()] + ([yardstick_card()] if yardstick else [])
         for card in cards:
             for count in threads:
@@ -84,10 +84,10 @@ def _unit(contestant: Contestant) -> str:
     return "1/s" if contestant.about["threads"] == 1 else "1/s (wall clock)"
 
 
-def drawing(rig: Rig) -> Contestant:
+def drawing(rig: Rig, stack: ExitStack) -> Contestant:
     """The shipped generator on one core, over the codes of real speech."""
     codes = motion_course(rig, shipped_speech()[: 16_000 * 4])
-    engines = rig.engines()
+    engines = stack.enter_context(rig.engines())
     out = np.empty_like(rig.portrait.photo)
     order = iter(range(10**9))
 
@@ -102,7 +102,7 @@ def drawing(rig: Rig) -> Contestant:
 def motion_course(rig: Rig, samples: np.ndarray) -> np.ndarray:
     """The motion codes of a sound, (codes, 26)."""
     course = []
-    with rig.engines(0) as engines:
+    with rig.engines() as engines:
         stage = VoiceStage(engines.encoder, engines.shaper, LatentRing(), Meters(), lookahead_ms=0)
         stage.on_code.append(lambda code: course.append(code.motion.copy()))
         for index, hop in enumerate(hops_of(samples)):
@@ -199,7 +199,7 @@ def render_rows(rig: Rig, seconds: float = 8.0, repeats: int = 3) -> list[Row]:
         speech = shipped_speech()
         soundfile.write(sound, np.resize(speech, round(seconds * SPEC.sample_rate_hz)), SPEC.sample_rate_hz)
         for turn in range(repeats):
-            with rig.engines(80) as engines:
+            with rig.engines() as engines:
                 made = render_file(rig.portrait, engines, sound, Path(folder) / f"{turn}.mp4", lookahead_ms=80)
             factors.append(made.real_time_factor)
             times.append(made.first_picture_s)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.card import EngineCard, TensorSpec, file_sha256, write_atomically
+from engines.card import EngineCard, TensorSpec, file_sha256
 from engines.errors import EngineMismatch
 from engines.machine import default_engines_dir
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 
 try:
     import onnx

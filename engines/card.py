@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import re
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from engines.errors import EngineMismatch, OutputError, WrongEngine
+from engines.errors import EngineMismatch, WrongEngine
 from engines.onnx_file import refuse_foreign_onnx
 from engines.spec import SPEC, StreamSpec
+from engines.whole_file import read_npz, write_atomically
 
 WEIGHTS = Path(__file__).parent / "weights"
 STATE_PREFIX, NEXT_SUFFIX = "state.", ".next"
@@ -89,10 +84,6 @@ class EngineCard:
     @property
     def state_names(self) -> tuple[str, ...]:
         return tuple(name for name in self.inputs if name.startswith(STATE_PREFIX))
-
-    @property
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: self.inputs[name].shape for name in self.state_names}
 
     def to_json(self) -> str:
         raw = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -173,38 +164,6 @@ def file_sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a reader or a kill never sees half a file; OutputError where it can't be."""
-    with atomic_file(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """The same for who writes in parts: what is written within it takes its name at the end, if nothing is raised."""
-    path = Path(path)
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A short name of its own: one that is as long as the system allows has room for no more letters.
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # the temporary file is private by default
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        what = f"cannot write {path} ({error.strerror or error})"
-        raise OutputError(what, "free space or name another folder") from error
-    except BaseException:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def card_path(card: str | Path) -> Path:
     """Path of a card: a shipped model's name ("encoder"), a card's path, or the path of the file beside it."""
     path = Path(card)
@@ -264,9 +223,9 @@ def read_arrays(name: str, *keys: str) -> dict[str, np.ndarray]:
     """Arrays of a shipped NAME.npz, checked against its card; EngineMismatch where it is missing or damaged."""
     _, content = read_checked(name)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return {key: stored[key] for key in keys}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        stored = read_npz(content)
+        return {key: stored[key] for key in keys}
+    except (ValueError, KeyError) as error:
         raise EngineMismatch(f"weights/{name}.npz is damaged ({error})", "install voxcam again") from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from engines.errors import EngineMismatch, StreamError
 from engines.opening import open_session
 from engines.session import Session
-from engines.spec import SPEC
+from engines.spec import EMOTIONS, SPEC
 from engines.state import State
 
 
@@ -36,6 +36,24 @@ class Code:
     def snr_db(self) -> float:
         return float(self.snr[0])
 
+    @classmethod
+    def silent(cls) -> Code:
+        """What is said where nobody speaks."""
+        rows = len(SPEC.lookaheads_ms)
+        phones = np.zeros((rows, len(SPEC.phones)), np.float32)
+        phones[:, SPEC.phones.index("SIL")] = 20.0
+        return cls(
+            content=np.zeros((rows, SPEC.content_size), np.float32),
+            emotion=np.zeros(SPEC.emotion_size, np.float32),
+            noise=np.zeros(SPEC.noise_size, np.float32),
+            speaker=np.zeros(SPEC.speaker_size, np.float32),
+            motion=np.zeros((rows, len(SPEC.speech_channels)), np.float32),
+            phone_logits=phones,
+            presence=np.zeros((rows, 1), np.float32),
+            emotion_logits=np.zeros(len(EMOTIONS), np.float32),
+            snr=np.zeros(1, np.float32),
+        )
+
     def copy(self) -> Code:
         return Code(**{item.name: getattr(self, item.name).copy() for item in fields(self)})
 
@@ -45,7 +63,6 @@ class Encoder:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.spec = session.card.spec
         outputs = session.outputs
         rows = len(SPEC.lookaheads_ms)
         try:
@@ -57,7 +74,7 @@ class Encoder:
                 motion=outputs["motion"].reshape(rows, len(SPEC.speech_channels)),
                 phone_logits=outputs["phone_logits"].reshape(rows, len(SPEC.phones)),
                 presence=outputs["presence"].reshape(rows, 1),
-                emotion_logits=outputs["emotion_logits"].reshape(7),
+                emotion_logits=outputs["emotion_logits"].reshape(len(EMOTIONS)),
                 snr=outputs["snr_db"].reshape(1),
             )
         except (KeyError, ValueError) as error:

@@ -6,17 +6,16 @@ stream from zeros, so that an error that builds up in the state shows; its state
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from engines.card import STATE_PREFIX, WEIGHTS, EngineCard, file_sha256, write_atomically
+from engines.card import STATE_PREFIX, WEIGHTS, EngineCard, file_sha256
 from engines.errors import EngineMismatch
 from engines.session import Session
+from engines.whole_file import read_npz, write_npz
 
 # Root mean square of the error over the root mean square of what the tensor varies by, per precision. Half-precision
 # rounding is 2^-11 a product and bfloat16's 2^-8; a stream of a few hundred steps through two recurrent cells and a
@@ -36,11 +35,9 @@ class Golden:
 
     def write(self, path: Path) -> None:
         """Write atomically, compressed."""
-        buffer = io.BytesIO()
         named = {f"input.{name}": array for name, array in self.inputs.items()}
         named |= {f"output.{name}": array for name, array in self.outputs.items()}
-        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
-        write_atomically(path, buffer.getvalue())
+        write_npz(path, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,6 @@ class Comparison:
     """How far a replay is from the golden stream; `error` by tensor, relative to what the tensor varies by."""
 
     error: Mapping[str, float]
-    largest: Mapping[str, float]  # largest single difference, same scale
     tolerance: Mapping[str, float]
 
     @property
@@ -76,9 +72,8 @@ def read_golden(path: Path, card: EngineCard) -> Golden:
         content = path.read_bytes()
         if card.golden_sha256 and file_sha256(content) != card.golden_sha256:
             raise EngineMismatch(f"{path.name} is not the golden stream that {card.name}'s card names", fix)
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_npz(content)
+    except (OSError, ValueError) as error:
         raise EngineMismatch(f"no readable golden stream at {path} ({error})", fix) from error
     golden = Golden(
         {n.removeprefix("input."): a for n, a in arrays.items() if n.startswith("input.")},
@@ -113,16 +108,15 @@ def replay(session: Session, inputs: Mapping[str, np.ndarray]) -> dict[str, np.n
 def compare(golden: Golden, outputs: Mapping[str, np.ndarray], precision: str, card: EngineCard) -> Comparison:
     """Error of a replay, by tensor. The card may widen or narrow a tolerance for one tensor and precision."""
     own = card.tolerances.get(precision, {})
-    error, largest = {}, {}
+    error = {}
     for name, expected in golden.outputs.items():
         expected = expected.astype(np.float64)
         difference = outputs[name].astype(np.float64) - expected
         varies = np.sqrt(np.mean((expected - expected.mean(0)) ** 2))
         scale = max(varies, _FLOOR * np.sqrt(np.mean(expected**2)), 1e-6)
         error[name] = float(np.sqrt(np.mean(difference**2)) / scale)
-        largest[name] = float(np.abs(difference).max() / scale)
     tolerance = {name: float(own.get(name, TOLERANCES[precision])) for name in error}
-    return Comparison(error, largest, tolerance)
+    return Comparison(error, tolerance)
 
 
 def verify(session: Session, golden: Golden, max_steps: int | None = None) -> Comparison:

@@ -106,8 +106,8 @@ def place_numba_cache() -> None:
     """Let numba keep its compiled kernels where it may write, one folder for each state of their sources.
 
     Call it before numba is imported. By itself numba writes beside the source, which an installed package may forbid,
-    and knows a kernel by its own file alone: after a change of another file's kernel that it calls, it would go on with
-    the old one compiled into it. Not where there is no room for them, nor with what is damaged.
+    and knows a kernel by its own file alone: after a change of another file's kernel or constant that it uses, it would
+    go on with the old one compiled into it. Not where there is no room for them, nor with what is damaged.
     """
     if "NUMBA_CACHE_DIR" in os.environ:
         return
@@ -153,12 +153,23 @@ def _drop_damaged(folder: Path) -> int:
 
 
 def kernels_hash(package: Path) -> str:
-    """A short hash of the sources below `package` that hold compiled kernels."""
+    """A short hash of the sources below `package` that hold compiled kernels, and of all modules that these import.
+
+    numba freezes the constants of both into what it compiles. Imports are known where they name the module in full
+    (`from package.module import ...`), as they all do here.
+    """
+    paths = {".".join(path.relative_to(package.parent).with_suffix("").parts): path for path in package.rglob("*.py")}
+    sources = {module: path.read_bytes() for module, path in paths.items()}
+    counted: set[str] = set()
+    waiting = [module for module, source in sources.items() if b"\n@numba.njit" in source]
+    while waiting:
+        module = waiting.pop()
+        if module in sources and module not in counted:
+            counted.add(module)
+            waiting += [name.decode() for name in re.findall(rb"^ *(?:from|import) ([\w.]+)", sources[module], re.M)]
     total = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        source = path.read_bytes()
-        if b"@numba.njit" in source:
-            total.update(str(path.relative_to(package)).encode() + source)
+    for module in sorted(counted):
+        total.update(module.encode() + sources[module])
     return total.hexdigest()[:16]
 
 

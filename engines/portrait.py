@@ -12,11 +12,12 @@ import os
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from engines.card import WEIGHTS, atomic_file
+from engines.card import WEIGHTS
 from engines.drawing.folds import fold_gains
 from engines.drawing.geometry import (
     POINTS,
@@ -48,13 +49,14 @@ from engines.face_points import EYES, FACE, FACE_OVAL, LOWER_SEAM, RIGID, UPPER_
 from engines.motion.reach import TYPICAL_REACH
 from engines.opening import open_session
 from engines.spec import MODEL_CHANNELS, SPEC
+from engines.whole_file import read_npz, write_npz
 
 VERSION = 14
 FACE_SIZE_PX = 256  # size="face": an upright face, eyes FACE_EYES_PX apart, their line at FACE_EYE_LINE_PX
 FACE_EYES_PX = 80.0
 FACE_EYE_LINE_PX = 98.0
 MAX_SIDE_PX = 1280
-MIN_EYES_PX = 12.0
+LEAST_EYES_DRAWN_PX = 12.0  # of a photo that has been made smaller (landmarker.py: MIN_EYES_PX)
 HAPPY_SMILE = 0.119  # how far corners go in the happy look (engines/motion/expression.py), eye distances
 MOST_SMILE = 1.5  # how much further they go in that of somebody whose photo smiles more broadly
 UPPER_RIM, LOWER_RIM = 0.006, 0.016  # lids' rims beyond FaceMesh's lines, eye distances
@@ -151,8 +153,7 @@ class Portrait:
         path = Path(path)
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         head = {"version": VERSION, "spec": SPEC.to_json(), "geometry": geometry_hash(), "sha256": digest(arrays)}
-        with atomic_file(path) as file:
-            np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
+        write_npz(path, {"head": np.array(json.dumps(head)), **arrays})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Portrait:
@@ -162,12 +163,12 @@ class Portrait:
         if not path.is_file():
             raise InputError(f"{path} does not exist", again)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                head = json.loads(str(stored["head"]))
-                arrays = {field.name: stored[field.name] for field in fields(cls)}
+            stored = read_npz(path.read_bytes())
+            head = json.loads(str(stored["head"]))
+            arrays = {field.name: stored[field.name] for field in fields(cls)}
             damaged = digest(arrays) != head["sha256"] or not can_be_drawn(arrays)
             current = (head["version"], head["spec"], head["geometry"]) == (VERSION, SPEC.to_json(), geometry_hash())
-        except Exception as error:  # zip, npy and JSON readers raise a dozen kinds for one cause
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # not npz, or not ours
             raise EngineMismatch(f"{path} is damaged or no portrait", again) from error
         if damaged:
             raise EngineMismatch(f"{path} is damaged", again)
@@ -236,7 +237,7 @@ def can_be_drawn(arrays: dict[str, np.ndarray]) -> bool:
         and bool(((arrays["triangles"] >= 0) & (arrays["triangles"] < POINTS)).all())
         and bool(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height)
         and arrays["ground"].shape == (*map_size(int(y1 - y0), int(x1 - x0)), 3)
-        and bool(arrays["scale"] >= MIN_EYES_PX / 2)  # px for one eye distance, of what was let in
+        and bool(arrays["scale"] >= LEAST_EYES_DRAWN_PX / 2)  # px for one eye distance, of what was let in
         and bool((np.ptp(arrays["rest"], axis=0) < 10).all())  # eye distances
         and bool((arrays["reach"] > 0).all())
         and all(bool((np.abs(arrays[name] - 0.5) < 0.5 + 1e-4).all()) for name in ("head_share", "torso_share"))
@@ -292,7 +293,7 @@ def make_portrait(
         raise InputError("no face was found in the photo", "give a photo of one person who looks at the camera")
     photo, landmarks = (to_face if size == "face" else to_full)(rgb, landmarks, max_side_px)
     landmarks = to_pixel_centres(landmarks)
-    if eye_distance(landmarks) < MIN_EYES_PX:
+    if eye_distance(landmarks) < LEAST_EYES_DRAWN_PX:
         raise InputError("the face in the photo is too small", "give a photo that is closer, or cut it")
     height, width = photo.shape[:2]
     if not (
@@ -388,41 +389,78 @@ def to_face(rgb: np.ndarray, landmarks: np.ndarray, _: int) -> tuple[np.ndarray,
     return photo, moved
 
 
-def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = None) -> Portrait:
-    """Everything that follows from a photo in its final frame and its landmarks."""
+class AtRest(NamedTuple):
+    """A face as a photo shows it, and its way to rest."""
+
+    landmarks: np.ndarray  # (478, 3) px, lips' edges and lids' rims to the pixel
+    rotation: np.ndarray  # (3, 3), and px: landmarks = scale * aligned @ rotation.T + translation
+    scale: float
+    translation: np.ndarray
+    aligned: np.ndarray  # (478, 3) canonical
+    shift: np.ndarray  # (478, 3) canonical: what brings it to rest
+    smile: float  # `smile_of` the smile's part of that
+    build: np.ndarray  # (n, 3) how its rigid points lie beside the canonical ones
+
+
+class Mesh(NamedTuple):
+    """The mesh and what lies around it; as in `Portrait`, but for `rest`, whose depths are the face's own."""
+
+    rest: np.ndarray
+    rest_shift: np.ndarray
+    basis: np.ndarray
+    source: np.ndarray
+    shares: np.ndarray  # (H, W, 3) float32: the ground, at each pixel of the photo
+    box: np.ndarray
+    triangles: np.ndarray
+
+
+def rest_of(photo: np.ndarray, landmarks: np.ndarray) -> AtRest:
+    """Where a face's points lie, and its way to rest: a smile's by what is learned, then what still parts the lips."""
     canonical = canonical_face()
-    channel_basis, surface = load_geometry()
-    aligned, rotation, scales, translations = (part[0] for part in remove_pose(landmarks[None], canonical))
+    aligned, rotation, scales, translation = (part[0] for part in remove_pose(landmarks[None], canonical))
     scale, build = float(scales), (aligned - canonical)[list(RIGID)]
     lower_face = np.clip((canonical[:, 1] - 0.12) / 0.3, 0, 1)[:, None]
     pitch, yaw, _ = head_angles(rotation[None])[0]
-    looked_at = crop_to_photo(rotation, scale, translations, LOOKED_PX)
+    looked_at = crop_to_photo(rotation, scale, translation, LOOKED_PX)
     height, width = (round(side * LOOKED_PX / CROP_PX) for side in CROP_SIZE_PX)
     hair = moustache(photo, landmarks[:, :2], looked_at, (height, width))
     shift = rest_shift(aligned, float(np.hypot(pitch, yaw)), hair) * lower_face  # a smile's way back; eyes stay
     smile = smile_of(shift)
     landmarks = refine_lips(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
-    aligned = to_canonical(landmarks, rotation, scale, translations)
+    aligned = to_canonical(landmarks, rotation, scale, translation)
     shift += resting_shift(aligned + shift)  # lips that still stand apart
+    return AtRest(landmarks, rotation, scale, translation, aligned, shift, smile, build)
 
+
+def mesh_of(photo: np.ndarray, face: AtRest) -> Mesh:
+    """The face's points and the rings around it, how each answers the channels, and what else may move."""
+    channel_basis, surface = load_geometry()
     rest = np.zeros((POINTS, 3), np.float32)
-    rest[:FACE] = (aligned + shift)[:FACE]
+    rest[:FACE] = (face.aligned + face.shift)[:FACE]
     basis = np.zeros((len(MODEL_CHANNELS), POINTS, 3), np.float32)
     basis[:, :FACE] = channel_basis[:, :FACE]
     for k, eye in enumerate(EYES):
-        basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :FACE] = blink(aligned, eye)[:FACE]
+        basis[MODEL_CHANNELS.index(("eyeBlinkLeft", "eyeBlinkRight")[k]), :FACE] = blink(face.aligned, eye)[:FACE]
     for k in range(len(RINGS)):
         ring = slice(FACE + RING * k, FACE + RING * (k + 1))
         rest[ring], own = push_out(rest[list(FACE_OVAL)], k)
         basis[:, ring] = own[:, None] * basis[:, list(FACE_OVAL)]
     full_shift = np.zeros((POINTS, 3), np.float32)
-    full_shift[:FACE] = shift[:FACE]
-    source = (scale * (rest - full_shift) @ rotation.T + translations)[:, :2].astype(np.float32)
-    mask = person_mask(photo, translations[:2], scale)
-    shares = share_ground(photo.shape[:2], mask, rest[list(FACE_OVAL)], rotation, scale, translations)
-    box = box_of(shares, source)
+    full_shift[:FACE] = face.shift[:FACE]
+    source = (face.scale * (rest - full_shift) @ face.rotation.T + face.translation)[:, :2].astype(np.float32)
+    mask = person_mask(photo, face.translation[:2], face.scale)
+    outline = rest[list(FACE_OVAL)]
+    shares = share_ground(photo.shape[:2], mask, outline, face.rotation, face.scale, face.translation)
     triangles = eyes_last(mesh_triangles(surface), source)
+    return Mesh(rest, full_shift, basis, source, shares, box_of(shares, source), triangles)
+
+
+def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = None) -> Portrait:
+    """Everything that follows from a photo in its final frame and its landmarks."""
+    face = rest_of(photo, landmarks)
+    landmarks, rotation, scale, translation, aligned, shift, smile, build = face
+    rest, full_shift, basis, source, shares, box, triangles = mesh_of(photo, face)
     ring_shares = sample(shares, source[None, FACE:])[0]
 
     blur_px = photo_blur(photo, landmarks)
@@ -439,7 +477,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         photo,
         landmarks[:, :2],
         cv2.resize(skin_mask, None, fx=LOOKED_PX / CROP_PX, fy=LOOKED_PX / CROP_PX).astype(np.float32) / 255,
-        looked_at,
+        crop_to_photo(rotation, scale, translation, LOOKED_PX),
         smile,
         palette.colour,
     )
@@ -447,10 +485,10 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     photo = draw_ends(shut_corners(photo, landmarks, scale), landmarks[:, :2], at_rest, scale, palette.colour)
     eyeballs, corners, irises = cut_eyeballs(photo, landmarks)
     dark_glasses = behind_dark_glasses(photo, landmarks)
-    shape = (aligned + shift - canonical).astype(np.float32)
+    shape = (aligned + shift - canonical_face()).astype(np.float32)
     crop = cv2.warpAffine(
         cv2.GaussianBlur(photo, (0, 0), max(0.3, 0.35 * scale / CROP_PX)) if scale > CROP_PX else photo,
-        crop_to_photo(rotation, scale, translations),
+        crop_to_photo(rotation, scale, translation),
         CROP_SIZE_PX[::-1],
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -461,7 +499,7 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
         landmarks=landmarks,
         rotation=rotation,
         scale=np.array([scale]),
-        translation=translations,
+        translation=translation,
         source=source,
         rest=np.column_stack([rest[:, :2], even_depths(rest[:, 2], source / scale, triangles)]).astype(np.float32),
         rest_shift=full_shift,

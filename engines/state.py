@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from engines.errors import StreamError
+from engines.whole_file import read_npz, write_npz
 
 
 class State:
@@ -39,14 +39,12 @@ class State:
         )
 
     def save(self, path: Path) -> None:
-        with Path(path).open("wb") as file:
-            np.savez(file, **{name: np.asarray(array) for name, array in self.arrays.items()})  # type: ignore[arg-type]
+        write_npz(path, self.arrays, compressed=False)
 
     @classmethod
     def load(cls, path: Path) -> State:
         """Read what `save` wrote; StreamError where the file is none of ours."""
         try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                return cls({name: file[name] for name in file.files})
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return cls(read_npz(Path(path).read_bytes()))
+        except (OSError, ValueError) as error:
             raise StreamError(f"{path} holds no stream state ({error})", "start the stream anew") from error

@@ -117,13 +117,14 @@ def voxcam(
     """You speak; your photo speaks, live, as your camera. Begin with: voxcam demo"""
 
 
-def say(message: str) -> None:
-    """One line on stderr; nothing where nobody reads it any more: a note must not end a call."""
+def say(message: str, stream: TextIO | None = None) -> None:
+    """One line on stderr, or on `stream`; nothing where nobody reads it any more: a note must not end a call."""
+    stream = stream or sys.stderr
     try:
-        print(message, file=sys.stderr, flush=True)
+        print(message, file=stream, flush=True)
     except (OSError, ValueError):  # its reader has gone, its terminal or its disk is full
         with suppress(OSError, ValueError):
-            _drain(sys.stderr)
+            _drain(stream)
 
 
 def _drain(stream: TextIO) -> None:

@@ -26,7 +26,7 @@ SIZES = {
     "phone_logits": len(SPEC.phones),
     "presence": 1,
     "snr_db": 1,
-    "emotion_logits": 7,
+    "emotion_logits": len(EMOTIONS),
 }
 
 

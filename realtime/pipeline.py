@@ -22,7 +22,7 @@ import numpy as np
 from engines.encoder import Code
 from engines.errors import StreamError
 from engines.shaper import chunk_rms
-from engines.spec import EMOTIONS, MOTION_CHANNELS, SPEC
+from engines.spec import MOTION_CHANNELS, SPEC
 from realtime.audio.sources import Source
 from realtime.clock import JUMP_NS, NS, Clock, SystemClock
 from realtime.latent_ring import LatentRing
@@ -44,6 +44,7 @@ WAKING_NS = 2 * NS  # so long after a sleep its pictures may still turn out late
 # reads a cable before the sound system says that its sound is played (docs/decisions.md).
 SOUND_BEHIND_NS = 25_000_000
 JAW_OPEN = MOTION_CHANNELS.index("jawOpen")
+SILENT_CODE = Code.silent()
 
 
 class EncoderLike(Protocol):
@@ -160,26 +161,6 @@ class VoiceStage:
         silence = np.zeros(SPEC.hop_samples, np.float32)
         while self.ring.end_sample < end_samples:
             self.hear(AudioHop(self._hops, silence, self._clock.now_ns()))
-
-
-def _silent_code() -> Code:
-    rows = len(SPEC.lookaheads_ms)
-    phones = np.zeros((rows, len(SPEC.phones)), np.float32)
-    phones[:, SPEC.phones.index("SIL")] = 20.0
-    return Code(
-        content=np.zeros((rows, SPEC.content_size), np.float32),
-        emotion=np.zeros(SPEC.emotion_size, np.float32),
-        noise=np.zeros(SPEC.noise_size, np.float32),
-        speaker=np.zeros(SPEC.speaker_size, np.float32),
-        motion=np.zeros((rows, len(SPEC.speech_channels)), np.float32),
-        phone_logits=phones,
-        presence=np.zeros((rows, 1), np.float32),
-        emotion_logits=np.zeros(len(EMOTIONS), np.float32),
-        snr=np.zeros(1, np.float32),
-    )
-
-
-SILENT_CODE = _silent_code()
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -324,7 +305,6 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         badge: Callable[[np.ndarray], None] | None = None,
         clock: Clock | None = None,
         samples_limit: int | None = None,
-        lend_thread: Callable[[], None] | None = None,
     ) -> None:
         self.source = source
         self.clock = clock or SystemClock()
@@ -351,6 +331,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self._ready_ns = 0
         self._face_failed = False
         self.slept_pictures = 0  # of the late ones, those of a second and more in which nothing ran, and just after it
+        self._slept = False  # what `_wait_live` left out now counts among them
         self._looked_ns = self._awake_ns = 0  # the last look at the time; until when lateness is a sleep's
         self._arrival_counts_from = 0  # a picture: what had waited comes in a burst, and says nothing
         self.arrival = ArrivalLag(self.pacer.period_ns)
@@ -362,7 +343,6 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self.workers[0].on_sent.append(self._sent)
         self.sound_samples = 0  # 16 kHz samples heard, without the silence after the end
         self._limit = samples_limit
-        self._lend_thread = lend_thread
         self._halt = threading.Event()
         self._done = threading.Event()
         self._stop: Stop | None = None
@@ -429,8 +409,6 @@ class Pipeline(AbstractContextManager["Pipeline"]):
 
     def _guarded(self, loop: Callable[[], None]) -> None:
         try:
-            if self._lend_thread is not None:
-                self._lend_thread()
             loop()
         except Exception as error:
             self.stop(error)
@@ -460,17 +438,17 @@ class Pipeline(AbstractContextManager["Pipeline"]):
                 stop = Stop(self.clock.now_ns())
                 break
         if stop is not None:
-            self._pictures_total = self.pacer.count(self.sound_samples)
-            self._finish_sound()
-            self.ring.close(stop)
+            self._finish_sound(stop)
 
-    def _finish_sound(self) -> None:
-        end = self.pacer.end_sample((self._pictures_total or 0) - 1)
+    def _finish_sound(self, stop: Stop) -> None:
+        self._pictures_total = self.pacer.count(self.sound_samples)
+        end = self.pacer.end_sample(self._pictures_total - 1)
         whole = -(-end // SPEC.chunk_samples) * SPEC.chunk_samples
         while self.ring.end_sample < whole and not self._halt.is_set():
             if not self.live:
                 self.ring.wait_for_space(AHEAD_CODES)
             self.voice.finish(min(whole, self.ring.end_sample + SPEC.chunk_samples))
+        self.ring.close(stop)
 
     def _give_sound(self, block: np.ndarray, captured_ns: int) -> None:
         if self.controls.mute:
@@ -487,7 +465,10 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             if self._pictures_total is not None and index >= self._pictures_total:
                 break
             if self.live:
-                index = self._wait_live(index)
+                wanted, index = index, self._wait_live(index)
+                if (total := self._pictures_total) is not None:  # the voice may have told it only now
+                    index = min(index, max(wanted, total - 1))  # the last picture is shown, however late
+                self._count_late(index - wanted)
             else:
                 self.ring.release(self.pacer.end_sample(index))
                 if not self.ring.wait_for(self.pacer.end_sample(index), clock=self.clock) and self.ring.stop is None:
@@ -513,10 +494,10 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             self._awake_ns = now_ns + WAKING_NS
         self._looked_ns = now_ns
         newest = self.pacer.index_at(self.source.sample_at(now_ns - self.arrival.lag_ns))
+        self._slept = False
         if newest > index:
-            self.meters.late_pictures += newest - index
             if newest - index > self.picture_rate or now_ns < self._awake_ns:
-                self.slept_pictures += newest - index
+                self._slept = True
                 self._arrival_counts_from = newest + self.picture_rate
             index = newest
         due_ns = self._due_ns(index)
@@ -535,6 +516,12 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self.meters.stages["ring_wait"].add(self.clock.now_ns() - due_ns)
         self._watch_arrival(index)
         return index
+
+    def _count_late(self, pictures: int) -> None:
+        """Those that `_wait_live` has left out."""
+        if pictures > 0:
+            self.meters.late_pictures += pictures
+            self.slept_pictures += pictures if self._slept else 0
 
     def _wait_for_present_sound(self, woken_ns: int) -> int:
         """After a standstill, until sound from after it has been heard, at most a second; gives the time then.

@@ -82,6 +82,11 @@ def unless_taken(path: Path, overwrite: bool) -> Path:
     return path if overwrite or not path.exists() else free_name(path, "new")
 
 
+def taken_notes(wished: Path, path: Path) -> list[str]:
+    """What to tell of a name that `unless_taken` has changed; nothing where it has not."""
+    return [f"another program has written {wished} since: this one is {path}"] if path != wished else []
+
+
 def checked_folder(path: Path, *, make: bool = True) -> Path:
     """The folder, made where it is missing (or only looked whether it can be); OutputError where it can't be.
 

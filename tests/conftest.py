@@ -11,9 +11,13 @@ import pytest
 from hypothesis import settings
 
 from engines.machine import place_numba_cache
+from realtime.interrupts import interrupts
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.display_rig import DisplayRig
 from tests.rigs.sound_rig import SoundRig
+
+for leaks in ("FORCE_COLOR", "TTY_COMPATIBLE", "VOXCAM_DEBUG", "VOXCAM_C2PA_CERT", "VOXCAM_C2PA_KEY"):
+    os.environ.pop(leaks, None)  # of whoever runs the tests: it would change what commands say and write
 
 # Before torch is imported: threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,6 +40,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["VOXCAM_CACHE"]
     else:
         os.environ["VOXCAM_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def patient_interrupts() -> Iterator[None]:
+    """What asks a sound server makes interrupts impatient, for good: a signal could then end pytest at once."""
+    yield
+    interrupts.impatient = False
 
 
 @pytest.fixture(scope="session")

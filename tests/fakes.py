@@ -11,7 +11,6 @@ from engines.motion.reach import TYPICAL_REACH
 from engines.spec import MOTION_CHANNELS, SPEC
 
 JAW = MOTION_CHANNELS.index("jawOpen")
-ROWS = len(SPEC.lookaheads_ms)
 
 
 @dataclass
@@ -37,23 +36,14 @@ class FakeEncoder:
             raise RuntimeError("the fake encoder fails")
         level = float(np.sqrt(np.mean(np.square(chunk, dtype=np.float64))))
         levels = (level, *state.levels[:4])
-        motion = np.zeros((ROWS, len(SPEC.speech_channels)), np.float32)
+        code = Code.silent()
         for row, lookahead_ms in enumerate(SPEC.lookaheads_ms):
-            motion[row, JAW] = levels[SPEC.lookahead_chunks(lookahead_ms)]
+            code.motion[row, JAW] = levels[SPEC.lookahead_chunks(lookahead_ms)]
         if self.steps == self.nan_at:
-            motion[:] = np.nan
+            code.motion[:] = np.nan
         self.steps += 1
-        code = Code(
-            content=np.zeros((ROWS, SPEC.content_size), np.float32),
-            emotion=np.zeros(SPEC.emotion_size, np.float32),
-            noise=np.zeros(SPEC.noise_size, np.float32),
-            speaker=np.zeros(SPEC.speaker_size, np.float32),
-            motion=motion,
-            phone_logits=np.zeros((ROWS, len(SPEC.phones)), np.float32),
-            presence=np.full((ROWS, 1), float(level > 0.01), np.float32),
-            emotion_logits=np.zeros(7, np.float32),
-            snr=np.full(1, 20.0, np.float32),
-        )
+        code.presence[:] = level > 0.01
+        code.snr[:] = 20.0
         return code, FakeState(levels)
 
     def close(self) -> None:

@@ -23,9 +23,10 @@ from engines.backends.nvidia import (
     version_of,
 )
 from engines.backends.precision import convert_precision
-from engines.card import EngineCard, write_atomically
+from engines.card import EngineCard
 from engines.errors import EngineMismatch
 from engines.session import Session
+from engines.whole_file import write_atomically
 
 try:
     import tensorrt_rtx as trt

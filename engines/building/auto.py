@@ -19,11 +19,12 @@ import numpy as np
 from engines import machine
 from engines.backends import BACKENDS, find_backend
 from engines.building.build import engine_stem, open_engine, target
-from engines.card import EngineCard, card_path, read_card, write_atomically
+from engines.card import EngineCard, card_path, read_card
 from engines.errors import EngineMismatch, OutputError, StreamError, VoxcamError
 from engines.golden import Golden, golden_path, read_golden, verify
 from engines.session import Arrays, BoundState, Session
 from engines.state import State
+from engines.whole_file import write_atomically
 
 MEASURE_S = 1.0  # a candidate
 VERIFY_STEPS = 100  # of the golden stream, before an engine is trusted with a live one

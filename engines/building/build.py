@@ -8,11 +8,8 @@ holds the file's hash: what a killed build leaves has no card, or no card that f
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,24 +21,14 @@ import numpy as np
 from engines import machine
 from engines.backends import PRECISIONS, find_backend
 from engines.backends.built import BuildOptions
-from engines.card import (
-    WEIGHTS,
-    BuildRecord,
-    EngineCard,
-    card_path,
-    file_sha256,
-    read_card,
-    read_checked,
-    write_atomically,
-)
+from engines.card import WEIGHTS, BuildRecord, EngineCard, card_path, file_sha256, read_card, read_checked
 from engines.errors import ConfigError, EngineMismatch, OutputError
 from engines.golden import Comparison, Golden, golden_path, read_golden, verify
 from engines.machine import default_engines_dir
 from engines.session import Session
+from engines.whole_file import is_half_written, read_npz, write_atomically
 
-COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 _LOCK_WAIT_S = 600.0
-_HALF_WRITTEN = re.compile(r"\..+\.(engine|card\.json|timing)\.\w{8}")  # what engines.card.write_atomically leaves
 Progress = Callable[[str], None]
 
 
@@ -199,6 +186,7 @@ def open_engine(
             raise EngineMismatch(f"{engine.name} was made from another model", _build_command(found.name, record))
         own = _engine_card_path(engine)
         return _open_checked(engine_card, built, own, module, device, precision, threads, path.parent)
+    _refuse_unable(module, precision, device)
     if precision in module.COMPILES:
         return module.load(content, found, precision, device, threads)
     raise EngineMismatch(_why_none(folder, found, record), _build_command(found.name, record))
@@ -312,7 +300,7 @@ def clean_engines(engines_dir: Path | None = None, everything: bool = False) -> 
             kept |= {path, path.with_name(card.file)}
     gone = []
     for path in sorted(folder.glob("*")):
-        ours = path.name.endswith((".engine", ".card.json")) or _HALF_WRITTEN.fullmatch(path.name)
+        ours = path.name.endswith((".engine", ".card.json")) or is_half_written(path)
         if ours and path.is_file() and path not in kept:
             path.unlink(missing_ok=True)
             gone.append(path)
@@ -425,9 +413,8 @@ def _calibration(path: Path, card: EngineCard, golden: Golden) -> tuple[dict[str
     if not beside.exists():
         return dict(golden.inputs), "calibrated on the golden stream"
     try:
-        with np.load(io.BytesIO(beside.read_bytes()), allow_pickle=False) as file:
-            inputs = {name.removeprefix("input."): file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        inputs = {name.removeprefix("input."): array for name, array in read_npz(beside.read_bytes()).items()}
+    except (OSError, ValueError) as error:
         raise EngineMismatch(f"no readable calibration inputs at {beside} ({error})", "delete the file") from error
     if inputs.keys() != golden.inputs.keys():
         raise EngineMismatch(f"{beside.name} holds inputs of another model", "delete the file")
@@ -464,6 +451,10 @@ def _refuse_unknown(module: Any, precision: str, device: str, compute_capability
             )
     if not compute_capability and device not in module.devices():
         raise EngineMismatch(f"{module.NAME} finds no device {device!r} here", "look at `voxcam engines list`")
+    _refuse_unable(module, precision, device)
+
+
+def _refuse_unable(module: Any, precision: str, device: str) -> None:
     able = module.precisions(device)
     if precision not in able:
         raise ConfigError(f"{module.NAME} has no {precision} on {device}", f"choose one of {', '.join(able)}")

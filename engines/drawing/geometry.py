@@ -7,7 +7,6 @@ outline, over which its own motion fades; the outermost ring adds nothing to wha
 
 from __future__ import annotations
 
-import zipfile
 from importlib.resources import files
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ import numpy as np
 from engines.errors import EngineMismatch
 from engines.face_points import FACE, FACE_OVAL, LEFT, LOWER_SEAM, RIGHT, UPPER_SEAM
 from engines.spec import MODEL_CHANNELS
+from engines.whole_file import read_npz
 
 RING = len(FACE_OVAL)
 RINGS = ((1.12, 0.50), (1.30, 0.15), (1.55, 0.0))  # size, share of the face's own motion
@@ -171,10 +171,10 @@ def load_geometry() -> tuple[np.ndarray, np.ndarray]:
     """The trained basis (25, 478, 3) float32 and triangles (n, 3) int32; EngineMismatch where the file is damaged."""
     path = files("engines") / "weights" / "geometry.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            basis = stored["basis"].astype(np.float32)
-            triangles = stored["triangles"].astype(np.int32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        stored = read_npz(path.read_bytes())
+        basis = stored["basis"].astype(np.float32)
+        triangles = stored["triangles"].astype(np.int32)
+    except (OSError, ValueError, KeyError) as error:
         raise EngineMismatch(f"weights/geometry.npz is damaged ({error})", "install voxcam again") from error
     if basis.shape != (len(MODEL_CHANNELS), 478, 3) or triangles.ndim != 2 or triangles.shape[1] != 3:
         raise EngineMismatch("weights/geometry.npz is of another version", "install voxcam again")

@@ -7,7 +7,7 @@ import numpy as np
 
 from engines.drawing.layers import fetch, line_at, ramp
 
-MOST = 0.25  # share of light that 127 steps of grain add
+GRAIN_MOST = 0.25  # share of light that 127 steps of grain add
 UNROLLED = (0.015, 0.10)  # way of the lid down from where it is in the photo, eye distances: none, and whole grain
 UP_TO = (0.35, 1.0)  # share of the way from the lid's rim to its fold: whole up to there, none from there on
 ENDS = 0.12  # share of the eye's width over which it begins at either corner
@@ -70,5 +70,5 @@ def paint_grain(
                 continue
             fetch(grain, middle + u * scale, bottom - height * scale, wx, wy, noise)
             for c in range(3):
-                value = picture[y, x, c] * (1.0 + share * MOST / 127.0 * (noise[c] - 128.0))
+                value = picture[y, x, c] * (1.0 + share * GRAIN_MOST / 127.0 * (noise[c] - 128.0))
                 picture[y, x, c] = np.uint8(min(255.0, max(0.0, value + 0.5)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from engines.drawing.lid_grain import MOST
+from engines.drawing.lid_grain import GRAIN_MOST
 from engines.face.masks import polygon, window
 from engines.face_points import EYES
 
@@ -25,7 +26,7 @@ def lid_grain(photo: np.ndarray, landmarks: np.ndarray, up: np.ndarray, scale: f
     """Noise as strong and as coarse as the grain of the cheeks, for both lids: (2, h, w, 3) uint8, 128 adds nothing.
 
     Of size 0 where skin shows none. photo (H, W, 3) uint8, landmarks (478, 3) px; up (2,): one eye distance upwards,
-    px; scale: px for one eye distance. One px of it is one of the photo; MOST: what it adds to the light there.
+    px; scale: px for one eye distance. One px of it is one of the photo; GRAIN_MOST: what it adds to the light there.
     """
     size = [round(side * scale) for side in SIZE]
     widths = [sigma for sigma in WIDTHS_PX if sigma <= max(COARSEST * scale, WIDTHS_PX[2])]
@@ -35,15 +36,15 @@ def lid_grain(photo: np.ndarray, landmarks: np.ndarray, up: np.ndarray, scale: f
         cheek = np.concatenate([lower - CHEEK[0] * up, (lower - CHEEK[1] * up)[::-1]])
         strengths = strengths_of(photo, cheek, widths)
         white = np.random.default_rng(k).standard_normal(size, np.float32)
-        for band, strength in zip(bands(white, widths), strengths, strict=True):
+        for band, strength in zip(between_blurs(white, widths), strengths, strict=True):
             grain[k] += band[..., None] / band.std() * strength
     if grain.std() < LEAST_GRAIN:
         return np.zeros((2, 0, 0, 3), np.uint8)
-    return np.clip(128.5 + 127 / MOST * grain, 0, 255).astype(np.uint8)
+    return np.clip(128.5 + 127 / GRAIN_MOST * grain, 0, 255).astype(np.uint8)
 
 
 def strengths_of(photo: np.ndarray, cheek: np.ndarray, widths: list[float]) -> list[np.ndarray]:
-    """How strong the grain of skin in a polygon (n, 2) px is in each of the `bands`: shares of its light, (3,)."""
+    """How strong the grain of skin in a polygon (n, 2) px is in each band (`between_blurs`): shares of light, (3,)."""
     low, high = window(cheek, 2 * widths[-1], photo.shape)
     if (high - low).min() < 4:
         return [np.zeros(3)] * len(widths)
@@ -52,13 +53,13 @@ def strengths_of(photo: np.ndarray, cheek: np.ndarray, widths: list[float]) -> l
     if seen.sum() < LEAST_SEEN_PX:
         return [np.zeros(3)] * len(widths)
     light = np.maximum(cv2.GaussianBlur(skin, (0, 0), widths[-1]), DARK)
-    shares = [band / light for band in bands(skin, widths)]
+    shares = [band / light for band in between_blurs(skin, widths)]
     busy = cv2.GaussianBlur(np.square(np.stack(shares)).sum((0, 3)), (0, 0), widths[-1])
     plain = seen & (busy <= np.quantile(busy[seen], PLAINER))
     return [np.sqrt(np.square(share[plain]).mean(0)) for share in shares]
 
 
-def bands(picture: np.ndarray, widths: list[float]) -> list[np.ndarray]:
+def between_blurs(picture: np.ndarray, widths: Sequence[float]) -> list[np.ndarray]:
     """What of a picture lies between blurs of these widths, px, from the picture itself on."""
     blurred = [picture, *(cv2.GaussianBlur(picture, (0, 0), width) for width in widths)]
     return [fine - coarse for fine, coarse in pairwise(blurred)]

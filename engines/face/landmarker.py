@@ -33,7 +33,7 @@ from engines.session import Session
 from engines.spec import SPEECH_CHANNELS
 
 DETECTOR_PX = 128
-CROP_PX = 192  # input side of Attention Mesh
+MESH_INPUT_PX = 192  # input side of Attention Mesh
 ROI_SCALE = 1.5  # side of the region of interest over the face box's
 MIN_SCORE = 0.5
 OVERLAP = 0.3  # boxes that overlap more than this are one face
@@ -71,7 +71,7 @@ LIDS = tuple(point for pair in (*LEFT_LIDS, *RIGHT_LIDS) for point in pair)
 FEATURES = (*LIDS, *OUTER_LIPS, 70, 105, 107, 336, 334, 300, 4, 98, 327, 152)
 RIGHT_LIPS = tuple(point for row in LIP_ROWS for point in row[: len(row) // 2])
 LEFT_LIPS = tuple(point for row in LIP_ROWS for point in row[::-1][: len(row) // 2])  # in the right half's order
-LIPS_PX = 2 * CROP_PX  # side of the region that the lips are looked at in: about 115 px between the eyes
+LIPS_PX = 2 * MESH_INPUT_PX  # side of the region that the lips are looked at in: about 115 px between the eyes
 LOOK_AT_CAMERA = "take a photo that looks straight at the camera"
 
 
@@ -126,7 +126,6 @@ class PhotoReport:
     pitch: float  # rad, signs as in MOTION_CHANNELS
     yaw: float
     roll: float
-    mouth_gap: float  # between the inner lips, eye distances
     mouth_covered: bool  # or half of it, as far as one can tell
     notes: tuple[str, ...]  # what is less than ideal, one line each
 
@@ -254,16 +253,16 @@ class Landmarker:
         self, rgb: np.ndarray, center: np.ndarray, side: float, tilt: float, mirrored: bool = False
     ) -> tuple[np.ndarray, float]:
         """Landmarks in px of the picture and their presence; `mirrored` reads the mirror image of the region."""
-        crop, to_picture = cut_square(rgb, center, side, tilt, CROP_PX, cv2.BORDER_REPLICATE)
+        crop, to_picture = cut_square(rgb, center, side, tilt, MESH_INPUT_PX, cv2.BORDER_REPLICATE)
         if mirrored:
             crop = crop[:, ::-1]
         outputs = self._session("face_landmarks").run({"picture": (crop / np.float32(255))[None]})
         points = outputs["landmarks"]
         if mirrored:
             points = points[self._mirror]
-            points[:, 0] = CROP_PX - points[:, 0]
+            points[:, 0] = MESH_INPUT_PX - points[:, 0]
         xy = points[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
-        depth = points[:, 2:] * (side / CROP_PX)
+        depth = points[:, 2:] * (side / MESH_INPUT_PX)
         return np.concatenate([xy, depth], 1).astype(np.float32), float(outputs["presence"][0])
 
 
@@ -466,7 +465,7 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     elif mouth_gap > OPEN_MOUTH:
         found.append("the mouth is open: it is brought to rest; teeth that it shows well are kept")
     return PhotoReport(
-        face, landmarks, aligned[0], reading.presence, eyes_px, pitch, yaw, roll, mouth_gap,
+        face, landmarks, aligned[0], reading.presence, eyes_px, pitch, yaw, roll,
         covered["mouth"] or half_covered, tuple(found),
     )  # fmt: skip
 

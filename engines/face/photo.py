@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.errors import InputError, WrongInput
 from engines.face.colour_profile import read_profile
-from engines.face.picture_file import find_exif, find_profile, is_cut_short, is_damaged, tiff_entry
+from engines.face.picture_file import JPEG, PNG, blocks, find_exif, find_profile, is_cut_short, is_damaged, tiff_entry
 
 MIN_SIDE_PX = 100  # what counts is the eye distance (landmarker.py); smaller pictures are icons and thumbnails
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
@@ -202,7 +202,7 @@ def _refuse_huge(name: object, width: int, height: int) -> None:
 
 def _header_size(data: bytes) -> tuple[int, int] | None:
     """Width and height that the header claims of each kind that OpenCV reads; None where none is found."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
+    if data[:8] == PNG:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data[:2] == b"BM":
         sides = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
@@ -216,13 +216,11 @@ def _header_size(data: bytes) -> tuple[int, int] | None:
     if data[:4] == b"RIFF" and data[12:16] == b"VP8L":
         packed = int.from_bytes(data[21:25], "little")
         return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-    if data[:2] == b"\xff\xd8":
-        at = 2
-        while at + 9 <= len(data) and data[at] == 0xFF:
-            kind = data[at + 1]
+    if data[:2] == JPEG:
+        for (kind,), begin, _ in blocks(data):
             if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-                return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-            at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+                at = begin + 1  # the height first
+                return int.from_bytes(data[at + 2 : at + 4], "big"), int.from_bytes(data[at : at + 2], "big")
     if data[:4] == b"GIF8":
         return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
     if (wide := tiff_entry(data, TIFF_WIDTH)) and (high := tiff_entry(data, TIFF_HEIGHT)):

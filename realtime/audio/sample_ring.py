@@ -29,9 +29,20 @@ class SampleRing:
         self._stamps = np.zeros((STAMPS, 2), np.int64)
         self.stamped = 0
         self._stamps_read = 0
+        self._lost_told = 0
 
     def __len__(self) -> int:
         return self.written - self.read_count
+
+    @property
+    def came(self) -> int:
+        """Samples that were given, taken or lost."""
+        return self.written + self.lost
+
+    def newly_lost(self) -> int:
+        """Samples lost since the last call; asked before a read of all, their place is after what that gives."""
+        lost, self._lost_told = self.lost - self._lost_told, self.lost
+        return lost
 
     def write(self, block: np.ndarray, now_ns: int = 0) -> int:
         """Copy (samples, channels) in; what does not fit is counted as lost. Returns how many were taken."""
@@ -44,7 +55,7 @@ class SampleRing:
         self.lost += len(block) - count
         self.written += count
         if now_ns:
-            self._stamps[self.stamped % STAMPS] = (self.written, now_ns)
+            self._stamps[self.stamped % STAMPS] = (self.came, now_ns)
             self.stamped += 1
         self.doorbell.ring()
         return count
@@ -61,7 +72,7 @@ class SampleRing:
         return out
 
     def stamps(self) -> list[tuple[int, int]]:
-        """(total written, time) of each block since the last call; at most the newest 255."""
+        """(`came`, time) of each block since the last call; at most the newest 255."""
         end = self.stamped
         begin = max(self._stamps_read, end - STAMPS + 1)
         self._stamps_read = end

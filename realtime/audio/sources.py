@@ -112,7 +112,7 @@ class Source(AbstractContextManager["Source"]):
 
 
 class BlockSource(Source):
-    """A source that pulls its blocks from an iterator: a file or a pipe, at the pace of time or as fast as it goes."""
+    """A source that pulls its blocks from an iterator, such as a file's, at the pace of time or as fast as it goes."""
 
     def __init__(
         self,
@@ -338,13 +338,18 @@ class DeviceSource(Source):
             self._mark_lost(self._clock.now_ns())
         if self._lost:
             if self.drops_backlog:
+                ring.newly_lost()
                 ring.read()
             self._come_back(ring, rate_hz)
         stamps = ring.stamps()
+        lost = ring.newly_lost()
         block = self._phase.push(_wholesome(ring.read()))
-        for written, at_ns in stamps:
+        if lost:  # we stood still for longer than the ring holds: silence keeps the place of what it had no room for
+            self.overflows += 1
+            block = np.concatenate([block, np.zeros((lost, block.shape[1]), np.float32)])
+        for came, at_ns in stamps:
             self._last_block_ns = at_ns
-            self._map.observe(self._shift + _at_16k(written, rate_hz), at_ns)
+            self._map.observe(self._shift + _at_16k(came, rate_hz), at_ns)
         fitted = self._fitter.push(block)
         # Not when the block arrived: blocks come in bursts, and pictures go by the same line.
         self._tap(fitted, self._map.captured_ns(self._fitted_from + _at_16k(self._fitter.samples, self.rate_hz)))
@@ -396,9 +401,9 @@ class DeviceSource(Source):
         self._cutter = HopCutter(rate_hz)
         self._fitter = TapFitter(rate_hz, self.rate_hz, self.channels)
         self._fitted_from = self._index * HOP
-        self._shift = self._index * HOP - _at_16k(ring.read_count, rate_hz)
+        self._shift = self._index * HOP - _at_16k(ring.read_count + ring.lost, rate_hz)
         self._map.restart()
-        self._map.observe(self._shift + _at_16k(ring.written, rate_hz), self._clock.now_ns())
+        self._map.observe(self._shift + _at_16k(ring.came, rate_hz), self._clock.now_ns())
         self._last_block_ns = self._clock.now_ns()
 
 

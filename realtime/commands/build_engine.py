@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,8 @@ import typer
 
 from engines.building.build import BuildResult, build_engine, models
 from engines.errors import ConfigError, VoxcamError
+from realtime.cli import say
+from realtime.commands.options import AsJson
 
 _PART_OF = {"motion": "encoder"}  # the motion head is a part of encoder.onnx
 
@@ -23,7 +24,7 @@ def command(
     compute_capability: Annotated[str, typer.Option(help="for tensorrt-rtx, such as 7.5,8.6,8.9,12.0")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda; the backend's own if left out")] = "",
     out: Annotated[Path | None, typer.Option(help="folder to keep engines in; the cache if left out")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build engines for this machine and verify them against their golden stream."""
     capabilities = tuple(part.strip() for part in compute_capability.split(",") if part.strip())
@@ -31,13 +32,13 @@ def command(
     failed: VoxcamError | None = None
     for card in _cards(model):
         try:
-            result = build_engine(card, backend, precision, device or None, capabilities, out, _say)
+            result = build_engine(card, backend, precision, device or None, capabilities, out, say)
         except VoxcamError as error:
             if isinstance(error, ConfigError) or model != "all":
                 raise
             failed = error  # the other models are still built
             rows.append({"model": card, "error": str(error)})
-            _say(f"{card}: {error}")
+            say(f"{card}: {error}")
             continue
         rows.append(_row(result))
         if not as_json:
@@ -52,7 +53,7 @@ def _cards(model: str) -> list[str]:
     if model == "all":
         return models()
     if model in _PART_OF:
-        _say(f"the {model} head is a part of the {_PART_OF[model]}")
+        say(f"the {model} head is a part of the {_PART_OF[model]}")
         return [_PART_OF[model]]
     if model not in models() and not model.endswith((".json", ".onnx")):
         raise ConfigError(f"no model {model!r}", f"choose all, {', '.join(models())}, or a card's path")
@@ -78,7 +79,3 @@ def _sentence(result: BuildResult) -> str:
         checked = "not verified yet"
     note = f" ({record.note})" if record.note else ""
     return f"{result.card.name} {record.backend} {record.precision}: {size}, {how}, {checked}{note}\n  {result.path}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -19,10 +19,10 @@ from engines.card import EngineCard, read_checked
 from engines.errors import EngineMismatch, VoxcamError
 from engines.golden import golden_path, read_golden, verify
 from engines.opening import open_session
+from realtime.commands.options import AsJson
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Folder = Annotated[Path | None, typer.Option("--dir", help="folder that engines are kept in; the cache if left out")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.callback()

@@ -29,7 +29,8 @@ def enroll(
 ) -> None:
     """Analyse a photo once and keep the portrait."""
     from realtime.faces import FACE_SIZES, analyse_photo, checked_photo
-    from realtime.targets import checked_folder, checked_target, readable
+    from realtime.talking_clip import CLIP_ENDINGS
+    from realtime.targets import checked_folder, checked_target, readable, taken_notes, unless_taken
 
     if size not in FACE_SIZES:
         raise ConfigError(f"there is no size {size!r}", "use --size full or --size face")
@@ -45,11 +46,13 @@ def enroll(
     checked_folder(target.parent, make=False)
     if target.parent.is_dir():
         checked_target(target, overwrite, (".npz",))
-    with progress_bar("watching the clip") if clip or teeth else nullcontext() as progress:
+    watched = clip is not None or (teeth is not None and teeth.suffix.lower() in CLIP_ENDINGS)
+    with progress_bar("watching the clip") if watched else nullcontext() as progress:
         made = analyse_photo(photo, size, camera, teeth, clip, progress)
     checked_folder(target.parent)  # not before there is something to put into it
-    made.portrait.save(checked_target(target, overwrite, (".npz",)))
-    for note in made.notes:
+    wished, target = target, unless_taken(target, overwrite)
+    made.portrait.save(target)
+    for note in (*made.notes, *taken_notes(wished, target)):
         say(f"note: {note}")
     height, width = made.portrait.size
     shown = readable(target)

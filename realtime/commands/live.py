@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -30,6 +31,7 @@ from realtime.commands.options import (
     PortraitPath,
     Seed,
     Threads,
+    checked_engine,
     parse_size,
 )
 from realtime.interrupts import interrupts
@@ -41,17 +43,52 @@ if TYPE_CHECKING:
     from realtime.audio.audio_out import AudioOut
     from realtime.audio.cable import Cable
     from realtime.audio.sources import Source
+    from realtime.engines_in_use import Engines
     from realtime.pictures.provenance import ContentSigner
     from realtime.pictures.sinks import Sink
+    from realtime.pipeline import Pipeline
 
 CABLE_S, LEAST_CABLE_S = 4.0, 1.0  # how long the end waits until the cable is removed; where the sound server hangs
 SHOW_CURSOR = b"\x1b[?25h"
 
 
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The command line of `voxcam live`, by the names of its options."""
+
+    portrait: Path
+    microphone: str | None
+    camera: str | None
+    camera_size: str
+    preview: bool
+    raw: bool
+    out: Path | None
+    overwrite: bool
+    c2pa_cert: Path | None
+    c2pa_key: Path | None
+    seconds: float | None
+    source: str | None
+    source_rate: int | None
+    source_channels: int | None
+    source_format: str | None
+    fps: int
+    lookahead_ms: int
+    emotion: str
+    articulation: float
+    seed: int | None
+    audio_out: str | None
+    make_cable: bool
+    av_offset_ms: float
+    badge: bool
+    osc: str | None
+    json_log: Path | None
+    engine: str
+    threads: int
+    nice: int
+
+
 def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Source:
     """The source that the options name; not yet entered."""
-    if source is not None and microphone is not None:
-        raise ConfigError("--microphone and --source exclude each other", "leave one out")
     if source == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise ConfigError(
@@ -94,9 +131,13 @@ def live(
     source: Annotated[
         str | None, typer.Option(help="Instead of a microphone: a sound file, or - for raw samples.")
     ] = None,
-    source_rate: Annotated[int, typer.Option(min=4000, max=384000, help="Of raw samples, Hz.")] = 16_000,
-    source_channels: Annotated[int, typer.Option(min=1, max=32, help="Of raw samples.")] = 1,
-    source_format: Annotated[str, typer.Option(help="Of raw samples: s16le, s32le or f32le.")] = "s16le",
+    source_rate: Annotated[
+        int | None, typer.Option(min=4000, max=384000, help="Of raw samples, Hz; 16000 if left out.")
+    ] = None,
+    source_channels: Annotated[int | None, typer.Option(min=1, max=32, help="Of raw samples; 1 if left out.")] = None,
+    source_format: Annotated[
+        str | None, typer.Option(help="Of raw samples: s16le, s32le or f32le; s16le if left out.")
+    ] = None,
     fps: Fps = 25,
     lookahead_ms: LookaheadMs = 0,
     emotion: Mood = "auto",
@@ -113,88 +154,14 @@ def live(
     nice: Annotated[int, typer.Option(min=0, max=19, help="Let other programs go first.")] = 0,
 ) -> None:
     """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
-    from realtime.engines_in_use import open_engines, seed_of
-    from realtime.faces import load_portrait
-    from realtime.pictures.badge import Badge
-    from realtime.pipeline import Pipeline
-
-    checked_rate(fps)
-    checked_lookahead(lookahead_ms)
-    size = parse_size(camera_size)
-    if seconds is not None and not math.isfinite(seconds):
-        raise ConfigError(f"--seconds {seconds} is no length of time", "leave it out to go on until Ctrl-C")
-    checked_apart(
-        [("--portrait", portrait), *([("--source", Path(source))] if source not in (None, "-") else [])],
-        [(name, path) for name, path in (("--out", out), ("--json-log", json_log)) if path is not None],
-    )
-    if json_log is not None:
-        _check_log(json_log, overwrite)
-    signer = open_signer(c2pa_cert, c2pa_key, out)
+    options = LiveOptions(**locals())
+    _check(options)
     if nice and hasattr(os, "nice"):
         os.nice(nice)
-    if make_cable and audio_out is not None:
-        raise ConfigError("--make-cable and --audio-out exclude each other", "leave one out")
-    if raw and sys.stdout.isatty():
-        raise ConfigError("--raw would fill the terminal with pictures", "send it on: | ffplay -f rawvideo ... -")
-
     interrupts.impatient = True  # devices may hang
     with ExitStack() as stack:
-        cable = None
-        if make_cable:
-            cable = stack.enter_context(_cable())
-            say(f"choose {cable.source} as the microphone in your call")
-        sound = open_source(microphone, source, source_rate, source_channels, source_format)
-        stack.callback(sound.close)
-        sinks = _sinks(sound, camera, out, overwrite, signer, preview, raw)
-        portrayed = load_portrait(portrait, camera=size)
-        for note in portrayed.notes:
-            say(f"note: {note}")
-        height, width = portrayed.portrait.size
-        seed = seed_of(portrayed.portrait, SystemClock().now_ns()) if seed is None else seed
-        engines = stack.enter_context(
-            open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine)
-        )
-        engines.take_up(portrayed.portrait, say)
-        for sink in sinks:
-            stack.enter_context(sink)
-            if sink.wants_sound:
-                stack.enter_context(interrupts.at_sudden_end(interrupts.to_finish, sink.close))
-            sink.open(height, width, fps)
-        mark = Badge(height, width)
-        pipeline = Pipeline(
-            sound,
-            engines.encoder,
-            engines.shaper,
-            engines.generator,
-            portrayed.portrait,
-            sinks,
-            size=(height, width),
-            picture_rate=fps,
-            lookahead_ms=lookahead_ms,
-            badge=mark if badge else None,
-            samples_limit=round(seconds * SPEC.sample_rate_hz) if seconds else None,
-        )
-        sender = None
-        if osc is not None:
-            from realtime.osc import OscSender
-
-            sender = stack.enter_context(OscSender(osc))
-            pipeline.voice.on_code.append(lambda code: sender.send(code.motion))
-        speaker = _speaker(sound, audio_out, cable, pipeline.sound_delay_ns)
-        session = LiveSession(
-            pipeline, engines, portrait, size, emotion, mark, None, speaker, av_offset_ms, sinks[0].name
-        )
-        if sender is not None:
-            sender.tell = session.tell
-        stack.enter_context(session.lighter)
-        stack.enter_context(sound)
-        if speaker is not None:
-            stack.enter_context(speaker)
-        for sink in sinks:
-            if sink.wants_sound:
-                stack.callback(sink.close)  # a recording comes first: sound devices may take their time
-        if json_log is not None:  # now that everything else is there: what fails leaves no empty one
-            session.log = stack.enter_context(_open_log(json_log, overwrite))
+        session = _opened(options, stack)
+        pipeline = session.pipeline
         try:
             _run(session, raw)
         except KeyboardInterrupt:
@@ -202,15 +169,155 @@ def live(
         finally:
             session.finish_snapshots()
             session.say_notes(wait=True)
-            print(_closing_line(session), file=sys.stderr if raw else sys.stdout)
+            say(_closing_line(session), sys.stderr if raw else sys.stdout)
         session.write_log()
-        for note in sound.warnings():
+        for note in pipeline.source.warnings():
             say(f"note: {note}")
-    for note in (note for sink in sinks for note in sink.notes):
+    for note in (note for worker in pipeline.workers for note in worker.sink.notes):
         say(f"note: {note}")
     pipeline.raise_if_error()
     if session.log_error is not None:
         raise session.log_error
+
+
+def _check(options: LiveOptions) -> None:
+    """ConfigError for what cannot be meant, before a photo is analysed and a device is opened."""
+    from engines.motion.expression import parse_emotion
+    from realtime.osc import parse_target
+
+    checked_rate(options.fps)
+    checked_lookahead(options.lookahead_ms)
+    checked_engine(options.engine)
+    parse_emotion(options.emotion)
+    parse_size(options.camera_size)
+    if options.osc is not None:
+        parse_target(options.osc)
+    if options.seconds is not None and not math.isfinite(options.seconds):
+        raise ConfigError(f"--seconds {options.seconds} is no length of time", "leave it out to go on until Ctrl-C")
+    _check_files(options)
+    _check_sound(options)
+    if options.raw and sys.stdout.isatty():
+        raise ConfigError("--raw would fill the terminal with pictures", "send it on: | ffplay -f rawvideo ... -")
+
+
+def _check_files(options: LiveOptions) -> None:
+    read = [("--portrait", options.portrait)]
+    if options.source is not None and options.source != "-":
+        read.append(("--source", Path(options.source)))
+    written = (("--out", options.out), ("--json-log", options.json_log))
+    checked_apart(read, [(name, path) for name, path in written if path is not None])
+    if options.json_log is not None:
+        _check_log(options.json_log, options.overwrite)
+
+
+def _check_sound(options: LiveOptions) -> None:
+    if options.source is not None and options.microphone is not None:
+        raise ConfigError("--microphone and --source exclude each other", "leave one out")
+    if options.make_cable and options.audio_out is not None:
+        raise ConfigError("--make-cable and --audio-out exclude each other", "leave one out")
+    if options.av_offset_ms and not options.make_cable and options.audio_out is None:
+        raise ConfigError("--av-offset-ms moves the sound of a cable", "add --make-cable or --audio-out")
+    if options.source == "-":
+        return
+    told = {"rate": options.source_rate, "channels": options.source_channels, "format": options.source_format}
+    for name, value in told.items():
+        if value is not None:
+            raise ConfigError(f"--source-{name} tells of raw samples, and none are read", "add --source -")
+
+
+def _opened(options: LiveOptions, stack: ExitStack) -> LiveSession:
+    """All that a call needs, ready to run; the stack closes it."""
+    from realtime.pictures.badge import Badge
+
+    signer = open_signer(options.c2pa_cert, options.c2pa_key, options.out)
+    cable = None
+    if options.make_cable:
+        cable = stack.enter_context(_cable())
+        say(f"choose {cable.source} as the microphone in your call")
+    sound = open_source(
+        options.microphone,
+        options.source,
+        options.source_rate or SPEC.sample_rate_hz,
+        options.source_channels or 1,
+        options.source_format or "s16le",
+    )
+    stack.callback(sound.close)
+    sinks = _sinks(sound, options.camera, options.out, options.overwrite, signer, options.preview, options.raw)
+    pipeline, engines = _pipeline(options, stack, sound, sinks)
+    sender = None
+    if options.osc is not None:
+        from realtime.osc import OscSender
+
+        sender = stack.enter_context(OscSender(options.osc))
+        pipeline.voice.on_code.append(lambda code: sender.send(code.motion))
+    speaker = _speaker(sound, options.audio_out, cable, pipeline.sound_delay_ns)
+    session = LiveSession(
+        pipeline,
+        engines,
+        options.portrait,
+        parse_size(options.camera_size),
+        options.emotion,
+        pipeline.face.badge or Badge(pipeline.face.height, pipeline.face.width),
+        None,
+        speaker,
+        options.av_offset_ms,
+        sinks[0].name,
+    )
+    if sender is not None:
+        sender.tell = session.tell
+    stack.enter_context(session.lighter)
+    stack.enter_context(sound)
+    if speaker is not None:
+        stack.enter_context(speaker)
+    for sink in sinks:
+        if sink.wants_sound:
+            stack.callback(sink.close)  # a recording comes first: sound devices may take their time
+    if options.json_log is not None:  # now that everything else is there: what fails leaves no empty one
+        session.log = stack.enter_context(_open_log(options.json_log, options.overwrite))
+    return session
+
+
+def _pipeline(options: LiveOptions, stack: ExitStack, sound: Source, sinks: list[Sink]) -> tuple[Pipeline, Engines]:
+    """The portrait's pipeline from the sound, not yet entered, to the sinks, which are opened; and its engines."""
+    from realtime.engines_in_use import open_engines, seed_of
+    from realtime.faces import load_portrait
+    from realtime.pictures.badge import Badge
+    from realtime.pipeline import Pipeline
+
+    portrayed = load_portrait(options.portrait, camera=parse_size(options.camera_size))
+    for note in portrayed.notes:
+        say(f"note: {note}")
+    portrait, seed = portrayed.portrait, options.seed
+    engines = stack.enter_context(
+        open_engines(
+            emotion=options.emotion,
+            articulation=options.articulation,
+            seed=seed_of(portrait, SystemClock().now_ns()) if seed is None else seed,
+            threads=options.threads,
+            engine=options.engine,
+        )
+    )
+    engines.take_up(portrait, say)
+    height, width = portrait.size
+    for sink in sinks:
+        stack.enter_context(sink)
+        if sink.wants_sound:
+            stack.enter_context(interrupts.at_sudden_end(interrupts.to_finish, sink.close))
+        sink.open(height, width, options.fps)
+    pipeline = Pipeline(
+        sound,
+        engines.encoder,
+        engines.shaper,
+        engines.generator,
+        portrait,
+        sinks,
+        size=(height, width),
+        picture_rate=options.fps,
+        lookahead_ms=options.lookahead_ms,
+        badge=Badge(height, width) if options.badge else None,
+        samples_limit=round(options.seconds * SPEC.sample_rate_hz) if options.seconds else None,
+    )
+    return pipeline, engines
 
 
 def _sinks(

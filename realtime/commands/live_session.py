@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,11 @@ from realtime.audio.microphone import ANSWER_S, STREAMS
 from realtime.cli import say
 from realtime.clock import NS, STARTED_NS, SystemClock, cpu_s, today
 from realtime.interrupts import interrupts
-from realtime.targets import readable
+from realtime.targets import readable, unless_taken
 
 if TYPE_CHECKING:
     from realtime.audio.audio_out import AudioOut
     from realtime.engines_in_use import Engines
-    from realtime.pictures.badge import Badge
     from realtime.pipeline import Pipeline
 
 SNAPSHOT_S = 5.0  # longest that the end waits for a slow disk
@@ -39,7 +39,7 @@ class LiveSession:
         portrait_path: Path,
         camera_size: tuple[int, int],
         emotion: str,
-        badge: Badge,
+        badge: Callable[[np.ndarray], None],
         log: TextIO | None,
         audio_out: AudioOut | None,
         av_offset_ms: float,
@@ -76,6 +76,7 @@ class LiveSession:
         self._lost_cameras: list[str] = []
         self._was_lost = False
         self._writing: list[threading.Thread] = []  # of snapshots
+        self._naming = threading.Lock()  # each has its own name
         self._reviving: threading.Thread | None = None
         pipeline.warn = self.tell
         if getattr(engines.generator, "session", None) is not None:
@@ -180,9 +181,10 @@ class LiveSession:
     def _write_snapshot(self, pixels: np.ndarray) -> None:
         from realtime.pictures.sheet import write_picture
 
-        path = Path(f"voxcam-{today()}.png")
         try:
-            write_picture(path, pixels)
+            with self._naming:  # two keys in one second
+                path = unless_taken(Path(f"voxcam-{today()}.png"), overwrite=False)
+                write_picture(path, pixels)
             self.tell(f"snapshot: {path}")
         except OutputError as error:
             self.tell(str(error))

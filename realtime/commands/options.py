@@ -24,13 +24,25 @@ Seed = Annotated[
     int | None, typer.Option(help="Of blinks, gaze and small head motion; without it each photo has its own.")
 ]
 Engine = Annotated[str, typer.Option(help="auto, onnxruntime, openvino, openvino:bf16, ...")]
-Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of the encoder.")]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of each network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 C2paCertificates = Annotated[
     Path | None,
     typer.Option(envvar="VOXCAM_C2PA_CERT", help="Certificates (PEM, yours first) to sign the mp4 with, C2PA."),
 ]
 C2paKey = Annotated[Path | None, typer.Option(envvar="VOXCAM_C2PA_KEY", help="The certificate's private key (PEM).")]
+
+
+def checked_engine(engine: str) -> str:
+    """`auto`, BACKEND or BACKEND:PRECISION; ConfigError for a name that is none. Nothing is opened yet."""
+    from engines.backends import PRECISIONS, find_backend
+
+    backend, _, precision = engine.partition(":")
+    if backend != "auto":
+        find_backend(backend)
+    if precision and precision not in PRECISIONS:
+        raise ConfigError(f"no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
+    return engine
 
 
 def parse_size(text: str) -> tuple[int, int]:

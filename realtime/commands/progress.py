@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 
@@ -15,14 +16,13 @@ class progress_bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+            console=Console(stderr=True),
+            disable=sys.stderr is None or not sys.stderr.isatty(),  # rich takes a pipe for one where FORCE_COLOR is set
             transient=True,
         )
         self._progress.start()

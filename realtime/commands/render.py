@@ -26,6 +26,7 @@ from realtime.commands.options import (
     PortraitPath,
     Seed,
     Threads,
+    checked_engine,
 )
 from realtime.commands.progress import progress_bar
 from realtime.pacer import checked_lookahead, checked_rate
@@ -78,7 +79,7 @@ def render_file(
     from realtime.pictures.sheet import ContactSheet, face_view
     from realtime.pictures.video_file import VideoFile
     from realtime.pipeline import Pipeline
-    from realtime.targets import free_name, readable
+    from realtime.targets import free_name, readable, taken_notes, unless_taken
 
     clock = SystemClock()
     height, width = portrait.size
@@ -133,6 +134,8 @@ def render_file(
         if complete:
             seconds = sound.read_s
         if contact is not None and sheet is not None and pipeline.meters.pictures and (complete or not sheet.exists()):
+            wished, sheet = sheet, unless_taken(sheet, overwrite)
+            notes += taken_notes(wished, sheet)
             try:
                 contact.save(sheet, picture_rate, readable(title))
             except OutputError as refused:
@@ -167,6 +170,7 @@ def render(
     c2pa_key: C2paKey = None,
 ) -> None:
     """A photo and a sound become a talking video."""
+    from engines.motion.expression import parse_emotion
     from realtime.audio.sound import SoundFile
     from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
@@ -175,6 +179,8 @@ def render(
 
     checked_rate(fps)
     checked_lookahead(lookahead_ms)
+    checked_engine(engine)
+    parse_emotion(emotion)  # a slip is told before a photo is analysed
     checked_target(out, overwrite, tuple(CODECS))
     signer = open_signer(c2pa_cert, c2pa_key, out)
     written = [("--out", out)]

@@ -7,6 +7,7 @@ The picture is read back from the camera where the system lets us (Linux), else 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -35,21 +36,9 @@ class LevelEncoder:
 
     def step(self, chunk: np.ndarray, state: tuple[float, ...]) -> tuple[Code, tuple[float, ...]]:
         state = (float(np.abs(chunk).max() > LOUD), *state[:-1])
-        rows = len(SPEC.lookaheads_ms)
-        motion = np.zeros((rows, len(SPEC.speech_channels)), np.float32)
+        code = Code.silent()
         for row, lookahead_ms in enumerate(SPEC.lookaheads_ms):
-            motion[row, JAW] = state[SPEC.lookahead_chunks(lookahead_ms)]
-        code = Code(
-            content=np.zeros((rows, SPEC.content_size), np.float32),
-            emotion=np.zeros(SPEC.emotion_size, np.float32),
-            noise=np.zeros(SPEC.noise_size, np.float32),
-            speaker=np.zeros(SPEC.speaker_size, np.float32),
-            motion=motion,
-            phone_logits=np.zeros((rows, len(SPEC.phones)), np.float32),
-            presence=np.zeros((rows, 1), np.float32),
-            emotion_logits=np.zeros(7, np.float32),
-            snr=np.zeros(1, np.float32),
-        )
+            code.motion[row, JAW] = state[SPEC.lookahead_chunks(lookahead_ms)]
         return code, state
 
 
@@ -267,7 +256,7 @@ def measure(
             stack.enter_context(speaker)
         stack.enter_context(source)
         stack.enter_context(pipeline)
-        if camera == "none":
+        if camera == "none" or sys.platform != "linux":
             _note_hand_over(pipeline, events)
         else:
             watcher = threading.Thread(target=watch_camera, args=(sink.name, events, halt), daemon=True)
@@ -291,6 +280,8 @@ def measure(
         raise DeviceError(
             f"the microphone heard nothing of what was played to {play_to!r}", "check the loop, and its volume"
         )
+    if not events.flashes:
+        raise DeviceError(f"no flash was seen in {sink.name}", "give another camera, or --camera none")
     found = summary(events)
     return found | {"lookahead_ms": lookahead_ms, "picture_rate": fps, "starved": pipeline.meters.starved_pictures}
 

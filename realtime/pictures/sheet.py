@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.card import write_atomically
 from engines.errors import OutputError
+from engines.whole_file import write_atomically
 from realtime.pictures.provenance import with_xmp
 
 INK = (40, 42, 48)
@@ -156,16 +156,15 @@ def _coarser(levels: np.ndarray, factor: int) -> np.ndarray:
     return np.stack([groups[:, :, 0].min(1), groups[:, :, 1].max(1)], 1)
 
 
-def face_view(portrait: object, aspect: float = 1.0) -> tuple[int, int, int, int] | None:
-    """The part of a portrait's picture that shows the head, `aspect` wide to high; None where it tells no landmarks."""
+def face_view(portrait: object) -> tuple[int, int, int, int] | None:
+    """The part of a portrait's picture that shows the head, a square; None where it tells no landmarks."""
     landmarks = getattr(portrait, "landmarks", None)
     if landmarks is None:
         return None
     height, width = portrait.size  # type: ignore[attr-defined]
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     centre_x, centre_y = (low + high) / 2
-    side = 1.35 * float(max(high[1] - low[1], (high[0] - low[0]) / aspect))
-    side = min(side, height, width / aspect)
-    left = int(np.clip(centre_x - side * aspect / 2, 0, width - side * aspect))
+    side = min(1.35 * float((high - low).max()), height, width)
+    left = int(np.clip(centre_x - side / 2, 0, width - side))
     top = int(np.clip(centre_y - side * 0.54, 0, height - side))
-    return left, top, left + int(side * aspect), top + int(side)
+    return left, top, left + int(side), top + int(side)

@@ -93,7 +93,6 @@ class SinkWorker:
         self.sent = 0
         self.dropped = 0
         self.error: BaseException | None = None
-        self.last_sent: tuple[int, int] | None = None  # (picture index, time when send returned)
         self._pool, self._patient, self._depth = pool, patient, depth
         self._clock = clock or SystemClock()
         self._pictures: deque[Picture] = deque()
@@ -102,7 +101,6 @@ class SinkWorker:
         self._work = Doorbell()
         self._room = Doorbell()
         self._ending = False
-        self._busy_since_ns = 0
         self.on_sent: list[Callable[[Picture, int], None]] = []  # called with (picture, sent_ns) in the sink's thread
         self._thread = threading.Thread(target=self._run, name=f"sink {sink.name}", daemon=True)
 
@@ -134,11 +132,6 @@ class SinkWorker:
             return
         self._sound.append(block)
         self._work.ring()
-
-    def blocked_ns(self) -> int:
-        """How long the present `send` has been going on."""
-        since = self._busy_since_ns
-        return self._clock.now_ns() - since if since else 0
 
     def stop(self, timeout_s: float) -> bool:
         """Send what waits, then end. False when the sink did not return in time: it is left behind."""
@@ -175,17 +168,14 @@ class SinkWorker:
             self._room.ring()
 
     def _send(self, picture: Picture) -> None:
-        self._busy_since_ns = self._clock.now_ns()
         try:
             self.sink.send(picture)
         finally:
-            self._busy_since_ns = 0
             sent_ns = self._clock.now_ns()
             for call in self.on_sent:
                 call(picture, sent_ns)
             self._pool.release(picture.pixels)
         self.sent += 1
-        self.last_sent = (picture.index, sent_ns)
 
 
 def _as_output_error(sink: Sink, error: BaseException) -> VoxcamError:

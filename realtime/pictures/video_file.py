@@ -22,12 +22,13 @@ from realtime.messages import Picture
 from realtime.pictures.kept_file import MP4_OPTIONS, KeptFile, cut_to_whole, holds_cluster, sync, uninterrupted
 from realtime.pictures.provenance import SOURCE_TYPE, ContentSigner, append_xmp_box
 from realtime.pictures.sinks import Sink
-from realtime.targets import checked_target, name_beside, readable, unless_taken
+from realtime.targets import checked_target, name_beside, readable, taken_notes, unless_taken
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 OPUS_RATE_HZ = 48_000
+CRF = "18"  # x264's: nobody sees the difference
 
 
 class VideoFile(Sink):
@@ -42,7 +43,6 @@ class VideoFile(Sink):
         channels: int,
         *,
         overwrite: bool = False,
-        quality: int = 18,
         preset: str = "veryfast",
         portrait_name: str = "",
         signer: ContentSigner | None = None,
@@ -59,7 +59,7 @@ class VideoFile(Sink):
         hidden = "" if keep else "."
         self._temporary = name_beside(self.path, f"{os.getpid()}.part", hidden)
         self._rate_hz, self._channels = rate_hz, channels if channels <= 2 else 1
-        self._quality, self._preset, self._portrait_name = quality, preset, readable(portrait_name)
+        self._preset, self._portrait_name = preset, readable(portrait_name)
         self._lock = threading.Lock()  # a codec or container that two threads use ends the program
         self._container: Any = None
         self._kept: KeptFile | None = None
@@ -101,7 +101,7 @@ class VideoFile(Sink):
         self._time_base = Fraction(1, picture_rate)
         pictures.codec_context.time_base = self._time_base
         if picture_codec == "libx264":
-            pictures.options = {"crf": str(self._quality), "preset": self._preset}
+            pictures.options = {"crf": CRF, "preset": self._preset}
             pictures.codec_context.thread_count = 2
         else:
             pictures.options = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
@@ -243,8 +243,7 @@ class VideoFile(Sink):
     def _take_name(self) -> None:
         """Be called as was wished; beside what has taken that name in the meantime, unless it may be replaced."""
         wished, self.path = self.path, unless_taken(self.path, self._overwrite)
-        if self.path != wished:
-            self.notes.append(f"another program has written {wished} since: this one is {self.path}")
+        self.notes += taken_notes(wished, self.path)
         os.replace(self._temporary, self.path)
 
     def abandon(self) -> None:

@@ -11,10 +11,14 @@ from bench.figures import DRAW, draw_engines
 from bench.report import PARTS, as_markdown
 from bench.rows import latency_row, value_row
 from realtime.cli import main
+from realtime.interrupts import interrupts
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
+    """Exit code, stdout and stderr; no signal handlers stay behind."""
+    monkeypatch.setattr(interrupts, "install", lambda: None)
+
     def command(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(["bench", *arguments])
@@ -33,7 +37,7 @@ def run(capsys):
         (("latency", "--fps", "13"), 2, "13 pictures a second"),
         (("latency", "--lookahead-ms", "55"), 2, "a lookahead of 55 ms"),
         (("latency", "--lookahead-ms", "many"), 2, "--lookahead-ms takes numbers"),
-        (("latency", "--size", "huge"), 2, "--size is no picture size"),
+        (("latency", "--size", "huge"), 2, "'huge' is no picture size"),
         (("scale", "--minutes", "-1"), 2, "no negative numbers"),
         (("robustness", "--clips", "/nowhere"), 2, "there is no folder /nowhere"),
         (("report", "--only", "speed"), 2, "no part 'speed'"),
@@ -59,6 +63,7 @@ def run(capsys):
         (("engines", "--out", "/dev/null"), 2, "/dev/null is a file"),
         (("report", "--out", "/dev/null"), 2, "/dev/null is a file"),
         (("--json", "a.json"), 2, "such as voxcam bench latency --json"),
+        (("--compare", "a.json", "b.json", "rewrites"), 2, "and rewrites was named: leave out one of the two"),
         (("--compare", "/nowhere/a.json", "/nowhere/b.json"), 2, "there is no benchmark result"),
     ],
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.clips import Clip, find_clips, load_clips, read_clip, read_words
+from bench.clips import Clip, find_clips, load_clips, pictures_of, read_clip, read_words
 from bench.noises import at_level, level_of, made_noises, mix, recorded_noises
 from bench.robustness import correlation, lip_distance, measure_robustness, named_encoders
 from bench.systems import System, deaf, log_mels, loudness, picture_ends, ridge, three_bands
@@ -134,6 +134,17 @@ def test_wrong_folders(tmp_path):
         read_clip(tmp_path / "s1" / "a.mkv")
     with pytest.raises(InputError, match="cannot be read"):
         load_clips(tmp_path, 0)
+
+
+def test_a_clip_may_have_a_colon_in_its_name(tmp_path, monkeypatch):
+    """FFmpeg takes what stands before one for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    write_silent_clip(tmp_path / "clip.mpg", 3)
+    clip = Path("clip.mpg").rename("12:30.mpg")
+    assert len(list(pictures_of(clip))) == 3
+    soundfile.write(tmp_path / "12:30.wav", np.full(1600, 0.1, np.float32), 16_000)
+    sound, picture_rate = read_clip(clip)
+    assert (len(sound), picture_rate) == (1600, 25)
 
 
 def write_silent_clip(path, pictures=14):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from engines.card import card_path, read_card
 from engines.errors import ConfigError, EngineMismatch, OutputError
 from engines.golden import read_golden, verify
 from engines.opening import open_session
+from engines.whole_file import atomic_file
 
 
 def _runnable() -> list[tuple[str, str]]:
@@ -219,14 +222,18 @@ def test_clean_keeps_what_is_good(models, tmp_path, monkeypatch):
     bad = build_engine(models / "encoder.onnx", "openvino", "bf16", engines_dir=tmp_path).path
     bad.write_bytes(b"")
     (tmp_path / "orphan.engine").write_bytes(b"x")
-    (tmp_path / f".{good.name}.a1b2c3d4").write_bytes(b"half")
-    others = [tmp_path / name for name in ("holiday.jpg", ".env", ".gitignore", "other.card.json", "model.card.json")]
+    with contextlib.suppress(KeyboardInterrupt), atomic_file(good) as file:
+        half = Path(file.name)
+        raise KeyboardInterrupt
+    half.write_bytes(b"half")  # as a kill leaves it
+    names = ("holiday.jpg", ".env", ".gitignore", ".film.part", "other.card.json", "model.card.json")
+    others = [tmp_path / name for name in names]
     for other in others:
         other.write_bytes(b"x")
     shutil.copyfile(models / "encoder.card.json", others[-1])
     monkeypatch.setattr(engines.building.build, "models", list)
     gone = {path.name for path in clean_engines(tmp_path)}
-    assert gone == {bad.name, card_path(bad).name, "orphan.engine", f".{good.name}.a1b2c3d4"}
+    assert gone == {bad.name, card_path(bad).name, "orphan.engine", half.name}
     assert good.exists()
     clean_engines(tmp_path, everything=True)
     assert not good.exists()
@@ -261,6 +268,15 @@ def test_calibration_inputs_of_training_are_taken(models, tmp_path):
 def test_wrong_use(models, tmp_path, arguments, message):
     with pytest.raises(ConfigError, match=message):
         build_engine(models / "encoder.onnx", engines_dir=tmp_path, **arguments)
+
+
+@pytest.mark.parametrize("at_loading", [False, True])
+def test_a_precision_that_the_device_lacks_is_not_opened(models, tmp_path, monkeypatch, at_loading):
+    """Neither emulated, which is slower than fp32, nor asked to be built, which would be refused."""
+    monkeypatch.setattr(onnxruntime_, "COMPILES", ("fp32", "bf16") if at_loading else ("fp32",))
+    monkeypatch.setattr(onnxruntime_, "load", lambda *_: pytest.fail("it was loaded"))
+    with pytest.raises(ConfigError, match="onnxruntime has no bf16 on cpu: choose one of fp32"):
+        open_engine(models / "encoder.onnx", "onnxruntime", precision="bf16", engines_dir=tmp_path)
 
 
 def test_device_that_is_not_here(models, tmp_path):

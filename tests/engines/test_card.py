@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-import engines.card
-from engines.card import EngineCard, TensorSpec, read_card, read_checked, write_atomically
-from engines.errors import EngineMismatch, OutputError
+from engines.card import EngineCard, TensorSpec, read_card, read_checked
+from engines.errors import EngineMismatch
 from engines.onnx_file import summarise_onnx
 from engines.opening import open_session
 from engines.spec import SPEC
@@ -141,20 +140,6 @@ def test_onnx_reader_finds_what_onnx_finds():
         expected[node.op_type] = expected.get(node.op_type, 0) + 1
     assert found.operators == expected
     assert found.opset == model.opset_import[0].version
-
-
-def test_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.card.json"
-    write_atomically(path, b"old")
-
-    def no_space(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(engines.card.os, "fsync", no_space)
-    with pytest.raises(OutputError, match="No space left"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.card.json"]
 
 
 def test_name_that_is_no_card():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,15 @@ def test_json_of_a_build(run):
     assert row["model"] == "encoder"
     assert row["verified"] is True
     assert row["error"]["motion"] < 0.1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device there")
+def test_a_full_stderr_ends_no_build(run, monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        code, out, _ = run("build-engine", "--model", "encoder", "--precision", "int8", "--json")
+    assert code == 0
+    assert json.loads(out)["engines"][0]["verified"] is True
 
 
 def test_out_folder(run, tmp_path):

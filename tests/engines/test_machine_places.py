@@ -128,24 +128,30 @@ CALLED = """import numba
 def called():
     return {}
 """
+CONSTANT = """from kernels.farther import ANSWER
+def nothing_compiled():
+    pass
+"""
 CALLS = """import numba
 from kernels.called import called
+from kernels.constant import ANSWER
 @numba.njit(cache=True)
 def calls():
-    return called()
+    return 10 * ANSWER + called()
 """
 
 
-def test_a_kernel_that_another_file_calls_is_never_an_old_one(tmp_path: Path) -> None:
-    """numba alone answers with the callee that was compiled into the caller."""
+def test_a_kernel_that_uses_another_file_is_never_an_old_one(tmp_path: Path) -> None:
+    """numba alone answers with the callee and the constants that were compiled into the caller."""
     package = tmp_path / "kernels"
     package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "calls.py").write_text(CALLS)
+    for file, text in (("__init__", ""), ("calls", CALLS), ("constant", CONSTANT)):
+        (package / f"{file}.py").write_text(text)
     said, hashes = [], []
-    for answer in (1, 2):
-        (package / "called.py").write_text(CALLED.format(answer))
-        (package / "other.py").write_text(f"# no kernel: {answer}")
+    for constant, called in ((1, 1), (1, 2), (2, 2)):
+        (package / "called.py").write_text(CALLED.format(called))
+        (package / "farther.py").write_text(f"ANSWER = {constant}\n")
+        (package / "other.py").write_text(f"# of no kernel: {constant} {called}")
         hashes.append(machine.kernels_hash(package))
         place = {"NUMBA_CACHE_DIR": str(tmp_path / hashes[-1]), "PYTHONPATH": str(tmp_path)}
         place["PYTHONDONTWRITEBYTECODE"] = "1"  # two files of one size in one second are one to Python's own cache
@@ -154,8 +160,8 @@ def test_a_kernel_that_another_file_calls_is_never_an_old_one(tmp_path: Path) ->
             [sys.executable, "-c", program], env=os.environ | place, capture_output=True, text=True, check=True
         )
         said.append(done.stdout.strip())
-    assert said == ["1", "2"]
-    (package / "other.py").write_text("# no kernel: 3")
+    assert said == ["11", "12", "22"]
+    (package / "other.py").write_text("# of no kernel: 3")
     assert machine.kernels_hash(package) == hashes[-1]
 
 

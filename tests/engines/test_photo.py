@@ -374,6 +374,16 @@ def test_huge_picture_of_any_kind_is_refused_before_it_is_decoded(tmp_path, monk
     assert "too large (320x240 px)" in line_of(path)
 
 
+def test_fill_bytes_do_not_hide_a_jpegs_size(tmp_path, monkeypatch):
+    """A marker may have any number of them before it."""
+    path = write(tmp_path / "huge.jpg", np.zeros((240, 320, 3), np.uint8))
+    path.write_bytes(path.read_bytes().replace(b"\xff\xc0", b"\xff\xff\xc0", 1))
+    assert read_photo(path).shape == (240, 320, 3)
+    monkeypatch.setattr("engines.face.photo.MAX_PIXELS", 1000)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    assert "too large (320x240 px)" in line_of(path)
+
+
 def test_float_pixels():
     np.testing.assert_array_equal(to_rgb(np.full((200, 200, 3), 0.5, np.float32)), 128)
     with pytest.raises(InputError, match="not numbers"):

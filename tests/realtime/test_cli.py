@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +16,10 @@ import pytest
 import soundfile
 import typer
 
-from engines.errors import Stopped
-from realtime import cli
+from engines.errors import OutputError, Stopped
+from engines.portrait import Portrait
+from realtime import cli, faces
+from realtime.commands.progress import progress_bar
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,7 +123,36 @@ LIVE_BAD = [
     (["--make-cable", "--audio-out", "x", "--camera", "none"], 2, "exclude each other"),
     (["--microphone", "no such microphone", "--camera", "none"], 1, "microphone"),
     (["--seconds", "0"], 2, "--seconds"),
+    (["--source", "good.wav", "--source-rate", "8000", "--camera", "none"], 2, "--source-rate"),
+    (["--source-channels", "2", "--camera", "none"], 2, "--source-channels"),
+    (["--av-offset-ms", "20", "--camera", "none"], 2, "--av-offset-ms"),
 ]
+
+
+SLIPS = [
+    (["--emotion", "hapy"], "happy"),
+    (["--engine", "tensorflow"], "no backend 'tensorflow'"),
+    (["--engine", "openvino:bf17"], "no precision 'bf17'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        *((command, *slip) for command in ("render", "live") for slip in SLIPS),
+        ("live", ["--osc", "nowhere"], "not HOST:PORT"),
+    ],
+)
+def test_a_slip_is_told_before_a_photo_is_analysed(
+    run: Run, inputs: Path, monkeypatch: pytest.MonkeyPatch, command: str, options: list[str], words: str
+) -> None:
+    monkeypatch.setattr("realtime.faces.load_portrait", None)
+    sound = inputs / "good.wav"
+    named = ["--out", inputs / "out.mp4", "--audio", sound] if command == "render" else ["--source", sound]
+    code, _, stderr = run(command, "--portrait", inputs / "face.jpg", *named, *options)
+    assert code == 2
+    assert words in stderr
+    assert stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("options", "code", "words"), LIVE_BAD)
@@ -139,6 +171,38 @@ def test_bad_input_of_enroll(run: Run, inputs: Path) -> None:
     code, _, told = run("enroll", inputs / "face.jpg", "--out", inputs / "p.npz", *cut)
     assert (code, told) == (2, "voxcam: --size face and --camera-size exclude each other: leave one out\n")
     assert not (inputs / "p.npz").exists()
+
+
+def test_a_portrait_that_came_in_the_meantime_stays(run: Run, inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip takes a minute; what was made of it is not thrown away."""
+    out, analyse = inputs / "me.npz", faces.analyse_photo
+
+    def another_program(*arguments: Any) -> faces.Portrayed:
+        out.write_bytes(b"another's work")
+        return analyse(*arguments)
+
+    monkeypatch.setattr(faces, "analyse_photo", another_program)
+    code, told, notes = run("enroll", inputs / "face.jpg", "--out", out, "--size", "face")
+    assert code == 0
+    assert out.read_bytes() == b"another's work"
+    assert f"another program has written {out} since: this one is {inputs / 'me.new.npz'}" in notes
+    assert told.startswith(f"{inputs / 'me.new.npz'}: 256x256")
+    assert Portrait.load(inputs / "me.new.npz").size == (256, 256)
+
+
+@pytest.mark.parametrize(("teeth", "watched"), [("smile.jpg", False), ("smile.mp4", True)])
+def test_only_a_clip_is_watched(
+    run: Run, inputs: Path, monkeypatch: pytest.MonkeyPatch, teeth: str, watched: bool
+) -> None:
+    seen: list[object] = []
+
+    def analyse(*arguments: Any) -> None:
+        seen.append(arguments[-1])
+        raise OutputError("as far as needed")
+
+    monkeypatch.setattr(faces, "analyse_photo", analyse)
+    assert run("enroll", inputs / "face.jpg", "--out", inputs / "me.npz", "--teeth", inputs / teeth)[0] == 1
+    assert [progress is not None for progress in seen] == [watched]
 
 
 def test_a_photo_that_will_not_do_leaves_no_folder(run: Run, inputs: Path) -> None:
@@ -228,3 +292,12 @@ def test_streams_that_the_shell_closed(closed: str, tmp_path: Path) -> None:
     told = subprocess.run(["sh", "-c", f"({command}); echo $? > {kept}"], capture_output=True, text=True, timeout=60)
     assert kept.read_text().strip() == "0"
     assert told.stderr == ""
+
+
+def test_progress_is_silent_where_no_terminal_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress_bar("watching") as progress:
+        progress(1.0, 2.0)
+    assert capsys.readouterr() == ("", "")

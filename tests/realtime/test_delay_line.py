@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from realtime.audio.audio_out import AudioOut, DelayLine
+from realtime.audio.audio_out import AudioOut
+from realtime.audio.delay_line import DelayLine
 from realtime.clock import NS, FakeClock
 
 RATE = 48_000

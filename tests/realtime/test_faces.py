@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 
 from engines.portrait import Portrait
 from realtime import faces
-from realtime.faces import load_portrait
+from realtime.faces import Portrayed, load_portrait
 
 FACE = Path(__file__).parents[1] / "data" / "face.jpg"
 
@@ -83,6 +84,46 @@ def test_notes_about_a_photo_are_told_each_time(tmp_path: Path, monkeypatch: pyt
         assert load_portrait(FACE, "face").notes == first
     notes.unlink()  # as an older version left it
     assert load_portrait(FACE, "face").notes == first
+
+
+@pytest.fixture
+def cache(tmp_path: Path, small: Portrait, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache's folder of portraits; photos are analysed at once."""
+    monkeypatch.setattr(faces, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(faces, "analyse_photo", lambda *_: Portrayed(small, []))
+    return tmp_path / "portraits"
+
+
+def used_before(path: Path, days: float) -> None:
+    at_s = path.stat().st_mtime - days * 86_400
+    os.utime(path, (at_s, at_s))
+
+
+def test_portraits_that_nobody_uses_are_removed(cache: Path) -> None:
+    """Those of an older version are never asked for again; nor are those of a photo that was tried once."""
+    cache.mkdir()
+    for name, days in (("unused.npz", 31), ("unused.json", 31), ("another.npz", 29)):
+        (cache / name).touch()
+        used_before(cache / name, days)
+    load_portrait(FACE, "face")
+    assert sorted(path.name for path in cache.glob("*.npz"))[-1] == "another.npz"
+    assert len(list(cache.iterdir())) == 3
+    for path in cache.iterdir():
+        used_before(path, 31)
+    load_portrait(FACE, "face")  # used again
+    load_portrait(FACE)  # and another one is written
+    assert len(list(cache.glob("*.npz"))) == len(list(cache.glob("*.json"))) == 2
+    assert not (cache / "another.npz").exists()
+
+
+def test_a_portrait_that_is_removed_while_it_is_read_is_made_anew(
+    cache: Path, small: Portrait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_portrait(FACE, "face")
+    monkeypatch.setattr(os, "utime", lambda path: Path(path).unlink())  # another program is that quick
+    made = load_portrait(FACE, "face")
+    assert np.array_equal(made.portrait.photo, small.photo)
+    assert made.notes == []
 
 
 def test_drawn_faces_are_told() -> None:

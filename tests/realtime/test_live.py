@@ -7,12 +7,14 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +28,7 @@ from engines.errors import ConfigError, OutputError
 from engines.generator import Generator
 from engines.spec import SPEC
 from realtime.audio.sources import BlockSource
-from realtime.commands.live import _open_log, open_source
+from realtime.commands.live import _open_log
 from realtime.commands.live_session import LiveSession
 from realtime.commands.options import parse_size
 from realtime.engines_in_use import Engines
@@ -112,6 +114,19 @@ def test_the_face_does_not_wait_for_a_snapshot_but_the_end_does(
     threading.Timer(0.2, disk.set).start()
     session.finish_snapshots()
     assert session.state["notes"] == [f"snapshot: {written[0]}"]
+
+
+def test_two_snapshots_of_one_second_are_two(
+    session: LiveSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("realtime.commands.live_session.today", lambda: "today")
+    for grey in (0, 1, 2):
+        session._snapshot(np.full((32, 48, 3), grey, np.uint8))
+    session.finish_snapshots()
+    names = ["voxcam-today.new.png", "voxcam-today.new2.png", "voxcam-today.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert sorted(session.state["notes"]) == [f"snapshot: {name}" for name in names]
 
 
 @pytest.mark.parametrize(
@@ -208,13 +223,11 @@ def test_the_view_fits_into_80_columns(session: LiveSession) -> None:
     assert lines[0] == lines[1]  # no line is broken
 
 
-def test_sizes_and_sources() -> None:
+def test_sizes() -> None:
     assert parse_size("1280x720") == (1280, 720)
     for text in ("1280", "x720", "1281x720", "10x10", "99999x99998", "-2x4"):
         with pytest.raises(ConfigError):
             parse_size(text)
-    with pytest.raises(ConfigError, match="exclude"):
-        open_source("microphone", "file.wav", 16_000, 1, "s16le")
 
 
 @given(width=st.integers(0, 5_000), height=st.integers(0, 5_000))
@@ -243,7 +256,7 @@ def test_json_log_and_closing_line(long_sound: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "pictures in" in done.stdout
     entries = [json.loads(line) for line in log.read_text().splitlines()]
-    assert len(entries) >= 3
+    assert len(entries) >= 2
     last = entries[-1]
     assert last["codes"] == 126  # 2.5 s, and the rest of the last picture
     assert last["pictures"] + last["late_pictures"] + last["sinks"]["null"]["dropped"] >= 62
@@ -359,18 +372,24 @@ def test_a_pipe_reader_that_leaves_is_one_line(long_sound: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_in_order(long_sound: Path, number: signal.Signals, tmp_path: Path) -> None:
-    out = tmp_path / "call.mkv"
+    out = tmp_path / "call.mp4"
     options = ["--source", str(long_sound), "--camera", "none", "--out", str(out), "--camera-size", "320x240"]
-    process = subprocess.Popen([*LOUD, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while "live:" not in process.stderr.readline():
-        pass
-    time.sleep(1)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    with subprocess.Popen(
+        [*LOUD, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert any("live:" in line for line in process.stderr)
+            while not any(path.stat().st_size > 5_000 for path in tmp_path.glob("*.part.mp4")):  # a second of it
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(number)
+            stdout, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 0, stderr
     assert "pictures in" in stdout
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mkv"] == ["call.mkv"]
+    assert list(tmp_path.glob("*.mp4")) == [out]
 
 
 def test_q_in_a_terminal_ends_it_and_puts_the_terminal_back(long_sound: Path) -> None:
@@ -385,23 +404,30 @@ def test_q_in_a_terminal_ends_it_and_puts_the_terminal_back(long_sound: Path) ->
     shown = b""
     os.set_blocking(master, False)
     deadline = time.monotonic() + 40
-    while b"newest sound" not in shown and time.monotonic() < deadline:
-        try:
+
+    def read_until(seen: Callable[[], bool]) -> None:
+        nonlocal shown
+        while not seen() and time.monotonic() < deadline:
+            try:
+                shown += os.read(master, 65_536)
+            except BlockingIOError:
+                time.sleep(0.05)
+
+    try:
+        read_until(lambda: b"newest sound" in shown)
+        assert b"m mute" in shown
+        os.write(master, b"m")
+        read_until(lambda: b"muted" in shown)
+        assert b"muted" in shown
+        os.write(master, b"+++++++++q")  # faster than it looks
+        read_until(lambda: process.poll() is not None)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+    with contextlib.suppress(BlockingIOError):  # the rest
+        while True:
             shown += os.read(master, 65_536)
-        except BlockingIOError:
-            time.sleep(0.05)
-    assert b"m mute" in shown
-    os.write(master, b"m")
-    time.sleep(0.5)
-    os.write(master, b"+++++++++q")  # faster than it looks
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            shown += os.read(master, 65_536)
-        except BlockingIOError:
-            time.sleep(0.05)
-    assert process.wait(10) == 0
     assert float(shown.split(b" pictures in ")[1].split()[0]) < 25, "it went on until its sound had ended"
-    assert b"muted" in shown
     assert termios.tcgetattr(slave)[3] == before[3]
     os.close(master)
     os.close(slave)
@@ -425,7 +451,7 @@ def test_a_terminal_that_can_only_print_gets_lines(long_sound: Path) -> None:
     os.close(master)
     os.close(slave)
     assert (done.returncode, done.stderr) == (0, "live: long.wav -> null (Ctrl-C ends it)\n")
-    assert "pictures in 1." in shown
+    assert re.search(r"pictures in \d", shown)
     assert "\x1b" not in shown
 
 
@@ -490,6 +516,23 @@ def test_with_stderr_closed_what_is_opened_in_its_place_is_left_alone(tmp_path: 
     command = ["bash", "-c", 'exec "$@" 2>&-', "-", sys.executable, "-c", script, str(tmp_path / "file")]
     subprocess.run(command, cwd=ROOT, timeout=60, check=True)
     assert (tmp_path / "file").read_bytes() == b"sound, more"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device there")
+def test_a_closing_line_that_nobody_reads_hides_nothing(long_sound: Path, tmp_path: Path) -> None:
+    """The recording is whole, whatever became of the line; what was wrong with the call is still told."""
+    command = [*LOUD, "--source", str(long_sound), "--camera", "none", "--camera-size", "320x240", "--seconds", "0.5"]
+    for log, code, told in (("log.jsonl", 0, ""), ("/dev/full", 1, "the log stopped")):
+        path = tmp_path / log
+        with open("/dev/full", "w") as full:
+            options = ["--json-log", str(path), *(("--overwrite",) if code else ())]
+            done = subprocess.run(
+                [*command, *options], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            )
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr
+        assert "disk is full" not in done.stderr
+    assert (tmp_path / "log.jsonl").read_text()
 
 
 def test_what_it_reads_is_not_replaced(long_sound: Path, tmp_path: Path) -> None:

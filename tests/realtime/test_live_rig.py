@@ -126,7 +126,7 @@ def test_microphone_to_camera_and_cable_in_step(env: dict[str, str], lookahead_m
     assert live.returncode == 0
 
 
-def test_sigterm_leaves_a_recording_that_plays(env: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_recording_that_plays(env: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "call.mp4"
     options = ["--camera", "none", "--out", str(out), "--camera-size", "320x240"]
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
@@ -303,12 +303,12 @@ def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
     """Colours, order and the refusal of a second writer, by our own three system calls."""
     blocked = "import sys; sys.modules['pyvirtualcam'] = None; "
     writer = blocked + (
-        "import numpy as np, time\n"
+        "import itertools, time, numpy as np\n"
         "from realtime.pictures.camera import CameraSink\n"
         "from realtime.messages import Picture\n"
         "with CameraSink() as camera:\n"
         "    camera.open(240, 320, 25); print('ready', camera.name, flush=True)\n"
-        "    for i in range(400):\n"
+        "    for i in itertools.count():\n"  # until it is ended
         "        camera.send(Picture(i, np.full((240, 320, 3), (200, 80, i % 50 * 4), np.uint8), 0, 0, 0))\n"
         "        time.sleep(0.02)\n"
     )
@@ -321,12 +321,14 @@ def test_a_camera_without_pyvirtualcam(env: dict[str, str]) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", writer], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().split() == ["ready", "/dev/video0"]
-        run = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 60, "check": False}
-        seen = subprocess.run([sys.executable, "-c", reader], **run)  # type: ignore[call-overload]
-        refused = subprocess.run([sys.executable, "-c", second], **run)  # type: ignore[call-overload]
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().split() == ["ready", "/dev/video0"]
+            run = {"env": environment, "cwd": ROOT, "capture_output": True, "text": True, "timeout": 60, "check": False}
+            seen = subprocess.run([sys.executable, "-c", reader], **run)  # type: ignore[call-overload]
+            refused = subprocess.run([sys.executable, "-c", second], **run)  # type: ignore[call-overload]
+        finally:
+            process.terminate()
     colours = np.array(json.loads(seen.stdout.splitlines()[-1]))
     assert np.abs(colours[:, 2] - 200).max() < 6
     assert np.abs(colours[:, 1] - 80).max() < 6
@@ -514,10 +516,9 @@ def test_a_call_page_in_chromium_gets_camera_and_cable(env: dict[str, str], chro
     options = ["--camera", "/dev/video0", "--camera-size", "640x480", "--audio-out", "vox_cable", "--no-badge"]
     with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
         wait_for_line(live, "live:")
-        feeder = threading.Thread(target=record, args=(env, 16, "feed"))
-        feeder.start()
-        seen = browse(chromium, env, tmp_path / "call.png", 7)
-        feeder.join()
+        with program("tests.rigs.av_recorder", "feed", env=env) as feeder:  # for as long as Chromium takes
+            seen = browse(chromium, env, tmp_path / "call.png", 7)
+            assert feeder.poll() is None
     assert "videoinput: voxcam test camera 0" in str(seen["devices"])
     assert (seen["width"], seen["height"]) == (640, 480)
     assert int(seen["pictures"]) > 60  # type: ignore[call-overload]

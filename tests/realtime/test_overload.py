@@ -232,13 +232,16 @@ def test_live_exchanges_engines_between_steps_and_back(
     assert len([note for note in session.state["notes"] if "busy" in note]) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "told"), [(RuntimeError("out of memory"), "out of memory"), (MemoryError(), "MemoryError")]
+)
 def test_a_search_that_breaks_is_told_and_pictures_are_fewer(
-    overloaded: tuple[LiveSession, FakeClock], monkeypatch: pytest.MonkeyPatch
+    overloaded: tuple[LiveSession, FakeClock], monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
 ) -> None:
     session, clock = overloaded
 
     def broken(*_: Any) -> None:
-        raise RuntimeError("out of memory")
+        raise error
 
     monkeypatch.setattr("engines.building.lighter.open_lighter", broken)
     for _ in range(10):
@@ -247,7 +250,7 @@ def test_a_search_that_breaks_is_told_and_pictures_are_fewer(
         session.poll()
         if session.lighter._thread is not None:
             session.lighter._thread.join(5)
-    assert "no lighter engine: out of memory" in session.state["notes"]
+    assert f"no lighter engine: {told}" in session.state["notes"]
     assert session.pipeline.controls.rate_divisor > 1
     assert not session.governor.lighter
 

@@ -18,7 +18,7 @@ from engines.spec import SPEC
 from realtime.audio.sources import HOP_NS, BlockSource, DeviceSource, Source
 from realtime.clock import NS, Clock, Doorbell, FakeClock
 from realtime.latent_ring import LatentRing
-from realtime.messages import AudioHop, Picture
+from realtime.messages import AudioHop, Picture, Stop
 from realtime.meters import Meters
 from realtime.pacer import Pacer
 from realtime.pictures.picture_pool import PicturePool
@@ -51,7 +51,7 @@ class Album(Sink):
         self.pictures: list[Picture] = []
 
     def send(self, picture: Picture) -> None:
-        if picture.index == self.fail_at:
+        if picture.index >= self.fail_at >= 0:  # live, any single picture may be left out
             raise OutputError("the album is full", "buy another")
         time.sleep(self.delay_s)
         self.greys[picture.index] = int(picture.pixels[0, 0, 0])
@@ -168,7 +168,7 @@ def test_a_slow_sink_holds_nobody_up() -> None:
     pipeline = make(speech_like(1.2), [slow, fast], paced=True)
     run(pipeline, every_s=0.02)
     assert len(fast.greys) >= 25 - pipeline.meters.late_pictures
-    assert pipeline.workers[0].dropped > 10
+    assert pipeline.workers[0].dropped + pipeline.meters.late_pictures > 10
     assert list(slow.greys) == sorted(slow.greys)
 
 
@@ -270,13 +270,21 @@ SMALL_CUTS = list(range(160, 3 * RATE, 160))  # as devices hand over
 
 def test_a_recorder_that_stalls_is_waited_for() -> None:
     """Or its file would be closed beside its thread; a camera's thread is left behind."""
-    recorder, stuck = Recorder(), Album("stuck", delay_s=20.0)
-    recorder.delay_s = 3.5
+
+    class Stalling(Recorder):
+        stalled = threading.Event()
+
+        def send(self, picture: Picture) -> None:
+            if not self.stalled.is_set():
+                self.stalled.set()
+                time.sleep(3.5)
+            super().send(picture)
+
+    recorder, stuck = Stalling(), Album("stuck", delay_s=20.0)
     pipeline = make(speech_like(3.0), [recorder, stuck], paced=True, cuts=SMALL_CUTS)
     with pipeline:
-        while pipeline.workers[0].blocked_ns() < NS // 10:
-            assert pipeline.wait(0.02) is None
-        recorder.delay_s = 0.0  # after this one picture
+        assert recorder.stalled.wait(10)
+        assert pipeline.wait(0.1) is None
     assert [worker._thread.is_alive() for worker in pipeline.workers] == [False, True]
     assert len(recorder.heard) >= 10
 
@@ -344,9 +352,10 @@ def test_another_lookahead_while_live() -> None:
 
 def test_a_new_portrait_fades_in() -> None:
     album = Album()
-    pipeline = make(np.zeros(RATE, np.float32), [album], paced=True)
+    pipeline = make(np.zeros(3 * RATE, np.float32), [album], paced=True)
     with pipeline:
-        pipeline.wait(0.2)
+        while not album.greys:
+            assert pipeline.wait(0.02) is None
         pipeline.face.swap(FakePortrait(grey=200))
         while pipeline.wait(0.05) is None:
             pass
@@ -583,3 +592,33 @@ def test_a_file_goes_on_after_a_standstill_at_its_pace() -> None:
     assert after[0] - clock.woken_ns < 1.1 * NS
     assert max(later - earlier for earlier, later in pairwise(after)) < 0.2 * NS
     assert indices[-1] == pytest.approx(25 * 22, abs=3)
+
+
+@pytest.mark.parametrize(("stalled", "stall_ms"), [(23, 90), (21, 130), (22, 300), (24, 300)])
+def test_a_stall_at_the_end_leaves_the_last_picture(stalled: int, stall_ms: int) -> None:
+    """And counts as late what the stream had, not what time went on to."""
+    clock = Studio(60 * NS, 0)
+    file = BlockSource(blocks(speech_like(1.0), SMALL_CUTS), RATE, 1, paced=True, clock=clock)
+    pipeline, shown = watch(clock, file, 5.0)
+
+    def step() -> None:
+        while not pipeline.ring.stop:
+            if pipeline.sound_samples and file.captured_ns(pipeline.sound_samples + 160) > clock.now_ns():
+                break
+            if isinstance(hop := file.read_hop(0), Stop):
+                pipeline._finish_sound(hop)
+            elif hop is not None:
+                pipeline.voice.hear(hop)
+                pipeline.sound_samples += 160
+
+    def stall(picture: Picture) -> None:
+        if picture.index == stalled:
+            clock.advance(stall_ms * 1_000_000)
+
+    clock.step = step
+    pipeline.on_picture.append(stall)
+    clock.sleep_until(clock.now_ns() + NS // 10)  # until there is sound the face waits in real time
+    pipeline._face_loop()
+    assert shown[-1][0] == 24
+    assert len(shown) + pipeline.meters.late_pictures == 25
+    assert pipeline.slept_pictures == pipeline.meters.late_pictures  # the stream is as young as after a sleep

@@ -163,6 +163,20 @@ def test_an_existing_file_stays_until_the_new_one_is_whole(tmp_path: Path, speec
     assert out.stat().st_size > 1_000
 
 
+def test_a_sheet_that_came_in_the_meantime_stays(tmp_path: Path, speech: Path) -> None:
+    out, sheet = tmp_path / "out.mp4", tmp_path / "sheet.png"
+
+    def another_program(*_: float) -> None:
+        sheet.write_bytes(b"another's work")
+
+    made = render_file(FakePortrait(), engines(), speech, out, sheet=sheet, progress=another_program)
+    assert sheet.read_bytes() == b"another's work"
+    assert (tmp_path / "sheet.new.png").stat().st_size > 1_000
+    assert made.notes == (f"another program has written {sheet} since: this one is {tmp_path / 'sheet.new.png'}",)
+    render_file(FakePortrait(), engines(), speech, out, sheet=sheet, progress=another_program, overwrite=True)
+    assert sheet.stat().st_size > 1_000
+
+
 def test_a_sheet_that_cannot_be_written_is_told(tmp_path: Path, speech: Path) -> None:
     with pytest.raises(OutputError):
         render_file(FakePortrait(), engines(), speech, tmp_path / "out.mp4", sheet=tmp_path / "no" / "sheet.png")

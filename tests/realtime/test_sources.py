@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from engines.errors import ConfigError, DeviceError
 from realtime.audio.pipe import PIPE_BYTES, Backlog, PipeSource
 from realtime.audio.sound import SoundFile
-from realtime.audio.sources import HOP, BlockSource, DeviceSource, FileSource, HopCutter
+from realtime.audio.sources import HOP, HOP_NS, BlockSource, DeviceSource, FileSource, HopCutter
 from realtime.clock import NS, FakeClock
 from realtime.messages import AudioHop, Stop
 
@@ -178,6 +177,34 @@ def test_overflows_are_counted_and_nothing_blocks() -> None:
             device._on_block(np.zeros((480, 2), np.float32), False)
         assert device.overflows == 1
         assert device.ring.lost == 301 * 480 - device.ring.capacity
+
+
+@pytest.mark.parametrize("stood_s", [2.9, 5.0])
+def test_sound_that_the_ring_has_no_room_for_is_silence_in_its_place(stood_s: float) -> None:
+    """The voice stands still, the microphone doesn't: the stream goes on in step with the time, and says so."""
+    clock = FakeClock(NS)
+    device = FakeDevice(clock)
+    heard: list[np.ndarray] = []
+    device.taps.append(lambda block, _: heard.append(block))
+    with device:
+        device.give(0.5)
+        device.hops(48)
+        device.give(stood_s)
+        while device.read_hop(0) is not None:
+            pass
+        back = []
+        for _ in range(50):
+            device.give(0.01, level=0.5)
+            hop = device.read_hop(0)
+            assert isinstance(hop, AudioHop)
+            back.append(hop)
+            assert abs(clock.now_ns() - hop.captured_ns) < 30_000_000
+    assert (device.overflows, device.losses) == (1, 0)
+    assert back[-1].index == pytest.approx(100 * (1.0 + stood_s), abs=3)
+    sound = np.concatenate(heard)[:, 0]
+    assert len(sound) == round(48_000 * (1.0 + stood_s))
+    assert (sound == 0).sum() == round(48_000 * (stood_s - 2))
+    assert (sound[-24_000:] == 0.5).all()
 
 
 def test_what_a_driver_makes_up_is_made_sound() -> None:
@@ -358,31 +385,59 @@ def test_sentences_are_heard_to_their_end(parts: list[tuple[float, float]]) -> N
     assert told_at_s(parts) is None
 
 
+class Speaker:
+    """A pipe whose 10 ms are as loud as the time at which they were said; each is read when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = threading.Semaphore(0), threading.Semaphore(0)
+        self.data = b""
+
+    def read1(self, limit: int) -> bytes:
+        self.asked.release()
+        self.let.acquire()
+        return self.data
+
+    read = read1
+
+    def give(self, data: bytes) -> None:
+        """Until it has been read, and all that follows from it in that thread is done."""
+        self.data = data
+        self.let.release()
+        if data:
+            assert self.asked.acquire(timeout=10)
+
+
 def test_a_live_pipe_that_stood_still_is_on_time_again() -> None:
-    """Each 50 ms of it are as loud as the time at which they were said."""
-    reading, writing = os.pipe()
-    begin_s = time.monotonic()
-
-    def speak() -> None:
-        with open(writing, "wb", buffering=0) as pipe:
-            for k in range(52):
-                said_s = 0.05 * (k + 1)
-                if not 0.3 < said_s < 0.9:  # then it gives what it had kept, too
-                    time.sleep(max(0.0, begin_s + said_s - time.monotonic()))
-                elif said_s < 0.35:
-                    time.sleep(max(0.0, begin_s + 0.9 - time.monotonic()))
-                pipe.write(np.full((2_400, 2), said_s / 4, "<f4").tobytes())
-
-    speaker = threading.Thread(target=speak)
-    speaker.start()
+    clock, speaker = FakeClock(0), Speaker()
+    source = PipeSource(speaker, 48_000, 2, "f32le", clock)  # type: ignore[arg-type]
+    reader = threading.Thread(target=source._read, daemon=True)
     gaps, late_s = 0, []
-    with open(reading, "rb") as pipe, PipeSource(pipe, 48_000, 2, "f32le") as source:
-        while not isinstance(message := source.read_hop(NS // 10), Stop):
-            if message is not None:
+
+    def listen(until_ns: int) -> None:
+        nonlocal gaps
+        while (message := source.read_hop(max(0, min(HOP_NS, until_ns - clock.now_ns())))) or clock.now_ns() < until_ns:
+            if isinstance(message, AudioHop):
                 gaps += message.gap
                 if not message.gap:
-                    late_s.append(time.monotonic() - begin_s - 4 * float(message.samples[HOP // 2]))
-        speaker.join()
+                    late_s.append(clock.now_ns() / NS - 4 * float(message.samples[HOP // 2]))
+
+    def blocks() -> Iterator[bytes]:
+        given_at = [90 * HOP_NS if 30 < k < 90 else k * HOP_NS for k in range(1, 261)]  # then what it had kept, too
+        given = 0
+        while given < len(given_at):
+            listen(given_at[given])
+            while given < len(given_at) and given_at[given] <= clock.now_ns():
+                given += 1
+                speaker.give(np.full((480, 2), given / 400, "<f4").tobytes())
+            if source._held:
+                yield source._held.popleft()
+
+    reader.start()
+    assert speaker.asked.acquire(timeout=10)
+    source._give_time()
+    source._pump(blocks())
+    speaker.give(b"")
+    reader.join()
     assert gaps > 20, "silence stands for it meanwhile"
     assert max(late_s) > 0.3
     assert float(np.median(late_s[-30:-5])) < 0.1

@@ -2,6 +2,7 @@
 
     python -m tests.rigs.av_recorder record SECONDS [feed]   print {"flashes": [...], "beeps": [...], "fed": [...]} in s
     python -m tests.rigs.av_recorder produce                  flash the camera and beep into the cable together
+    python -m tests.rigs.av_recorder feed                     beep into the microphone until it is ended
 
 `produce` prints when it handed over each flash and each beep: how much later the recorder has them is the rig's own.
 With `feed`, `record` plays beeps into the microphone, and the product must be running between microphone and camera.
@@ -70,6 +71,16 @@ def produce() -> None:
             for begun in beeper.begun[told:]:
                 print("beep", begun, flush=True)
             n, told, was = n + 1, len(beeper.begun), on
+
+
+def feed() -> None:
+    import sounddevice as sd
+
+    beeper = Beeper(time.monotonic() + 1.0)
+    with sd.OutputStream(
+        device="vox_feed", callback=beeper, samplerate=RATE_HZ, channels=1, blocksize=480, latency="low"
+    ):
+        threading.Event().wait()
 
 
 def record(seconds: float, feed: bool) -> dict[str, list[float]]:
@@ -149,4 +160,6 @@ def offsets_ms(recorded: dict[str, list[float]]) -> np.ndarray:
 if __name__ == "__main__":
     if sys.argv[1] == "produce":
         produce()
+    if sys.argv[1] == "feed":
+        feed()
     print(json.dumps(record(float(sys.argv[2]), sys.argv[3:] == ["feed"])))

@@ -31,7 +31,7 @@ from flatbuffers import flexbuffers
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.card import EngineCard, TensorSpec, file_sha256
-from engines.face.landmarker import CROP_PX
+from engines.face.landmarker import MESH_INPUT_PX
 from engines.face.person import MASK_PX
 from engines.face_points import FACE
 from engines.spec import SPEC
@@ -451,7 +451,7 @@ def main() -> None:
         if not source.is_file():
             parser.error(f"{source} is missing: unpack a mediapipe wheel and name its folder mediapipe/modules")
     convert(detector, "face_detector", 128, finish_detector, arguments.folder)
-    convert(landmarks, "face_landmarks", CROP_PX, finish_landmarks, arguments.folder)
+    convert(landmarks, "face_landmarks", MESH_INPUT_PX, finish_landmarks, arguments.folder)
     convert(mask, "person_mask", MASK_PX, finish_mask, arguments.folder)
 
 
