@@ -359,8 +359,7 @@ class Shaper:
         self.life, self._smile, self._choosing = Idle(seed), 1.0, Lock()
         self.choose_emotion(emotion)
         self._out = np.zeros(len(MOTION_CHANNELS))
-        # Compile or load the kernel now, never in the middle of a stream.
-        self.run(np.zeros((1, SPEECH)), np.zeros((1, len(spec.phones))), np.zeros(1), np.zeros((1, 7)))
+        self.step(Code.silent(), self.init_state(), 0.0)  # the kernel is compiled or loaded now, never in a stream
 
     @property
     def articulation(self) -> float:

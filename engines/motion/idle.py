@@ -28,6 +28,7 @@ DEGREE = np.pi / 180
 
 # Columns of the code that the process moves.
 BROW_INNER, BROW_OUTER = MOTION_CHANNELS.index("browInnerUp"), MOTION_CHANNELS.index("browOuterUp")
+BROW_DOWN = MOTION_CHANNELS.index("browDown")
 ROLL_UPPER, ROLL_LOWER = MOTION_CHANNELS.index("mouthRollUpper"), MOTION_CHANNELS.index("mouthRollLower")
 UPPER_UP, LOWER_DOWN = MOTION_CHANNELS.index("mouthUpperUp"), MOTION_CHANNELS.index("mouthLowerDown")
 STRETCH = MOTION_CHANNELS.index("mouthStretch")
@@ -44,6 +45,7 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 # Gaze: time left of this fixation, whether it is off the camera, the point looked at (rad, in the room), and the last.
 (FIX_WAIT, AWAY, GAZE_X, GAZE_Y, FROM_X, FROM_Y, SACCADE_AGE) = range(15, 22)
 # Head, five each (pitch, yaw, roll rad; x, y eye distances): posture to come, now, its speed; sway's first stage, sway.
+# Breath: how full the chest is, 0..1; s that filling takes, below 0: emptying.
 (POST_WAIT, WANT, AT, SPEED, STAGE, SWAY) = (22, 23, 28, 33, 38, 43)
 (NOD, NOD_SPEED, TURN, TURN_SPEED, BREATH, BREATH_S) = range(48, 54)
 (BROW, BROW_INNER_SWAY, BROW_STAGE, ACCENT, ACCENT_WANT, ACCENT_LEFT, PRESS_WAIT, PRESS_AGE) = range(54, 62)
@@ -56,7 +58,12 @@ HEAD_X, HEAD_Y = MOTION_CHANNELS.index("headX"), MOTION_CHANNELS.index("headY")
 (DRIFT_STAGE, DRIFT) = (75, 79)
 # The seat, three each (x, y eye distances; yaw rad): the place to come, where it is now, its speed.
 (SEAT_WAIT, SEAT_WANT, SEAT, SEAT_SPEED) = (83, 84, 87, 90)
-IDLE_STATE = 93
+BLINK_FROM = 93  # how far shut the lids were when this blink began: a double's second begins on the first's way up
+# s without voice; whether the next look goes aside, and s until one may; the chest as it shows; the brows' accent to
+# come: s until then (below 0: none), its height; the press of the lips: depth, length, the corner that goes along (1:
+# left, -1: right).
+(SILENT_S, GLANCE, GLANCE_REST, CHEST, ACCENT_WAIT, ACCENT_NEXT, PRESS_DEPTH, PRESS_S, PRESS_SIDE) = range(94, 103)
+IDLE_STATE = 103
 
 # Constants that travel as one array (what GRID says), and those that are laws.
 (C_BLINK_S, C_DEPTH, C_DEPTH_SPREAD, C_CLOSE_S, C_DOUBLE) = range(5)
@@ -67,12 +74,26 @@ LISTENING_LIMIT, SPEAKING_LIMIT = 3.8 * DEGREE, 5.5 * DEGREE  # no head angle le
 GAZE_LIMIT = 12 * DEGREE
 SHIFT_LIMIT = 0.075  # eye distances
 BROW_LIMIT = 0.05
+PHRASE_S = 0.4  # a voice that comes after so long a silence begins a phrase
+# GRID's inner brows are as high with lips apart as with lips shut (r .02) and rise by .003 as a sentence begins; of
+# their moves past .008 one of eight goes down.
+ACCENT_BEGINS, ACCENT_SINGLE, ACCENT_DOWNWARDS, ACCENT_LATE_S = 0.6, 0.20, 0.15, 0.30
 SACCADE_S = 0.04  # two codes; real ones take 25 to 45 ms for the 3 to 9 degrees used here
+# Talkers look away, mostly as they begin (Kendon 1967; Argyle & Cook 1976). Here half as much as those and Andrist et
+# al. say (2014: 2 of 7 s speaking, 1 of 8 s listening): callers want to be looked at.
+GLANCE_BY_ITSELF, GLANCE_BEGINS, GLANCE_ON = 0.08, 0.25, 0.15  # of looks, of phrases, of glances that go on elsewhere
+GLANCE_LEAST_S, GLANCE_MOST_S, GLANCE_APART_S = 0.5, 1.6, 2.0
+ON_SCREEN = 0.25  # of the looks between: at the other's picture, which lies below the lens
 # People settle anew in their chair: a GRID talker's clips lie .027 to .045 apart sideways, .7 to 1.7 degrees in yaw.
 SEAT_S, SEAT_LEAST_S, SEAT_HZ = 13.0, 5.0, 0.3
 SEAT_SHIFT, SEAT_YAW = 1.6, 1.2  # of what the head does within a sentence
 POSTURE_HZ = 0.45  # how briskly a new posture is taken up
+POSTURE_BEGINS = 0.5  # of phrases begin with a posture of their own
 NOD_HZ, NOD_DAMPING = 1.7, 0.55
+# An intake lifts the shoulders by a millimetre. The head, which they carry, bows meanwhile, so that the nose rises by a
+# third of that. Two fifths of a quiet breath are intake; in speech it is short, comes in pauses and lasts a phrase.
+BREATH_LIFT, BREATH_BOW, BREATH_SOFT_S = 0.012, 0.3 * DEGREE, 0.12
+BREATH_PAUSE_S = 0.16  # without voice: shorter ones are a word's own
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
 # The head goes along with the lips: in GRID the chin rises as they part, r .33 within a second, at no lag; by person 0
 # to 9 degrees of pitch an eye distance of opening, above its mean of a second.
@@ -92,9 +113,18 @@ HASTENED = 1.13  # how much longer blinks would be apart if none were hastened
 # People: deviations of the logarithm, of all that the head does, of each of its ways, and of the time between blinks;
 # GRID's heads differ by four, its blinks from none to 47 a minute. None is further out than PERSON_LIMIT deviations.
 PERSON_HEAD, PERSON_WAY, PERSON_BLINK, PERSON_LIMIT = 0.40, 0.25, 0.35, 1.5
-PERSON_LEAST, PERSON_MOST = 0.55, 1.6  # of the median head: less looks frozen, more dizzy
+PERSON_LEAST, PERSON_MOST = 0.7, 1.6  # of the median head: less looks frozen, more dizzy
 ENERGY_ASIDE = 0.25  # of what moods do to nods, to turns and tilts
 UNEVEN, UNEVEN_LIMIT = 0.10, 0.20  # by what share one corner goes further than both do
+# What is taken from GRID's file: shape, and least and most that may be people's.
+FIGURES: dict[str, tuple[tuple[int, ...], float, float]] = {
+    "blinks_per_minute": ((), 1.0, 100.0),
+    "double_blink_share": ((), 0.0, 0.5),
+    "blink_depth_std": ((), 0.0, 0.5),
+    "head_std_deg": ((3,), 0.0, 10.0),
+    "shift_std": ((2,), 0.0, 1.0),
+    "brow_std": ((3,), 0.0, 1.0),
+}
 PERSON_DRAWS = -1000  # where a person's draws begin: those of a stream begin at 0
 
 
@@ -161,6 +191,22 @@ def _limit(x: float, limit: float) -> float:
 
 
 @numba.njit(cache=True)
+def _lid(state: np.ndarray, lag: float) -> float:
+    """Closure 0..1 of one eye now: a quick way down, a short hold, a slower way up that ends softly."""
+    age = state[BLINK_AGE] + lag
+    if state[BLINK_AGE] < 0:
+        return 0.0
+    if age < state[BLINK_CLOSE]:
+        return state[BLINK_FROM] + (state[BLINK_DEPTH] - state[BLINK_FROM]) * _smooth(age / state[BLINK_CLOSE])
+    age -= state[BLINK_CLOSE] + state[BLINK_HOLD]
+    if age <= 0:
+        return state[BLINK_DEPTH]
+    x = age / state[BLINK_OPEN]
+    quick, slow = (1 + x) * np.exp(-x), np.exp(-0.25 * x)
+    return state[BLINK_DEPTH] * (0.7 * quick + 0.3 * slow) * (1 - _smooth((x - 6) / 6))
+
+
+@numba.njit(cache=True)
 def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
     """Start, age and end blinks. hasten: how much sooner than by itself the next one comes (0: by itself)."""
     if state[BLINK_AGE] >= 0:
@@ -176,6 +222,7 @@ def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
         return
     state[DOUBLED] = 1.0 if state[BLINK_SINCE] < BLINK_APART_S else 0.0
     state[BLINK_SINCE] = 0
+    state[BLINK_FROM] = _lid(state, 0.0)
     state[BLINK_AGE] = 0
     state[BLINK_DEPTH] = c[C_DEPTH] - c[C_DEPTH_SPREAD] * abs(_normal(state))
     if _draw(state) < 0.06:
@@ -194,62 +241,66 @@ def _blink(state: np.ndarray, c: np.ndarray, hasten: float) -> None:
 
 
 @numba.njit(cache=True)
-def _lid(state: np.ndarray, lag: float) -> float:
-    """Closure 0..1 of one eye now: a quick way down, a short hold, a slower way up that ends softly."""
-    age = state[BLINK_AGE] + lag
-    if state[BLINK_AGE] < 0 or age <= 0:
-        return 0.0
-    if age < state[BLINK_CLOSE]:
-        return state[BLINK_DEPTH] * _smooth(age / state[BLINK_CLOSE])
-    age -= state[BLINK_CLOSE] + state[BLINK_HOLD]
-    if age <= 0:
-        return state[BLINK_DEPTH]
-    x = age / state[BLINK_OPEN]
-    quick, slow = (1 + x) * np.exp(-x), np.exp(-0.25 * x)
-    return state[BLINK_DEPTH] * (0.7 * quick + 0.3 * slow) * (1 - _smooth((x - 6) / 6))
-
-
-@numba.njit(cache=True)
-def _gaze(state: np.ndarray) -> bool:
-    """Hold a fixation, then jump. True where this code begins a large jump."""
+def _gaze(state: np.ndarray, begins: bool) -> bool:
+    """Hold a fixation, then jump. True where this code begins a large jump. begins: a phrase does now."""
     talk = state[TALK]
+    if begins and state[GLANCE_REST] <= 0 and _draw(state) < GLANCE_BEGINS:
+        state[GLANCE] = 1
+        state[FIX_WAIT] = min(state[FIX_WAIT], _between(state, 0.0, 0.3))
     state[SACCADE_AGE] += CODE_S
     state[FIX_WAIT] -= CODE_S
+    state[GLANCE_REST] -= CODE_S
     if state[FIX_WAIT] > 0:
         return False
     state[FROM_X], state[FROM_Y] = state[GAZE_X], state[GAZE_Y]
     state[SACCADE_AGE] = CODE_S
     was_away = state[AWAY] > 0
-    # Callers look at the camera; glances aside are short, and likelier while one talks (Argyle & Cook 1976).
-    if _draw(state) < (0.18 if was_away else 0.05 + 0.04 * talk):
+    aside = state[GLANCE] > 0
+    state[GLANCE] = 0
+    likely = GLANCE_ON if was_away else (GLANCE_BY_ITSELF if state[GLANCE_REST] <= 0 else 0.0)
+    if aside or _draw(state) < likely:
         side = 1.0 if _draw(state) < 0.5 else -1.0
-        state[GAZE_X] = side * _between(state, 3.0, 8.5) * DEGREE
+        if was_away:  # from side to side would look shifty
+            side = 1.0 if state[FROM_X] > 0 else -1.0
+        state[GAZE_X] = side * _between(state, 3.0, 7.5) * DEGREE
         state[GAZE_Y] = _between(state, -4.5, 2.5) * DEGREE
         state[AWAY] = 1
-        state[FIX_WAIT] = _between(state, 0.3, 0.9)
+        state[FIX_WAIT] = _between(state, GLANCE_LEAST_S, GLANCE_MOST_S)
+        state[GLANCE_REST] = state[FIX_WAIT] + GLANCE_APART_S
         return True
     # Within the camera picture: from eye to eye to mouth of the other, that is within a degree of the lens.
     state[GAZE_X] = 0.55 * DEGREE * _normal(state)
     state[GAZE_Y] = 0.40 * DEGREE * _normal(state)
+    if _draw(state) < ON_SCREEN:
+        state[GAZE_Y] -= _between(state, 0.8, 1.8) * DEGREE
     state[AWAY] = 0
     state[FIX_WAIT] = _wait(state, 1.3 - 0.3 * talk, 0.25)
     return was_away
 
 
 @numba.njit(cache=True)
-def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy: float) -> None:
-    """Seat and posture (held, then left), sway, breath, nods, and how the chin goes along with the lips."""
+def _posture(state: np.ndarray, c: np.ndarray, energy: float) -> None:
+    """Want a posture anew."""
+    aside = 1 + ENERGY_ASIDE * (energy - 1)
+    size = 1.0 + 0.3 * state[TALK]
+    for i in range(3):
+        state[WANT + i] = (energy if i == 0 else aside) * c[C_PITCH + i] * size * 1.4 * _normal(state)
+    state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
+    state[WANT + 3] = c[C_SHIFT_X] * size * 0.6 * _normal(state) + 0.10 * state[WANT + 1]
+    state[WANT + 4] = c[C_SHIFT_Y] * size * 0.5 * _normal(state)
+
+
+@numba.njit(cache=True)
+def _head(state: np.ndarray, c: np.ndarray, begins: bool, onset: float, opening: float, energy: float) -> None:
+    """Seat and posture (held, then left), sway, nods, and how the chin goes along with the lips."""
     talk, aside = state[TALK], 1 + ENERGY_ASIDE * (energy - 1)
     state[POST_WAIT] -= CODE_S
+    if begins and _draw(state) < POSTURE_BEGINS:
+        state[POST_WAIT] = min(state[POST_WAIT], _between(state, 0.0, 0.3))
     if state[POST_WAIT] <= 0:
         # GRID's sentences are too short to show it: a shift each 4 s in silence and each 2 s in speech.
         state[POST_WAIT] = _wait(state, 3.6 - 1.8 * talk, 0.7)
-        size = 1.0 + 0.3 * talk
-        for i in range(3):
-            state[WANT + i] = (energy if i == 0 else aside) * c[C_PITCH + i] * size * 1.4 * _normal(state)
-        state[WANT + 2] -= 0.25 * state[WANT + 1]  # who turns aside tilts a little with it
-        state[WANT + 3] = c[C_SHIFT_X] * size * 0.6 * _normal(state) + 0.10 * state[WANT + 1]
-        state[WANT + 4] = c[C_SHIFT_Y] * size * 0.5 * _normal(state)
+        _posture(state, c, energy)
     _settle(state, WANT, AT, SPEED, 5, POSTURE_HZ * (1 + 0.5 * talk))
     _noises(state, STAGE, SWAY, 5, SWAY_S)
 
@@ -274,24 +325,40 @@ def _head(state: np.ndarray, c: np.ndarray, onset: float, opening: float, energy
     state[OPENING] += CODE_S / FOLLOW_S * (opening - state[OPENING])
     state[OPENING_MEAN] += CODE_S / FOLLOW_MEAN_S * (opening - state[OPENING_MEAN])
 
-    state[BREATH] += CODE_S / max(state[BREATH_S], 1.0)
+
+@numba.njit(cache=True)
+def _breathe(state: np.ndarray) -> None:
+    """12 to 17 breaths a minute in silence; in speech a quick intake in each pause, and one where no pause comes."""
+    talks, pauses = state[TALK] > 0.3, BREATH_PAUSE_S <= state[SILENT_S] < BREATH_PAUSE_S + CODE_S
+    state[BREATH] += CODE_S / state[BREATH_S]
     if state[BREATH] >= 1:
-        state[BREATH] -= 1
-        state[BREATH_S] = _between(state, 3.4, 5.2)  # 12 to 18 breaths a minute
+        state[BREATH] = 1
+        state[BREATH_S] = -(_between(state, 4.0, 5.5) if talks else _between(state, 2.2, 3.2))
+    elif state[BREATH_S] < 0 and (state[BREATH] <= 0 or (talks and pauses and state[BREATH] < 0.8)):
+        state[BREATH] = max(0.0, state[BREATH])
+        state[BREATH_S] = _between(state, 0.4, 0.7) if talks else _between(state, 1.4, 2.0)
+    state[CHEST] += CODE_S / BREATH_SOFT_S * (_smooth(state[BREATH]) - state[CHEST])
 
 
 @numba.njit(cache=True)
-def _brows(state: np.ndarray, c: np.ndarray, onset: float) -> None:
-    """A slow wander, and lifts that ride on stressed onsets."""
-    state[BROW_STAGE] += CODE_S / 0.5 * (5.0 * _normal(state) - state[BROW_STAGE])
+def _brows(state: np.ndarray, c: np.ndarray, begins: bool, stress: float) -> None:
+    """A slow wander, and accents: at a phrase's beginning, and seldom on a stressed syllable, somewhat late."""
+    state[BROW_STAGE] += CODE_S / 0.5 * (6.0 * _normal(state) - state[BROW_STAGE])
     state[BROW] += CODE_S / 0.5 * (c[C_BROW] * state[BROW_STAGE] - state[BROW])
     state[BROW_INNER_SWAY] += CODE_S / 0.9 * (0.4 * c[C_BROW] * 6.7 * _normal(state) - state[BROW_INNER_SWAY])
-    if onset > 0.35 and state[ACCENT_LEFT] <= 0 and _draw(state) < 0.45 * onset:
-        state[ACCENT_WANT] = onset * _between(state, 1.5, 4.5) * c[C_BROW]
-        state[ACCENT_LEFT] = _between(state, 0.18, 0.45)
+    likely = ACCENT_BEGINS if begins else (ACCENT_SINGLE * stress if stress > 0.2 else 0.0)
+    if likely > 0 and state[ACCENT_WAIT] < 0 and state[ACCENT_LEFT] <= 0 and _draw(state) < likely:
+        height = max(stress, 0.6 if begins else 0.4) * _between(state, 1.5, 4.5) * c[C_BROW]
+        state[ACCENT_NEXT] = height * (-0.7 if _draw(state) < ACCENT_DOWNWARDS else 1.0)
+        state[ACCENT_WAIT] = _between(state, 0.0, ACCENT_LATE_S)
+    if state[ACCENT_WAIT] >= 0:
+        state[ACCENT_WAIT] -= CODE_S
+        if state[ACCENT_WAIT] < 0:
+            state[ACCENT_WANT] = state[ACCENT_NEXT]
+            state[ACCENT_LEFT] = _between(state, 0.18, 0.45)
     state[ACCENT_LEFT] -= CODE_S
     want = state[ACCENT_WANT] if state[ACCENT_LEFT] > 0 else 0.0
-    state[ACCENT] += CODE_S / (0.09 if want > state[ACCENT] else 0.25) * (want - state[ACCENT])
+    state[ACCENT] += CODE_S / (0.09 if abs(want) > abs(state[ACCENT]) else 0.25) * (want - state[ACCENT])
 
 
 @numba.njit(cache=True)
@@ -323,8 +390,10 @@ def step_idle(
         state[BLINK_WAIT] = min(_wait(state, 0.85 * c[C_BLINK_S], 0.2), FIRST_BLINK_S)
         state[BLINK_AGE] = -1
         state[FIX_WAIT] = _between(state, 0.3, 1.0)
-        state[BREATH_S] = _between(state, 3.4, 5.2)
-        state[BREATH] = _draw(state)
+        state[BREATH_S] = _between(state, 1.4, 2.0)  # an intake, from the photo's own shoulders
+        state[ACCENT_WAIT] = -1
+        _posture(state, c, energy)  # from the photo's, at which a stream begins, as soon as from any other
+        state[POST_WAIT] = _between(state, 0.3, 0.8)
         state[BLINK_SINCE] = BLINK_APART_S
         state[PRESS_WAIT] = _between(state, 3.0, 8.0)
         state[PRESS_AGE] = -1
@@ -338,24 +407,27 @@ def step_idle(
     state[LEVEL] += CODE_S / 0.05 * (level - state[LEVEL])
     state[FLOOR] += CODE_S / 0.5 * (level - state[FLOOR])
     state[ONSET_REST] -= CODE_S
-    onset = 0.0
+    onset = stress = 0.0
     rise = state[LEVEL] - state[FLOOR]
     if rise > 3.0 and presence > 0.5 and state[ONSET_REST] <= 0:
-        onset = min(1.0, (rise - 3.0) / 9.0 + min(0.5, opening * 2.0))
+        stress = min(1.0, (rise - 3.0) / 9.0)
+        onset = min(1.0, stress + min(0.5, opening * 2.0))
         state[ONSET_REST] = 0.28
+    begins = presence > 0.5 and state[SILENT_S] >= PHRASE_S
+    state[SILENT_S] = 0.0 if presence > 0.5 else state[SILENT_S] + CODE_S
 
-    jump = _gaze(state)
+    jump = _gaze(state, begins)
     paused = was_talking >= 0.5 and state[TALK] < 0.5
     _blink(state, c, 0.12 if paused else (0.25 if jump else 0.0))
-    _head(state, c, onset, opening, energy)
-    _brows(state, c, onset)
+    _head(state, c, begins, onset, opening, energy)
+    _breathe(state)
+    _brows(state, c, begins, stress)
     _play(state, level, presence)
 
     talk = state[TALK]
     limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
-    lift = np.sin(2 * np.pi * state[BREATH])
     sway = 0.50 + 0.25 * talk
-    pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] + 0.16 * DEGREE * lift
+    pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] - BREATH_BOW * state[CHEST]
     pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
     sway *= 1 + ENERGY_ASIDE * (energy - 1)
     yaw = state[SEAT + 2] + state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
@@ -365,7 +437,7 @@ def step_idle(
     out[YAW] += yaw
     out[ROLL] += roll
     shift_x = state[SEAT] + state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3]
-    shift_y = state[SEAT + 1] + state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] + 0.004 * lift
+    shift_y = state[SEAT + 1] + state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] - BREATH_LIFT * state[CHEST]
     out[HEAD_X] += _limit(shift_x, SHIFT_LIMIT)
     out[HEAD_Y] += _limit(shift_y, SHIFT_LIMIT)
 
@@ -386,6 +458,7 @@ def step_idle(
     brow = _limit(state[BROW] + state[ACCENT] + 0.05 * max(0.0, look_y), BROW_LIMIT)
     out[BROW_INNER] += brow + state[BROW_INNER_SWAY]
     out[BROW_OUTER] += brow
+    out[BROW_DOWN] += 0.5 * max(0.0, -state[ACCENT])
 
     # Corners are never quite still, and their drift parts no lips.
     _noises(state, DRIFT_STAGE, DRIFT, 4, DRIFT_S)
@@ -397,26 +470,37 @@ def step_idle(
     state[PRESS_WAIT] -= CODE_S
     if state[PRESS_AGE] >= 0:
         state[PRESS_AGE] += CODE_S
-        if state[PRESS_AGE] > 0.9:
+        if state[PRESS_AGE] > state[PRESS_S]:
             state[PRESS_AGE] = -1
     elif state[PRESS_WAIT] <= 0 and talk < 0.1:
         state[PRESS_AGE] = 0
         state[PRESS_WAIT] = _wait(state, 10.0, 4.0)
+        state[PRESS_DEPTH] = _between(state, 0.4, 1.4)
+        state[PRESS_S] = _between(state, 0.6, 1.3)
+        side = _draw(state)
+        state[PRESS_SIDE] = 0.0 if side > 0.3 else (1.0 if side > 0.15 else -1.0)
     if state[PRESS_AGE] >= 0:
-        press = np.sin(np.pi * state[PRESS_AGE] / 0.9) ** 2 * (1 - talk)
+        press = state[PRESS_DEPTH] * np.sin(np.pi * state[PRESS_AGE] / state[PRESS_S]) ** 2 * (1 - talk)
         out[ROLL_UPPER] += 0.010 * press
         out[ROLL_LOWER] += 0.012 * press
         out[UPPER_UP] -= 0.008 * press
         out[LOWER_DOWN] -= 0.011 * press
+        out[SMILE_LEFT] += 0.004 * press * max(0.0, state[PRESS_SIDE])
+        out[SMILE_RIGHT] += 0.004 * press * max(0.0, -state[PRESS_SIDE])
 
 
 def load_figures() -> dict[str, Any]:
-    """What train/motion/idle.py measured on GRID (engines/weights/idle.json); EngineMismatch where it is damaged."""
+    """What train/motion/idle.py measured on GRID (engines/weights/idle.json), all of FIGURES in their range.
+
+    EngineMismatch where the file is damaged.
+    """
     try:
-        figures = json.loads((files("engines") / "weights" / "idle.json").read_text())
-        if not isinstance(figures, dict):
-            raise ValueError("no table")
-    except (OSError, ValueError) as error:
+        figures: dict[str, Any] = json.loads((files("engines") / "weights" / "idle.json").read_text())
+        for name, (shape, least, most) in FIGURES.items():
+            found = np.array(figures[name], float)
+            if found.shape != shape or not ((found >= least) & (found <= most)).all():
+                raise ValueError(f"{name} {figures[name]}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineMismatch(f"engines/weights/idle.json is damaged ({error})", "install voxcam again") from error
     return figures
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 
+from engines.errors import EngineMismatch
 from engines.motion.idle import (
+    AWAY,
+    BLINK_LAG,
+    BLINK_SIDE,
+    BREATH_BOW,
+    BREATH_LIFT,
     C_FOLLOW,
+    C_PITCH,
+    C_SHIFT_Y,
     DEGREE,
+    FIGURES,
+    GAZE_X,
     HEAD_X,
     HEAD_Y,
     IDLE_STATE,
@@ -16,8 +29,10 @@ from engines.motion.idle import (
     SHIFT_LIMIT,
     SPEAKING_LIMIT,
     Idle,
+    _lid,
     load_figures,
     run_idle,
+    step_idle,
 )
 from engines.spec import MOTION_CHANNELS
 from train.motion.idle import DRAWN, READ, Clip, measure_motion, pitch_with_opening
@@ -209,6 +224,21 @@ def test_blinks_do_not_flutter():
     assert not any(chains)
 
 
+def test_lids_do_not_jump_open_before_a_double():
+    """A double's second begins on the first's way up: no code opens lids that are nearly open by more than it does."""
+    seconds = 0
+    for seed in range(6):
+        idle, state = Idle(seed), Idle(seed).init_state()
+        lids = np.zeros((5 * MINUTE, 2))
+        for lid in lids:
+            step_idle(state, idle.constants, 0.0, 0.0, 0.0, 1.0, np.zeros(len(MOTION_CHANNELS)))
+            lid[:] = _lid(state, 0.0), _lid(state, state[BLINK_LAG]) * state[BLINK_SIDE]
+        before, opens = lids[:-1], lids[:-1] - lids[1:]
+        assert opens[before < 0.12].max() < 0.03  # a lone blink's way up: .025 a code
+        seconds += ((before > 0.03) & (before < 0.12) & (opens < -0.03)).any(1).sum()
+    assert seconds > 10
+
+
 def test_a_short_clip_blinks_as_often_as_a_long_one():
     """Three seconds from the start, as GRID's clips are."""
     own = measure_motion(as_clips(np.concatenate([course(seed, 0.05) for seed in range(900)])))
@@ -316,6 +346,115 @@ def test_stress_nods_and_lifts_brows():
     assert speed[1] > 1.3 * speed[0]
 
 
+def test_brows_heed_the_voice_and_not_the_lips():
+    """GRID's inner brows have nothing to do with the opening (r .02). They rise, and now and then are drawn down."""
+    inner, outer, down = (MOTION_CHANNELS.index(n) for n in ("browInnerUp", "browOuterUp", "browDown"))
+    correlations, ups, downs = [], 0, 0
+    for seed in range(12):
+        idle = Idle(seed)
+        idle.constants[C_FOLLOW] = 0.0  # eyes that meet a chin lift brows by a hair
+        talk, rms, _ = voice(5 * MINUTE)
+        seconds = np.arange(len(talk)) * 0.02
+        vowel = talk * (seconds % 1.0 < 0.4)  # one a second
+        rms, opening = 1e-4 + 0.1 * vowel, 0.3 * np.convolve(vowel, np.ones(5) / 5)[: len(vowel)]
+        shut, apart = np.zeros((2, len(talk), len(MOTION_CHANNELS)))
+        run_idle(idle.init_state(), idle.constants, talk, rms, np.zeros(len(talk)), 1.0, shut)
+        run_idle(idle.init_state(), idle.constants, talk, rms, opening, 1.0, apart)
+        assert np.abs(shut[:, outer] - apart[:, outer]).max() < 0.003
+        correlations.append(np.corrcoef(apart[:, inner], opening)[0, 1])
+        ups += (np.diff((apart[:, outer] > 0.01).astype(int)) > 0).sum()
+        downs += (np.diff((apart[:, down] > 0.002).astype(int)) > 0).sum()
+    assert abs(np.mean(correlations)) < 0.1
+    assert 0.05 < downs / ups < 0.4
+
+
+def glances(outs: list[np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    """Share of codes whose look is more than 2.5 degrees off the lens, and for each course where those begin."""
+    rooms = [np.degrees(out[:, LOOK] + out[:, [YAW, PITCH]]) for out in outs]
+    off = [np.hypot(*room.T) > 2.5 for room in rooms]
+    return float(np.mean(off)), [np.flatnonzero(away[1:] & ~away[:-1]) + 1 for away in off]
+
+
+def test_eyes_look_away_at_times_and_mostly_as_a_phrase_begins():
+    """Half as much as people who face each other do; never from one side to the other, which would look shifty."""
+    silent, spoken = ([course(seed, 5, speaks) for seed in range(12)] for speaks in (False, True))
+    assert 0.04 < glances(silent)[0] < 0.10
+    share, begins = glances(spoken)
+    assert 0.09 < share < 0.16
+    first_half_second = np.concatenate(begins) % 200 < 25  # an eighth of the time, of voice()'s sentences
+    assert first_half_second.mean() > 0.3
+    assert np.mean([len(begin) == 0 for begin in glances([out[:400] for out in spoken])[1]]) < 0.6, "8 s without any"
+
+
+def test_glances_are_no_flicker():
+    idle, state = Idle(4), Idle(4).init_state()
+    away, sides = np.zeros(20 * MINUTE), np.zeros(20 * MINUTE)
+    for k in range(len(away)):
+        step_idle(state, idle.constants, float(k % 200 < 150), 0.01, 0.0, 1.0, np.zeros(len(MOTION_CHANNELS)))
+        away[k], sides[k] = state[AWAY], np.sign(state[GAZE_X])
+    both = (away[1:] > 0) & (away[:-1] > 0)
+    assert (sides[1:][both] == sides[:-1][both]).all()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], away, [0]])))
+    starts, ends = edges[::2], edges[1::2]
+    assert len(starts) > 40
+    assert (ends - starts)[:-1].min() * 0.02 > 0.45
+    assert (starts[1:] - ends[:-1]).min() * 0.02 > 1.5
+
+
+def test_a_short_clip_is_as_lively_as_a_long_one():
+    """Eight seconds from the start, at which the head is the photo's, against what comes later."""
+    heads = [np.degrees(course(seed, 1.2, speaks=True)[:, [PITCH, YAW, ROLL]]) for seed in range(80)]
+    assert max(np.abs(head[0]).max() for head in heads) < 0.15
+    silent = [np.degrees(course(seed, 0.02)[:, [PITCH, YAW, ROLL]]) for seed in range(80)]
+    assert max(np.abs(np.diff(head, axis=0)).max() for head in silent) < 0.25, "the first posture is no jump"
+    within = np.array([head.reshape(-1, 150, 3).std(1) for head in heads])  # three seconds
+    early, late = (np.median(part.mean(1), 0) for part in (within[:, :3], within[:, 3:]))
+    assert (early / late > 0.86).all()
+
+
+def breath(minutes: float, speaks: bool) -> np.ndarray:
+    """(codes, 26) of somebody whose head does nothing but breathe (and nod, if he speaks)."""
+    idle = Idle(5)
+    idle.constants[C_PITCH : C_SHIFT_Y + 1] = idle.constants[C_FOLLOW] = 0.0
+    count = int(minutes * MINUTE)
+    heard = voice(count) if speaks else (np.zeros(count), np.full(count, 1e-4), np.zeros(count))
+    out = np.zeros((count, len(MOTION_CHANNELS)))
+    run_idle(idle.init_state(), idle.constants, *heard, 1.0, out)
+    return out
+
+
+def test_shoulders_breathe_and_the_nose_stays():
+    out = breath(10, False)
+    chest = -out[:, HEAD_Y] / BREATH_LIFT
+    assert chest[0] < 0.02, "a stream begins with the photo's shoulders"
+    assert chest.max() == pytest.approx(1, abs=0.05)
+    assert out[:, PITCH] == pytest.approx(-BREATH_BOW * chest, abs=2e-4)
+    intakes = np.flatnonzero((chest[1:] > 0.5) & (chest[:-1] <= 0.5))
+    assert 11 < len(intakes) / 10 < 17
+    assert 0.3 < (np.diff(chest) > 0).mean() < 0.45, "in faster than out"
+
+
+def test_breath_is_taken_in_pauses():
+    chest = -breath(10, True)[:, HEAD_Y].reshape(-1, 200) / BREATH_LIFT  # a sentence of 3 s and its pause each row
+    assert (chest[1:, 199] - chest[1:, 155]).mean() > 0.3
+    assert (chest[1:, 149] - chest[1:, 20]).mean() < -0.3
+    assert np.diff(chest).max() < 0.08, "an intake takes .4 s"
+
+
+def test_no_press_of_the_lips_is_another_ones_copy():
+    out = course(3, 20)
+    upper = out[:, MOTION_CHANNELS.index("mouthRollUpper")]
+    edges = np.flatnonzero(np.diff((upper > 1e-6).astype(int)))
+    presses = [(upper[a:b].max(), (b - a) * 0.02) for a, b in zip(edges[::2], edges[1::2], strict=False)]
+    depths, lengths = np.array(presses).T
+    assert len(presses) > 60
+    assert depths.min() < 0.006
+    assert depths.max() > 0.012
+    assert depths.max() < 0.0141
+    assert lengths.min() < 0.75
+    assert 1.1 < lengths.max() < 1.35
+
+
 def test_lids_follow_eyes_that_look_far_up():
     """Or the white would show below the iris. A glance in the call leaves them at rest, as GRID's are measured."""
     out = np.concatenate([course(seed, 10, speaks=True, energy=1.6) for seed in range(6)])
@@ -333,3 +472,24 @@ def test_heads_settle_anew():
     assert 0.018 < np.median(heads.std(1)) < 0.035
     assert np.abs(heads[:, :200]).max() < 0.055, "the first seat is the photo's"
     assert np.abs(np.diff(heads, axis=1)).max() < 0.006  # an eye distance in three seconds
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("value", [None, "many", -1, math.nan, [[1.0]], []])
+def test_damaged_figures_say_so(name, value, monkeypatch, tmp_path):
+    whole = load_figures()
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setattr("engines.motion.idle.files", lambda package: tmp_path)
+    for damaged in ({**whole, name: value}, {key: whole[key] for key in whole if key != name}, [whole], "", None):
+        (tmp_path / "weights" / "idle.json").write_text(json.dumps(damaged))
+        with pytest.raises(EngineMismatch, match=r"idle\.json is damaged"):
+            Idle(1)
+
+
+def test_faces_that_never_blink_are_nobodys(monkeypatch, tmp_path):
+    """A rate of 0 would divide by it."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "idle.json").write_text(json.dumps({**load_figures(), "blinks_per_minute": 0}))
+    monkeypatch.setattr("engines.motion.idle.files", lambda package: tmp_path)
+    with pytest.raises(EngineMismatch, match=r"idle\.json is damaged \(blinks_per_minute 0\)"):
+        Idle(1)

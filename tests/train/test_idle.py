@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engines.face.measure import canonical_face
-from train.motion.idle import LAGS, Clip, find_blinks, main, mean_blink, measure_motion, read_clip, semivariance
+from train.motion.idle import (
+    LAGS,
+    Clip,
+    brows_with_opening,
+    find_blinks,
+    main,
+    mean_blink,
+    measure_motion,
+    read_clip,
+    semivariance,
+)
 
 
 def lids(*deepest: int, depth: float = 0.9) -> np.ndarray:
@@ -59,6 +70,14 @@ def test_semivariance_of_a_steady_turn():
     found = semivariance([turn])
     assert found[:, 0] == pytest.approx([(0.1 * lag) ** 2 / 2 for lag in LAGS])
     assert not found[:, 1:].any()
+
+
+def test_brows_that_go_with_the_lips_and_others():
+    still, opening = clip(lids()), np.sin(np.arange(75))
+    along, against = (replace(still, brows=sign * opening[:, None] * np.ones(3), opening=opening) for sign in (1, -1))
+    assert brows_with_opening([along]) == pytest.approx(1)
+    assert brows_with_opening([along, against, still]) == pytest.approx(0)
+    assert brows_with_opening([still]) is None
 
 
 def test_a_clip_without_a_face_is_left_out(tmp_path):

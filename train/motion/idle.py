@@ -149,6 +149,13 @@ def pitch_with_opening(openings: list[np.ndarray], pitches: list[np.ndarray]) ->
     return float(correlation), float(slope)
 
 
+def brows_with_opening(clips: list[Clip]) -> float | None:
+    """Mean correlation of the lips' opening and the inner brows over a clip; None where none says anything of it."""
+    pairs = [(clip.opening, clip.brows[:, 0]) for clip in clips if clip.opening is not None]
+    found = [np.corrcoef(x, y)[0, 1] for x, y in pairs if min(x.std(), y.std()) > 1e-6]
+    return float(np.mean(found)) if found else None
+
+
 def measure_motion(clips: list[Clip], speech: list[np.ndarray] | None = None) -> dict[str, object]:
     """All figures of one talker (or of the idle process cut into 3 s clips). speech: (T,) bool a clip, or None."""
     blinks = [find_blinks(clip.closure) for clip in clips]
@@ -176,6 +183,7 @@ def measure_motion(clips: list[Clip], speech: list[np.ndarray] | None = None) ->
     heard = [(clip.opening, clip.angles[:, 0]) for clip in clips if clip.opening is not None]
     if heard:
         figures["pitch_with_opening"] = list(pitch_with_opening(*map(list, zip(*heard, strict=True))))
+    figures["brows_with_opening"] = brows_with_opening(clips)
     if speech is not None:
         step = [np.abs(clip.angles[4:] - clip.angles[:-4]).mean(-1) for clip in clips]  # 160 ms: above the jitter
         talking = [(s[4:] & s[:-4]) for s in speech]
@@ -244,6 +252,7 @@ def measure(landmarks: Path, phones_tsv: Path) -> dict[str, object]:
         "head_semivariance_deg2",
         "head_speed_speech_to_silence",
         "pitch_with_opening",
+        "brows_with_opening",
         "shift_std",
         "gaze_std_deg",
         "brow_std",
@@ -256,7 +265,10 @@ def measure(landmarks: Path, phones_tsv: Path) -> dict[str, object]:
         "talkers": {
             name: {
                 figure: f[figure]
-                for figure in ("seconds", "blinks_per_minute", "head_std_deg", "shift_std", "pitch_with_opening")
+                for figure in (
+                    *("seconds", "blinks_per_minute", "head_std_deg", "shift_std"),
+                    *("pitch_with_opening", "brows_with_opening"),
+                )
             }
             for name, f in talkers.items()
         },
