@@ -26,6 +26,7 @@ from engines.drawing.layers import (
     LASHES_LIFT,
     LASHES_TURN,
     LINE,
+    SHADE_LIFT,
     Lines,
     OnPhoto,
     add_shades,
@@ -113,8 +114,9 @@ class RimsMotion:
 
 @dataclass
 class Scratch:
-    """Buffers for one portrait's size, made once."""
+    """Buffers for one portrait, made once."""
 
+    owner: Portrait  # held: a new portrait at a dead one's address would be taken for it
     maps: BackwardMap
     light_step: int  # how many times finer the network's light is sampled than the backward map
     fine_shift: np.ndarray  # (light_step h, light_step w, 2) float32: the backward map there; `maps.shift` for 1
@@ -125,9 +127,9 @@ class Scratch:
     lean: np.ndarray  # (2,) px: how far the torso carries the head
     source: np.ndarray  # (picture, 3) uint8: the photo, lashes and specks faded as far as lids and lips have left them
     finer: np.ndarray  # (2 h, 2 w, 3) uint8: what moves of it, twice as fine
-    marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: photo, bare photo, place in source (finer)
-    source_of: Portrait | None  # whose it is
-    faded: np.ndarray  # (3,) how far, of the left lid, the right lid, the lips
+    marks: list[list[tuple[np.ndarray, ...]]]  # of both lids and the lips: stages of the photo, place in source (finer)
+    source_there: bool  # and all that follows from the photo alone
+    faded: np.ndarray  # (3,) how far, of the left lid, the right lid (0..2, as of `lifted`), the lips (0..1)
     lines: np.ndarray  # (2, LINE): lips or lids of now
     # What follows from the photo alone, of the lips and the left and right lids: `trace_photo`'s frames and lines, and
     # planes through the eyes.
@@ -182,7 +184,7 @@ class Generator:
                 session.close()
                 raise EngineMismatch(f"{session.card.name} is no voxcam generator", "use generator.onnx")
         self.session = session
-        self._scratch: dict[tuple[int, ...], Scratch] = {}
+        self._scratch: dict[int, Scratch] = {}
         self._held: Portrait | None = None
 
     def __enter__(self) -> Generator:
@@ -223,6 +225,8 @@ class Generator:
             code[LOOK : LOOK + 2] = 0
         elif hidden[0] or hidden[1]:
             code[BLINK if hidden[0] else BLINK + 1] = 0
+        for side in range(2):  # one by one: no array is made
+            code[BLINK + side] *= portrait.bare.shuts[side]
         scratch = self.scratch_of(portrait)
         learned = self.corrections(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
@@ -261,15 +265,16 @@ class Generator:
 
     def scratch_of(self, portrait: Portrait) -> Scratch:
         """The buffers of a portrait: after `draw` what its picture was made of, until the next one."""
-        # A small portrait's crop is finer than the coarse map, where fine light would alias.
-        step = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
-        key = (id(portrait), *(int(value) for value in portrait.box), *portrait.size, step)
+        key = id(portrait)
         if key not in self._scratch:
             if len(self._scratch) >= 2:  # one fades into another; a third is drawn after them
                 self._scratch.clear()
+            # A small portrait's crop is finer than the coarse map, where fine light would alias.
+            step = 1 if portrait.scale[0] >= 2 * CROP_PX else 2 if portrait.scale[0] >= CROP_PX else 4
             maps = BackwardMap.over(portrait.box)
             rows, columns = maps.shift.shape[:2]
             self._scratch[key] = Scratch(
+                owner=portrait,
                 maps=maps,
                 light_step=step,
                 fine_shift=maps.shift if step == 1 else np.zeros((step * rows, step * columns, 2), np.float32),
@@ -281,7 +286,7 @@ class Generator:
                 source=np.empty_like(portrait.photo),
                 finer=np.zeros((0, 0, 3), np.uint8),
                 marks=[],
-                source_of=None,
+                source_there=False,
                 faded=np.zeros(3),
                 lines=np.zeros((2, LINE)),
                 photo_frames=np.zeros((3, 6)),
@@ -379,16 +384,16 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
         if box[0] >= box[2] or box[1] >= box[3]:  # an eye or a mouth at the picture's edge
             scratch.marks.append([])
             continue
-        with_marks, bare = make_finer(portrait.bare.clear, box), make_finer(portrait.bare.photo, box)
         here = slice(box[1], box[3]), slice(box[0], box[2])
         finer_here = (
             slice(FINE * (box[1] - y0), FINE * (box[3] - y0)),
             slice(FINE * (box[0] - x0), FINE * (box[2] - x0)),
         )
+        stages = portrait.bare.clear, portrait.bare.lashless, portrait.bare.photo
         scratch.marks.append(
             [
-                (portrait.bare.clear[here], portrait.bare.photo[here], scratch.source[here]),
-                (with_marks, bare, scratch.finer[finer_here]),
+                (*(stage[here] for stage in stages), scratch.source[here]),
+                (*(make_finer(stage, box) for stage in stages), scratch.finer[finer_here]),
             ]
         )
     scale = float(portrait.scale[0])
@@ -398,7 +403,7 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     for side in range(2):
         scratch.eye_planes[side] = plane_to_px(portrait, STILL, eye_place(portrait, side))
         scratch.depths[side] = plane_to_px(portrait, STILL, DEPTHS[side])
-    scratch.source_of, scratch.faded[:] = portrait, 0.0
+    scratch.source_there, scratch.faded[:] = True, 0.0
     scratch.rims = rims_motion(portrait, scratch.maps.shift)
 
 
@@ -416,26 +421,32 @@ def rims_motion(portrait: Portrait, shift: np.ndarray) -> RimsMotion:
 
 
 def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch: Scratch) -> None:
-    """Bring the sources to this code: lashes leave the skin of a closing lid, specks of light parting lips."""
-    if scratch.source_of is not portrait:
+    """Bring the sources to this code: lashes, then shade leave a closing lid, specks of light parting lips."""
+    if not scratch.source_there:
         take_photo(portrait, scratch)
     upper, lower = UPPER_SEAM[5], LOWER_SEAM[5]
     parted = float(
         np.hypot(*(moved[lower] - moved[upper])) - np.hypot(*(portrait.source[lower] - portrait.source[upper]))
     )
-    lift, lifted = LASHES_LIFT
-    wanted = (
-        (code[BLINK] - lift) / (lifted - lift),
-        (code[BLINK + 1] - lift) / (lifted - lift),
-        parted / float(portrait.scale[0]) / 0.03,
-    )
+    specks = share_of(parted / float(portrait.scale[0]), 0.0, 0.03)
+    wanted = lifted(float(code[BLINK])), lifted(float(code[BLINK + 1])), specks
     for k, share in enumerate(wanted):
-        share = min(1.0, max(0.0, float(share)))
         if share == scratch.faded[k]:
             continue
         scratch.faded[k] = share
-        for with_marks, bare, source in scratch.marks[k]:
-            cv2.addWeighted(with_marks, 1 - share, bare, share, 0, source)
+        for with_marks, lashless, bare, source in scratch.marks[k]:
+            first, second, part = (with_marks, lashless, share) if share <= 1.0 else (lashless, bare, share - 1.0)
+            cv2.addWeighted(first, 1 - part, second, part, 0, source)
+
+
+def lifted(closing: float) -> float:
+    """What has left a lid: 0 nothing, 1 its lashes, 2 also the shade above them; closing: 0 open .. 1 shut."""
+    return share_of(closing, *LASHES_LIFT) + share_of(closing, *SHADE_LIFT)
+
+
+def share_of(x: float, first: float, last: float) -> float:
+    """From 0 at `first` to 1 at `last`, and no further."""
+    return min(1.0, max(0.0, (x - first) / (last - first)))
 
 
 # Small maps and frames, compiled: numpy takes ten times as long for a handful of numbers, a tenth of a picture in all.

@@ -21,9 +21,11 @@ CREASE = 0.04  # most of the width, eye distances, over which the line between s
 CREASE_ENDS = 0.08  # share of the mouth over which it begins at either corner
 DEEPEST = 0.25  # share of its light that a network may take from skin
 LASH_REACH = 0.10  # height of lashes above an open eye, eye distances
-# Shares of a blink: while the lashes, which turn with their lid, take the place of the photo's own ones; while they
-# point at the viewer. Lengths of lashes seen, as shares of an open eye's: at least then, and below a shut eye.
-LASHES_LIFT, LASHES_TURN = (0.03, 0.20), (0.40, 0.60)
+LASHES_FADE = 0.05  # eye distances within that, over which they end
+# Shares of a blink: while lashes, which turn with their lid, take the place of the photo's own ones; while shade and
+# hair above them leave the lid, which is well on its way by then; while they point at the viewer. Lengths of lashes
+# seen, as shares of an open eye's: at least then, and below a shut eye.
+LASHES_LIFT, SHADE_LIFT, LASHES_TURN = (0.03, 0.20), (0.20, 0.50), (0.40, 0.60)
 LASHES_FACING, LASHES_DOWN = 0.25, 0.77
 FRINGE_ABOVE, FRINGE_BELOW = 0.030, 0.051  # where a shut eye's fringe is down to 1/e, eye distances (eight talkers)
 LASHES_BEYOND = 0.25  # how far beyond the eye's corner they reach, as a share of its width
@@ -732,7 +734,7 @@ def paint_lashes(
             share *= down if under > 0.0 else 1.0 - down
             # How far from its root, as it stands on the open eye.
             height = under / length_down if under > 0.0 else -under / length_up
-            share *= ramp(LASH_REACH - height, 0.0, 0.05)
+            share *= ramp(LASH_REACH - height, 0.0, LASHES_FADE)
             if share == 0.0:
                 continue
             u = photo_frame[4] + place * (photo_frame[5] - photo_frame[4])

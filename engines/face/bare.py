@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from engines.drawing.geometry import ease
+from engines.drawing.layers import LASH_REACH, LASHES_FADE
 from engines.face.grain import lid_grain
 from engines.face.lip_lines import MAYBE_OPEN
 from engines.face.masks import disc, polygon, span, stroke
+from engines.face.mirrors import glare_over, keep_mirrored
 from engines.face.rims import NEAR_PX, NO_RIMS, Rims, take_off_rims
 from engines.face.tones import LUMA
 from engines.face_points import EYES, LOWER_SEAM, OUTER_LIPS, UPPER_SEAM, Eye
@@ -33,8 +35,6 @@ WET_WIDE, WET_MOST = 0.025, 0.03  # a lid's wet edge glints: half that width at 
 # A line of which more than this lies between lid and brow, or so far around, is the lid's fold: of 17 strangers' true
 # rims .86 at most, of ten folds all, but .76 and .80 of two; where a line crosses the bridge there may be glasses.
 FOLD_WITHIN, MAYBE_WORN, FOLD_REACH = 0.70, 0.95, 0.04
-# What a lens mirrors, as lightness and warmth over those of the skin under the eye: from where on, and wholly.
-GLARE_LIGHT, GLARE_COLD = (1.06, 1.22), (0.75, 0.50)
 FRINGE = (0.15, 0.40, 0.45)  # of everybody, by the darkness of the open lid's edge, at most
 SPANNED_PX = 96.0  # px for one eye distance, at most, while skin is spanned over them
 # Warm light beside the seam of shut lips: how far it is at its warmest, where it ends, around which the lip's own
@@ -52,7 +52,9 @@ class Bare:
     """A photo without what is not skin, step by step."""
 
     clear: np.ndarray  # (H, W, 3) uint8: the photo without what stands before the eyes
-    rims: tuple[Rims, Rims]  # that, of both eyes
+    rims: tuple[Rims, Rims]  # that, of both eyes, and what lenses mirror before them
+    shuts: np.ndarray  # (2,) how far an eye shuts in a blink, 0..1: less behind a mirror
+    lashless: np.ndarray  # (H, W, 3) uint8: `photo`, but for the shade above an open eye's lashes
     photo: np.ndarray  # (H, W, 3) uint8: also without open eyes' lashes on the lids and bright specks on shut lips
     boxes: np.ndarray  # (3, 4) x0, y0, x1, y1: left eye, right eye, lips; elsewhere it is `clear` itself
     lashes: tuple[np.ndarray, ...]  # of both eyes, (h, w, 3) uint8 in its box: what the lashes keep away, in 1/255
@@ -65,9 +67,9 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
 
     A crease of the lid lies along it and stays; so does the lashes' root, which draws the line of a shut eye.
     """
-    clear, rims, lenses = take_off_rims(photo, landmarks, rotation, scale)
-    left, right = (keep_folds(clear, photo, rims[k], landmarks, EYES[k], scale, lenses) for k in range(2))
-    photo, rims = clear, (left, right)
+    clear, found, lenses = take_off_rims(photo, landmarks, rotation, scale)
+    rims = [keep_folds(clear, photo, found[k], landmarks, EYES[k], scale, lenses) for k in range(2)]
+    photo, shuts = clear, np.ones(2, np.float32)
     bare = photo.copy()
     boxes = np.zeros((3, 4), np.int64)
     along = rotation[:2, 0] / np.linalg.norm(rotation[:2, 0])
@@ -122,15 +124,22 @@ def lift_marks(photo: np.ndarray, landmarks: np.ndarray, rotation: np.ndarray, s
         away = along * scale * (1 if k == 0 else -1)
         below = np.concatenate([[top[0] - up + away, top[0] + away], top, [top[-1] - up]])  # all under the lid's rim
         brow = cv2.convexHull(landmarks[list(eye.brow), :2])[:, 0]
+        if lenses:
+            rims[k], shuts[k] = keep_mirrored(photo, rims[k], landmarks, eye, under, scale)
         lift(region, k, cv2.MORPH_CLOSE, LASH_GAP, (opening, brow, under, cheek, below))
     seam = [(landmarks[a, :2] + landmarks[b, :2]) / 2 for a, b in zip(UPPER_SEAM, LOWER_SEAM, strict=True)]
     if np.linalg.norm(landmarks[UPPER_SEAM[5], :2] - landmarks[LOWER_SEAM[5], :2]) < MAYBE_OPEN * scale:
         middle = np.array(seam)
         lift(np.concatenate([middle + SPECK_REACH * up, (middle - SPECK_REACH * up)[::-1]]), 2, cv2.MORPH_OPEN, SPECK)
     lashes = tuple(kept_away(photo[y0:y1, x0:x1], bare[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[:2])
+    lashless = bare.copy()
+    for (x0, y0, x1, y1), eye in zip(boxes[:2], EYES, strict=True):
+        with_shade, above = photo[y0:y1, x0:x1], above_lashes((x0, y0, x1, y1), landmarks[list(eye.upper), :2], up)
+        part = lashless[y0:y1, x0:x1]
+        part[:] = part + above[..., None] * (with_shade - part.astype(np.float32)) + 0.5
     fringe = np.array([fringe_of(photo, landmarks[list(eye.upper), :2], up) for eye in EYES])
     grain = lid_grain(photo, landmarks, up, scale)
-    return Bare(photo, rims, bare, boxes, lashes, fringe, grain)
+    return Bare(photo, (rims[0], rims[1]), shuts, lashless, bare, boxes, lashes, fringe, grain)
 
 
 def keep_folds(
@@ -292,16 +301,6 @@ def lit(lid: np.ndarray, skin: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.clip(light[..., None] * hue, 0, 255).astype(np.float32)
 
 
-def glare_over(lid: np.ndarray, light: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """How far each place of a lid (h, w, 3) is what a lens mirrors, 0..1; light (h, w); skin (3,): under the eye."""
-    skin_light = max(float(skin @ LUMA), 1.0)
-    warmth = float(skin[0] - skin[2]) / skin_light
-    lighter = (light / skin_light - GLARE_LIGHT[0]) / (GLARE_LIGHT[1] - GLARE_LIGHT[0])
-    share = (lid[..., 0] - lid[..., 2]) / np.maximum(light, 1.0) / max(warmth, 0.05)
-    colder = (GLARE_COLD[0] - share) / (GLARE_COLD[0] - GLARE_COLD[1])
-    return (np.clip(lighter, 0, 1) * np.clip(colder, 0, 1)).astype(np.float32)
-
-
 def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale: float) -> np.ndarray:
     """Let nothing beside the seam of shut lips be more orange than its own lip, as dark as it is; (h, w, 3) float32.
 
@@ -332,6 +331,20 @@ def cool_rims(picture: np.ndarray, points: np.ndarray, along: np.ndarray, scale:
         cool *= ((own @ LUMA) / (cool @ LUMA))[:, None]
         picture[known] += near[known][:, None] * (cool - own)
     return np.clip(picture, 0, 255)
+
+
+def above_lashes(box: tuple[int, int, int, int], lid: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Where in a box x0, y0, x1, y1 px no lashes of an open eye are: (h, w) float32, 0 near its lid (n, 2) px, 1 above.
+
+    up: one eye distance upwards, px.
+    """
+    y, x = np.mgrid[box[1] : box[3], box[0] : box[2]].astype(np.float32)
+    along = np.array([-up[1], up[0]])
+    order = np.argsort(lid @ along)
+    line = np.interp(x * along[0] + y * along[1], (lid @ along)[order], (lid @ up)[order])
+    height = (x * up[0] + y * up[1] - line) / float(up @ up)
+    above: np.ndarray = np.clip(1 - (LASH_REACH - height) / LASHES_FADE, 0, 1).astype(np.float32)
+    return above
 
 
 def kept_away(photo: np.ndarray, bare: np.ndarray) -> np.ndarray:

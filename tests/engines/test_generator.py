@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.card import WEIGHTS, card_path, read_card
+from engines.card import card_path, read_card
 from engines.drawing.geometry import (
     CHIN_COLUMNS,
     EDGE_STRETCH,
@@ -18,7 +18,6 @@ from engines.drawing.geometry import (
     even_depths,
     head_rotation,
     keep_inside,
-    load_geometry,
 )
 from engines.drawing.layers import DEEPEST, LINE, Lines, paint_fringe, paint_lashes
 from engines.drawing.warp import GRID_PX
@@ -471,17 +470,15 @@ def test_portraits_that_fade_into_one_another_keep_their_own_buffers(generator: 
     assert kept[0] is not kept[1]
     again = [generator.draw(code(jawOpen=0.2), each).copy() for each in (portrait, other)]
     assert np.array_equal(both, again)
-    assert [scratch.source_of for scratch in kept] == [portrait, other]
+    assert [scratch.owner for scratch in kept] == [portrait, other]
 
 
-def test_a_damaged_geometry_says_so(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = (WEIGHTS / "geometry.npz").read_bytes()
-    (tmp_path / "weights").mkdir()
-    monkeypatch.setattr("engines.drawing.geometry.files", lambda _: tmp_path)
-    for content in (whole[: len(whole) // 2], b"", whole[:-40]):
-        (tmp_path / "weights" / "geometry.npz").write_bytes(content)
-        with pytest.raises(EngineMismatch, match=r"geometry\.npz is damaged"):
-            load_geometry()
+def test_a_new_portrait_at_a_dead_ones_address_gets_its_own_buffers(portrait: Portrait) -> None:
+    generator = Generator()
+    for scale_px in range(100, 110):
+        each = replace(portrait, scale=np.array([scale_px]))
+        assert np.array_equal(generator.scratch_of(each).to_px, scale_px * portrait.rotation[:2])
+        del each
 
 
 def test_an_interrupted_save_leaves_nothing(tmp_path, portrait: Portrait, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,3 +253,58 @@ def test_a_wet_edge_does_not_glint_on_a_shut_lid() -> None:
     for eye in EYES:
         (x, y), low = landmarks[eye.upper[4], :2].astype(int), int(landmarks[eye.lower[4], 1])
         assert (drawn[y - 6 : low, x - 8 : x + 9] @ LUMA).max() < 1.2 * skin
+
+
+def mirroring(reach: float) -> tuple[np.ndarray, np.ndarray, list[tuple[slice, slice]]]:
+    """A face behind lenses that mirror a window over so much of either eye, from its outer corner on; and where."""
+    photo, landmarks = paint_face()
+    put_on(photo, landmarks, 0.05, (25, 20, 20), 0.2)
+    places = []
+    for eye in EYES:
+        outer, inner = landmarks[eye.upper[0], :2], landmarks[eye.upper[-1], :2]
+        x0, x1 = sorted((int((outer + reach * (inner - outer))[0]), int((outer - 0.2 * (inner - outer))[0])))
+        y = int(outer[1])
+        photo[y - 9 : y + 9, x0:x1] = photo[y - 9 : y + 9, x0:x1] // 5 + np.array((182, 196, 192), np.uint8)
+        places.append((slice(y - 6, y + 6), slice(x0 + 3, x1 - 3)))
+    return photo, landmarks, places
+
+
+def test_what_a_lens_mirrors_stays_while_the_lid_behind_it_shuts() -> None:
+    """It was cut out of the mirror in the lid's shape, as skin."""
+    photo, landmarks, places = mirroring(0.15)
+    portrait = make_portrait(photo, landmarks)
+    np.testing.assert_array_equal(portrait.bare.shuts, 1)
+    shut = shut_eyes(photo, landmarks)
+    for place, eye in zip(places, EYES, strict=True):
+        assert (np.abs(shut[place].astype(int) - photo[place]).max(2) > 25).mean() < 0.05
+        x, y = landmarks[[eye.upper[5], eye.lower[5]], :2].mean(0).astype(int)
+        assert np.abs(shut[y, x].astype(int) - photo[y, x]).max() > 25  # what is beside it shuts
+
+
+def test_an_eye_behind_a_mirror_shuts_less() -> None:
+    """The lid would cut it out of what is left to be seen of it."""
+    photo, landmarks, _ = mirroring(0.6)
+    assert (make_portrait(photo, landmarks).bare.shuts < 0.6).all()
+    photo, landmarks = paint_face()
+    np.testing.assert_array_equal(make_portrait(photo, landmarks).bare.shuts, 1)
+
+
+def test_shade_above_the_lashes_leaves_a_lid_that_is_on_its_way() -> None:
+    """Hair's shade over the eyes became a bare arch as soon as the lids moved, and while they looked down."""
+    photo, landmarks = paint_face()
+    for eye in EYES:
+        lid = landmarks[list(eye.upper), :2]
+        shade = np.concatenate([lid, (lid - (0, 0.3 * EYES_PX))[::-1]])
+        cv2.fillPoly(photo, [np.round((shade - 0.5) * 16).astype(np.int32)], (60, 42, 34), cv2.LINE_AA, 4)
+    portrait, generator = make_portrait(photo, landmarks), Generator()
+
+    def light(closing: float) -> float:
+        """Of both lids just above where lashes are."""
+        drawn = generator.draw(code(eyeBlinkLeft=closing, eyeBlinkRight=closing), portrait)
+        tops = [landmarks[list(eye.upper[3:-3]), :2].mean(0) - (0, 0.13 * EYES_PX) for eye in EYES]
+        return float(np.mean([drawn[int(y), int(x) - 6 : int(x) + 7] @ LUMA for x, y in tops]))
+
+    for closing in (0.12, 0.2):
+        assert light(closing) < light(0) + 4
+    assert light(0.5) > light(0) + 12
+    assert light(0) < light(0.3) < light(0.4) < light(0.5)
