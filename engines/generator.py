@@ -4,7 +4,7 @@ moved = mesh at rest + basis . code, turned with the head       engines/drawing/
 ground = hair with the head, torso with its lean                 engines/drawing/ground.py, on a coarse grid
 shift = the moved mesh rasterised over it                        engines/drawing/geometry.py
 picture = the photo's own pixels fetched through that map        engines/drawing/warp.py
-eyes, mouth = layers between the lids and lips of now            engines/drawing/layers.py
+eyes, mouth = layers between the lids and lips of now            engines/drawing/layers.py, mouth.py
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from engines.drawing.layers import (
     paint_eye,
     paint_fringe,
     paint_lashes,
-    paint_mouth,
     paint_rims,
     shade_skin,
     trace,
 )
 from engines.drawing.lid_grain import paint_grain
+from engines.drawing.mouth import paint_mouth
 from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 from engines.errors import ConfigError, EngineMismatch
 from engines.face.dentition import slant_of

@@ -30,7 +30,7 @@ from engines.drawing.geometry import (
     push_out,
 )
 from engines.drawing.ground import share_ground
-from engines.drawing.layers import TEETH_PX
+from engines.drawing.mouth import TEETH_PX
 from engines.drawing.warp import grid_of, map_size
 from engines.errors import ConfigError, EngineMismatch, InputError
 from engines.face.bare import Bare, lift_marks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.drawing.layers import TEETH_LEFT, TEETH_PX, UPPER_TOP
+from engines.drawing.mouth import TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.face.masks import polygon
 from engines.face.paths import cheapest_path
 from engines.face.tooth_rows import (

@@ -1,7 +1,7 @@
 """Rows of teeth without a photo, as textures: the learned upper row, and rows guessed from it or drawn, for one face.
 
 A texture is (77, 230, 4) float32, premultiplied RGBA, 256 px for one eye distance; x = 0 is the incisors' midline,
-y = 0 their edge (engines/drawing/layers.py, TEETH_*).
+y = 0 their edge (engines/drawing/mouth.py, TEETH_*).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from engines.card import read_arrays
-from engines.drawing.layers import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
+from engines.drawing.mouth import LOWER_TOP, TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.errors import EngineMismatch
 
 HEIGHT_PX, WIDTH_PX = round(0.30 * TEETH_PX), round(0.90 * TEETH_PX)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.drawing.geometry import head_rotation
-from engines.drawing.layers import SEEN_ARCH, TEETH_LEFT, TEETH_PX, along_arch
+from engines.drawing.mouth import SEEN_ARCH, TEETH_LEFT, TEETH_PX, along_arch
 from engines.face.dentition import (
     Teeth,
     complete_row,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.drawing.layers import LINE, Lines, OnPhoto, paint_mouth
+from engines.drawing.layers import LINE, Lines, OnPhoto
+from engines.drawing.mouth import paint_mouth
 from engines.face.tones import LUMA
 from engines.generator import Generator
 from engines.portrait import make_portrait

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.drawing.layers import LOWER_TOP, TEETH_PX
+from engines.drawing.mouth import LOWER_TOP, TEETH_PX
 from engines.face.tooth_rows import (
     HEIGHT_PX,
     WIDTH_PX,

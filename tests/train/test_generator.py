@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from engines.card import WEIGHTS, read_card
+from engines.drawing.mouth import paint_mouth
 from engines.errors import InputError, WrongInput
 from engines.face.measure import mirror_points
 from engines.generator import Generator, Learned
@@ -34,7 +36,7 @@ from train.face.generator import (
     compose,
     mouth_region,
 )
-from train.face.generator_data import PICTURE_HOPS, choose_runs, pair_sample, write_portrait
+from train.face.generator_data import PICTURE_HOPS, choose_runs, mouth_place, pair_sample, write_portrait
 from train.face.generator_export import INNER_SHARE, export
 from train.face.train_generator import (
     DRAWS,
@@ -115,6 +117,25 @@ def test_training_composes_what_the_engine_composes() -> None:
     assert difference.mean() < 1.0
     assert np.quantile(difference, 0.99) < 12  # pixels on the lips' edge mix before one, after the other
     assert without.mean() > 5 * difference.mean()
+
+
+@pytest.mark.parametrize("opening", [0.08, 0.3])
+def test_a_mouth_is_learned_where_it_is_drawn(opening: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its round corners were missing."""
+    photo, landmarks = paint_face(size=320)
+    photo = np.repeat(np.repeat(photo, 4, 0), 4, 1)  # a small mouth ends before its corners
+    portrait, generator, covers = make_portrait(photo, landmarks * 4), Generator(), []
+
+    def paint(*arguments: Any) -> None:
+        paint_mouth(*arguments)
+        covers.append(arguments[-1] / 255)
+
+    monkeypatch.setattr("engines.generator.paint_mouth", paint)
+    height, width = generator.draw(code(jawOpen=opening, mouthOpenSide=0.6 * opening), portrait).shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    learned = mouth_place(portrait, generator.scratch_of(portrait).moved, x, y)[..., 0]
+    assert learned.max() == 1
+    np.testing.assert_allclose(learned, covers[0], atol=1.5 / 255)  # whole levels, rounded down
 
 
 @pytest.mark.parametrize("eyes_px", [30.0, 60.0, 120.0])

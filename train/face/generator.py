@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from engines.drawing.layers import INSIDE_TINT
+from engines.drawing.mouth import INSIDE_TINT
 from engines.generator import INTERIOR_SIZE
 
 SPEECH = 14

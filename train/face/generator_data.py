@@ -18,6 +18,7 @@ import torch
 
 from engines.drawing.geometry import ease
 from engines.drawing.layers import LINE
+from engines.drawing.mouth import bent_place
 from engines.errors import InputError
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.face_points import LOWER_SEAM, UPPER_SEAM
@@ -92,7 +93,7 @@ def pair_sample(generator: Generator, portrait: Portrait, code: np.ndarray, trut
 
 
 def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cover, places along and across the lips of photo px (h, w), as engines/drawing/layers.py has them; (h, w, 3)."""
+    """Cover, places along and across the lips of photo px (h, w), as engines/drawing/mouth.py has them; (h, w, 3)."""
     scale = float(portrait.scale[0])
     lips = trace_pair(moved[list(UPPER_SEAM)], moved[list(LOWER_SEAM)], scale, np.zeros((2, LINE)))
     origin, along, across, ends, *lines = lips
@@ -100,7 +101,8 @@ def mouth_place(portrait: Portrait, moved: np.ndarray, x: np.ndarray, y: np.ndar
     u = (x - origin[0]) * along[0] + (y - origin[1]) * along[1]
     v = (x - origin[0]) * across[0] + (y - origin[1]) * across[1]
     place = (u - ends[0]) / (ends[1] - ends[0])
-    top, bottom = (np.interp(place, np.linspace(0, 1, LINE), line) for line in lines)
+    bent = np.vectorize(bent_place)(place)
+    top, bottom = (np.interp(bent, np.linspace(0, 1, LINE), line) for line in lines)
 
     def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
         return ease((value - low) / (high - low))

@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.drawing.layers import TEETH_LEFT, TEETH_PX, UPPER_TOP
+from engines.drawing.mouth import TEETH_LEFT, TEETH_PX, UPPER_TOP
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, mouth_measures, remove_pose
 from engines.face.photo import read_photo
