@@ -46,6 +46,7 @@ from engines.face.unfold import crop_corners
 from engines.face_points import EYES, FACE_OVAL, LOWER_SEAM, UPPER_SEAM
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
+from engines.ramps import share_of
 from engines.session import Session
 from engines.spec import MODEL_CHANNELS, MOTION_CHANNELS
 
@@ -442,11 +443,6 @@ def fade_marks(portrait: Portrait, moved: np.ndarray, code: np.ndarray, scratch:
 def lifted(closing: float) -> float:
     """What has left a lid: 0 nothing, 1 its lashes, 2 also the shade above them; closing: 0 open .. 1 shut."""
     return share_of(closing, *LASHES_LIFT) + share_of(closing, *SHADE_LIFT)
-
-
-def share_of(x: float, first: float, last: float) -> float:
-    """From 0 at `first` to 1 at `last`, and no further."""
-    return min(1.0, max(0.0, (x - first) / (last - first)))
 
 
 # Small maps and frames, compiled: numpy takes ten times as long for a handful of numbers, a tenth of a picture in all.

@@ -18,7 +18,8 @@ def open_session(
     """Open a model by a shipped name or its card's path; checked before anything is loaded.
 
     Takes the engine that `voxcam build-engine` made for this backend, device and precision where there is one, else
-    compiles the model itself where the backend can. EngineMismatch with the command that helps where neither can be.
+    compiles the model itself where the backend can. EngineMismatch with the command that helps where neither can
+    be, ConfigError for a precision that the device lacks.
     No device means the backend's own: cpu, or cuda for TensorRT.
     `backend="auto"` measures what this machine can run, remembers the winner and falls back when it fails.
     """

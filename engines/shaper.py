@@ -32,6 +32,7 @@ than the encoder's row did.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from threading import Lock
 
 import numba
@@ -54,11 +55,11 @@ from engines.motion.expression import (
     head_energy,
     mouth_energy,
     parse_emotion,
-    share_of,
     step_expression,
 )
-from engines.motion.idle import C_UNEVEN, PLAY, SMILE_LEFT, SMILE_RIGHT, Idle, step_idle
+from engines.motion.idle import C_UNEVEN, IDLE_STATE, PLAY, SMILE_LEFT, SMILE_RIGHT, Idle, step_idle
 from engines.motion.reach import MOUTH, TYPICAL_REACH
+from engines.ramps import share_of
 from engines.spec import ARTICULATION, MOTION_CHANNELS, SPEC, SPEECH_CHANNELS, StreamSpec
 from engines.state import State
 
@@ -151,6 +152,14 @@ OPEN, GATE, CLOSURE, TOUCH, LIFE, LEVEL, TIP, VOICE, PAUSE, HUSH = range(10)
 LAST, BEFORE = 10, 10 + MOUTH  # the mouth's channels one and two codes ago
 LAW_STATE = 10 + 2 * MOUTH
 SILENT_DB = -80.0
+
+
+def _checked(state: State) -> Mapping[str, np.ndarray]:
+    """A state's arrays, as the kernels take them, which look at no bounds; StreamError for another version's."""
+    arrays = state.arrays
+    if (len(arrays["laws"]), len(arrays["mood"]), len(arrays["life"])) != (LAW_STATE, EXPRESSION_STATE, IDLE_STATE):
+        raise StreamError("the state is another version's", "begin the stream anew")
+    return arrays
 
 
 @numba.njit(cache=True)
@@ -425,7 +434,7 @@ class Shaper:
         chunk_rms: root mean square of the newest chunk's samples, 1 is full scale. The state given is spent. Values
         that are not numbers would stay in the state for good: StreamError.
         """
-        arrays = state.arrays
+        arrays = _checked(state)
         whole = _step(
             arrays["laws"],
             arrays["mood"],
@@ -462,7 +471,7 @@ class Shaper:
         The rows are those of this lookahead. Without a state, from the start of a stream; without snr_db (K,), noisy.
         """
         state = self.init_state() if state is None else state
-        arrays = state.arrays
+        arrays = _checked(state)
         out = np.zeros((len(speech), len(MOTION_CHANNELS)))
         whole = _run(
             arrays["laws"],

@@ -65,5 +65,7 @@ def read_npz(content: bytes) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
+    except MemoryError:
+        raise
     except Exception as error:  # readers of zip files, their streams and arrays raise a dozen kinds for one cause
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -15,7 +15,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from engines.errors import VoxcamError
-from engines.machine import place_numba_cache
 from realtime.interrupts import interrupts  # its clock notes when the program started
 
 COMMANDS = {
@@ -129,8 +128,9 @@ def say(message: str, stream: TextIO | None = None) -> None:
 
 def _drain(stream: TextIO) -> None:
     """Let what is written to it from now on, and what is left in its buffers, go nowhere."""
+    descriptor = stream.fileno()  # first: a closed stream has none
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
@@ -144,7 +144,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.install()
     try:
-        place_numba_cache()
         code = app(args=arguments, standalone_mode=False)
     except VoxcamError as error:
         code = error.exit_code

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from engines.machine import place_numba_cache
 from realtime.interrupts import interrupts
 from tests.rigs.camera_rig import CameraRig
 from tests.rigs.display_rig import DisplayRig
@@ -21,7 +20,6 @@ for leaks in ("FORCE_COLOR", "TTY_COMPATIBLE", "VOXCAM_DEBUG", "VOXCAM_C2PA_CERT
 
 # Before torch is imported: threads that wait for each other crawl on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-place_numba_cache()
 
 # No deadlines: a busy machine is no bug. `make fuzz` looks ten times as long.
 settings.register_profile("default", deadline=None)

@@ -11,9 +11,10 @@ from engines.drawing.geometry import ease
 from engines.face.masks import disc, polygon, span, window
 from engines.face.measure import canonical_face, head_angles, remove_pose
 from engines.face.tones import LUMA
-from engines.face.unfold import LOOKED_PX, beard, cheeks, crop_corners, cut, share_of, smile_of, to_crop
+from engines.face.unfold import LOOKED_PX, beard, cheeks, crop_corners, cut, smile_of, to_crop
 from engines.face.unsmile import rest_shift
 from engines.face_points import CORNERS, LOWER_SEAM, OUTER_LIPS, UPPER_SEAM
+from engines.ramps import shares_of
 
 ENDS = ((CORNERS[0], UPPER_SEAM[0]), (CORNERS[1], UPPER_SEAM[-1]))  # outer and inner corner of the lips, either side
 REACH = 0.15  # how far from the corner dark may be the mouth's, eye distances
@@ -102,7 +103,7 @@ def clear_corners(photo: np.ndarray, landmarks: np.ndarray, scale: float, wanted
     """
     aligned, rotation, _, _ = (part[0] for part in remove_pose(landmarks[None], canonical_face()))
     pitch, yaw, _ = head_angles(rotation[None])[0]
-    wanted *= float(share_of(smile_of(rest_shift(aligned, float(np.hypot(pitch, yaw)))), *TRAVELS))
+    wanted *= float(shares_of(smile_of(rest_shift(aligned, float(np.hypot(pitch, yaw)))), *TRAVELS))
     if wanted <= 0.0:
         return photo
     height, width = (round(side * LOOKED_PX) for side in LOWER_FACE)
@@ -147,8 +148,8 @@ def lacks(crop: np.ndarray, points: np.ndarray) -> np.ndarray:
         along, down = outward * (x - corner[0]) / LOOKED_PX, (y - corner[1]) / LOOKED_PX
         away = np.hypot(along - np.clip(along, 0, MARKED), down)
         near, bare = away < BESIDE_IT[1], skin[here] > 0.5
-        share = ease(1 - share_of(away, *BESIDE_IT)) * (1 - hair[here])
-        share *= 1 - within[here] * share_of(np.hypot(along, down), *IN_LIPS)
+        share = ease(1 - shares_of(away, *BESIDE_IT)) * (1 - hair[here])
+        share *= 1 - within[here] * shares_of(np.hypot(along, down), *IN_LIPS)
         around = span(even[here], near, ~near & ~bare)
         most = GRAIN * np.median(np.abs(fine[here][~near & bare]), 0) if (~near & bare).any() else 255.0
         kept = np.clip(fine[here], -most, most)

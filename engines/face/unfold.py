@@ -18,6 +18,7 @@ from engines.face.grain import between_blurs
 from engines.face.masks import disc, polygon, span, window
 from engines.face.tones import LUMA
 from engines.face_points import CORNERS, OUTER_LIPS
+from engines.ramps import shares_of
 
 MODEL = "unfold"
 LOOKED_PX = 96.0  # px for one eye distance at which it looks at the lower face
@@ -164,14 +165,14 @@ def unfold_part(
     of_skin = (gain * (1 - hair)).astype(np.float32)
     of_hair = (ON_HAIR * hair * cv2.GaussianBlur(gain, (0, 0), BROAD_PX)).astype(np.float32)
     around = colour_around(crop, of_skin, kept * (1 - hair))
-    of_skin = of_skin + SMUDGE * float(share_of(smile, *GRIN)) * left_dark(crop, of_skin, around)
+    of_skin = of_skin + SMUDGE * float(shares_of(smile, *GRIN)) * left_dark(crop, of_skin, around)
     size = photo.shape[1::-1]
     there, on_hair = (cv2.warpAffine(part, to_photo, size, flags=cv2.INTER_LINEAR) for part in (of_skin, of_hair))
     lit = photo * np.exp(there[..., None] * (1 + np.float32(colour) * (TINT - 1)) + on_hair[..., None])
     lit = even_hue(lit, around, there, to_photo)
     filled = fill_lines(np.clip(lit + 0.5, 0, 255).astype(np.uint8), there, zoom_of(to_photo) * LOOKED_PX)
     # Where hair may grow on the lip, a moustache's end is taken for no scar, unless the folds are a grin's.
-    share *= max(float(share_of(smile, *GRIN)), 1 - float(share_of(textures(crop, kept, here)[2], *MOUSTACHED)))
+    share *= max(float(shares_of(smile, *GRIN)), 1 - float(shares_of(textures(crop, kept, here)[2], *MOUSTACHED)))
     return close_scars(filled, here, of_skin, kept, hair, to_photo, share)
 
 
@@ -183,13 +184,13 @@ def beard(crop: np.ndarray, skin: np.ndarray, points: np.ndarray) -> np.ndarray:
     """
     lines, own, on_lip, on_chin = textures(crop, skin, points)
     hairs = float(np.sqrt(on_chin * min(on_lip, UNEVEN * on_chin)))
-    bearded = float(share_of(hairs, *BEARDED))
+    bearded = float(shares_of(hairs, *BEARDED))
     if bearded <= 0:
         return np.zeros(skin.shape, np.float32)
     texture = beyond(cv2.medianBlur(lines, HAIRS_REACH_PX).astype(np.float32) / STEPS, GRAIN * own)
-    share = share_of(texture, *(part * hairs for part in BEARD))
+    share = shares_of(texture, *(part * hairs for part in BEARD))
     height = (np.arange(len(skin)) - points[UNDER_NOSE, 1]) / LOOKED_PX
-    return bearded * cv2.GaussianBlur(share, (0, 0), 2.0) * share_of(height, *MOUSTACHE).astype(np.float32)[:, None]
+    return bearded * cv2.GaussianBlur(share, (0, 0), 2.0) * shares_of(height, *MOUSTACHE).astype(np.float32)[:, None]
 
 
 def moustache(photo: np.ndarray, points: np.ndarray, to_photo: np.ndarray, size: tuple[int, int]) -> float:
@@ -230,7 +231,7 @@ def beyond(texture: np.ndarray | float, grain: float) -> np.ndarray:
 
 def colour_around(crop: np.ndarray, gain: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """Mean colour of the skin around folds, (h, w, 3) float32; crop (h, w, 3) uint8, gain and skin (h, w)."""
-    known = (skin * (1 - share_of(np.abs(gain), *FOLDED)) + 1e-4).astype(np.float32)
+    known = (skin * (1 - shares_of(np.abs(gain), *FOLDED)) + 1e-4).astype(np.float32)
     seen = cv2.GaussianBlur(np.dstack([crop * known[..., None], known]), (0, 0), HUE_REACH * LOOKED_PX)
     return np.ascontiguousarray(seen[..., :3] / seen[..., 3:])
 
@@ -240,8 +241,8 @@ def left_dark(crop: np.ndarray, gain: np.ndarray, around: np.ndarray) -> np.ndar
     wanted, light = np.log(around @ LUMA + np.float32(DARK)), light_of(crop) + gain
     fine, less = (wanted - cv2.GaussianBlur(light, (0, 0), width) for width in SMUDGE_PX)
     # What is too dark for a smudge keeps its surroundings, too: lifted, they would glow beside it.
-    shadow = cv2.GaussianBlur(cv2.dilate(share_of(less, *TOO_DARK), disc(SHADOW_PX)), (0, 0), SHADOW_PX / 2)
-    lifted: np.ndarray = np.clip(np.minimum(fine, less), 0, TOO_DARK[0]) * share_of(gain, *FOLDED) * (1 - shadow)
+    shadow = cv2.GaussianBlur(cv2.dilate(shares_of(less, *TOO_DARK), disc(SHADOW_PX)), (0, 0), SHADOW_PX / 2)
+    lifted: np.ndarray = np.clip(np.minimum(fine, less), 0, TOO_DARK[0]) * shares_of(gain, *FOLDED) * (1 - shadow)
     return lifted
 
 
@@ -253,7 +254,7 @@ def even_hue(lit: np.ndarray, around: np.ndarray, gain: np.ndarray, to_photo: np
     """
     skin = cv2.warpAffine(around, to_photo, lit.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     light, wanted = lit @ LUMA, np.maximum(skin @ LUMA, 1.0)
-    share = share_of(gain, *FOLDED) * share_of(light / wanted, *IN_SHADOW)
+    share = shares_of(gain, *FOLDED) * shares_of(light / wanted, *IN_SHADOW)
     return lit + share[..., None] * (light[..., None] * (skin / wanted[..., None]) - lit)
 
 
@@ -262,10 +263,10 @@ def fill_lines(photo: np.ndarray, gain: np.ndarray, eyes_px: float) -> np.ndarra
     reach = max(1, round(LINE * eyes_px))
     closed = cv2.morphologyEx(photo, cv2.MORPH_CLOSE, disc(reach))
     more = np.maximum(cv2.GaussianBlur(closed, (0, 0), 0.4 * reach).astype(np.float32) - photo, 0)
-    deep = share_of(cv2.GaussianBlur(gain, (0, 0), 0.5 * reach), *CREASE)
+    deep = shares_of(cv2.GaussianBlur(gain, (0, 0), 0.5 * reach), *CREASE)
     # One line is little of its neighbourhood; a beard is lines all over.
     lines = cv2.GaussianBlur(more @ LUMA / np.maximum(photo @ LUMA, 20), (0, 0), HAIR_REACH * eyes_px)
-    return (photo + (deep * (1 - share_of(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
+    return (photo + (deep * (1 - shares_of(lines, *HAIR)))[..., None] * more + 0.5).astype(np.uint8)
 
 
 def close_scars(
@@ -291,7 +292,7 @@ def close_scars(
     here = slice(low[1], high[1]), slice(low[0], high[0])
     change, free = np.zeros(crop.shape, np.float32), ~hidden & (skin * (1 - hair) < 0.5)
     change[here] = span(crop[here].astype(np.float32), hidden[here], free[here]) - crop[here]
-    change *= share_of(change @ LUMA, -SCAR_DIMS, 0.0)[..., None]  # beside a shadow it would be drawn out
+    change *= shares_of(change @ LUMA, -SCAR_DIMS, 0.0)[..., None]  # beside a shadow it would be drawn out
     soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), SCAR_SOFT_PX) * hidden
     there = cv2.warpAffine(share * soft[..., None] * change, to_photo, photo.shape[1::-1], flags=cv2.INTER_LINEAR)
     return np.clip(photo + there + 0.5, 0, 255).astype(np.uint8)
@@ -317,11 +318,6 @@ def scars(crop: np.ndarray, points: np.ndarray, gain: np.ndarray, skin: np.ndarr
     taken = [k for k in range(1, count) if sides[k] >= SCAR_LONG_PX and k not in hairy]
     found: np.ndarray = np.isin(places, taken).astype(np.uint8)
     return found
-
-
-def share_of(values: np.ndarray | float, none: float, whole: float) -> np.ndarray:
-    """How far values are on the straight way from `none` to `whole`, 0..1."""
-    return np.clip((values - none) / (whole - none), 0, 1)
 
 
 @lru_cache(maxsize=1)

@@ -9,8 +9,8 @@ import numpy as np
 
 from engines.card import read_arrays
 from engines.drawing.geometry import ease
-from engines.face.unfold import share_of
 from engines.face_points import CORNERS, INNER_LIPS, OUTER_LIPS
+from engines.ramps import shares_of
 
 MODEL = "unsmile"
 LIPS = list(dict.fromkeys(OUTER_LIPS + INNER_LIPS))
@@ -60,8 +60,8 @@ def share_of_way(size: float, turned_rad: float, bearded: float = 0.0) -> float:
     size: how far its lips would go, eye distances; turned_rad: how far the head looks away; bearded: 0..1.
     """
     held = (
-        (BROAD_GOES, ease(share_of(size, *BROAD))),
-        (TURNED_GOES, ease(share_of(turned_rad, *TURNED_RAD))),
+        (BROAD_GOES, ease(shares_of(size, *BROAD))),
+        (TURNED_GOES, ease(shares_of(turned_rad, *TURNED_RAD))),
         (BEARDED_GOES, bearded),
     )
     return min(1 - float(share) * (1 - goes / max(size, goes)) for goes, share in held)

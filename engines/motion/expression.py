@@ -23,6 +23,7 @@ import numpy as np
 
 from engines.errors import ConfigError, EngineMismatch
 from engines.motion.idle import CODE_S, PLAY_MOST
+from engines.ramps import share_of
 from engines.spec import EMOTIONS, MOTION_CHANNELS
 
 # Strength 1 of each. Lengths in eye distances, lids -0.2 (wide) to 1 (shut), squint 0..1, head in rad.
@@ -267,12 +268,6 @@ def parse_emotion(text: str) -> Emotion:
 def prototype(look: str) -> np.ndarray:
     """The look at strength 1, (26,) float64 in MOTION_CHANNELS; neutral is zeros."""
     return _TABLE[LOOKS.index(look)].copy()
-
-
-@numba.njit(cache=True)
-def share_of(value: float, none: float, whole: float) -> float:
-    """How far the value is on the way from `none` to `whole`, 0..1."""
-    return min(1.0, max(0.0, (value - none) / (whole - none)))
 
 
 @numba.njit(cache=True)

@@ -94,6 +94,8 @@ NOD_HZ, NOD_DAMPING = 1.7, 0.55
 # third of that. Two fifths of a quiet breath are intake; in speech it is short, comes in pauses and lasts a phrase.
 BREATH_LIFT, BREATH_BOW, BREATH_SOFT_S = 0.012, 0.3 * DEGREE, 0.12
 BREATH_PAUSE_S = 0.16  # without voice: shorter ones are a word's own
+BREATH_SPENT = 0.6  # what is left of a breath at most where a pause is used for the next: at each one heads would pant
+PHRASE_BREATH_S, QUIET_BREATH_S = (4.0, 5.5), (2.2, 3.2)  # how long a breath goes out
 SWAY_S = 0.25  # two stages of this: smooth noise, about a move a second
 # The head goes along with the lips: in GRID the chin rises as they part, r .33 within a second, at no lag; by person 0
 # to 9 degrees of pitch an eye distance of opening, above its mean of a second.
@@ -268,7 +270,7 @@ def _gaze(state: np.ndarray, begins: bool) -> bool:
         state[FIX_WAIT] = _between(state, GLANCE_LEAST_S, GLANCE_MOST_S)
         state[GLANCE_REST] = state[FIX_WAIT] + GLANCE_APART_S
         return True
-    # Within the camera picture: from eye to eye to mouth of the other, that is within a degree of the lens.
+    # From eye to eye to mouth of the other: within a degree of the lens, at times of what is shown below it.
     state[GAZE_X] = 0.55 * DEGREE * _normal(state)
     state[GAZE_Y] = 0.40 * DEGREE * _normal(state)
     if _draw(state) < ON_SCREEN:
@@ -330,11 +332,14 @@ def _head(state: np.ndarray, c: np.ndarray, begins: bool, onset: float, opening:
 def _breathe(state: np.ndarray) -> None:
     """12 to 17 breaths a minute in silence; in speech a quick intake in each pause, and one where no pause comes."""
     talks, pauses = state[TALK] > 0.3, BREATH_PAUSE_S <= state[SILENT_S] < BREATH_PAUSE_S + CODE_S
+    if talks and -PHRASE_BREATH_S[0] < state[BREATH_S] < 0:  # a pause's quiet breath goes out: the phrase has it now
+        state[BREATH_S] = -_between(state, PHRASE_BREATH_S[0], PHRASE_BREATH_S[1])
     state[BREATH] += CODE_S / state[BREATH_S]
     if state[BREATH] >= 1:
         state[BREATH] = 1
-        state[BREATH_S] = -(_between(state, 4.0, 5.5) if talks else _between(state, 2.2, 3.2))
-    elif state[BREATH_S] < 0 and (state[BREATH] <= 0 or (talks and pauses and state[BREATH] < 0.8)):
+        lasts = PHRASE_BREATH_S if talks else QUIET_BREATH_S
+        state[BREATH_S] = -_between(state, lasts[0], lasts[1])
+    elif state[BREATH_S] < 0 and (state[BREATH] <= 0 or (talks and pauses and state[BREATH] < BREATH_SPENT)):
         state[BREATH] = max(0.0, state[BREATH])
         state[BREATH_S] = _between(state, 0.4, 0.7) if talks else _between(state, 1.4, 2.0)
     state[CHEST] += CODE_S / BREATH_SOFT_S * (_smooth(state[BREATH]) - state[CHEST])
@@ -500,7 +505,7 @@ def load_figures() -> dict[str, Any]:
             found = np.array(figures[name], float)
             if found.shape != shape or not ((found >= least) & (found <= most)).all():
                 raise ValueError(f"{name} {figures[name]}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EngineMismatch(f"engines/weights/idle.json is damaged ({error})", "install voxcam again") from error
     return figures
 

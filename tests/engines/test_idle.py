@@ -441,6 +441,21 @@ def test_breath_is_taken_in_pauses():
     assert np.diff(chest).max() < 0.08, "an intake takes .4 s"
 
 
+@pytest.mark.parametrize(("speech_s", "pause_s"), [(3.0, 1.0), (1.2, 0.5), (0.8, 0.2)])
+def test_intakes_come_in_pauses_and_not_in_each(speech_s: float, pause_s: float):
+    """Also after a second's pause, in which the breath begins to go out as in silence; and nobody pants."""
+    idle = Idle(5)
+    idle.constants[C_PITCH : C_SHIFT_Y + 1] = idle.constants[C_FOLLOW] = 0.0
+    count = 5 * MINUTE
+    speaks = (np.arange(count) * 0.02) % (speech_s + pause_s) < speech_s
+    out = np.zeros((count, len(MOTION_CHANNELS)))
+    run_idle(idle.init_state(), idle.constants, speaks * 1.0, np.where(speaks, 0.1, 1e-4), speaks * 0.1, 1.0, out)
+    rises = np.diff(-out[:, HEAD_Y]) / BREATH_LIFT > 0.004
+    begins = np.flatnonzero(rises[1:] & ~rises[:-1]) + 1
+    assert 10 < len(begins) / 5 < 25
+    assert (speaks[begins] & speaks[begins - 8]).mean() < 0.1
+
+
 def test_no_press_of_the_lips_is_another_ones_copy():
     out = course(3, 20)
     upper = out[:, MOTION_CHANNELS.index("mouthRollUpper")]

@@ -97,9 +97,11 @@ def test_kernels_that_a_power_cut_damaged_are_compiled_anew(tmp_path: Path, endi
     """numba fails on them, at every start."""
     (tmp_path / "of_a_test.py").write_text(KERNEL)
     program = (
+        "import os\n"
         "from engines import machine\n"
         "machine.__file__, machine.kernels_hash = 'engines/machine.py', lambda _: 'hash'\n"
-        "machine.place_numba_cache(); import of_a_test; print(of_a_test.kernel())\n"
+        "os.environ.pop('NUMBA_CACHE_DIR'); machine.place_numba_cache()\n"
+        "import of_a_test; print(of_a_test.kernel())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     environment.pop("NUMBA_CACHE_DIR", None)
@@ -226,14 +228,21 @@ def test_what_another_put_in_its_place_is_not_used(
 PASSING = """
 import os, tempfile
 from pathlib import Path
-from engines import machine
 def refuse(*_, **__):
     raise PermissionError(13, "Permission denied")
 tempfile.TemporaryFile = refuse
-machine.place_numba_cache()
+import engines
 (Path(os.environ["NUMBA_CACHE_DIR"]) / "kernel.nbc").write_bytes(b"kernel")
 print(os.environ["NUMBA_CACHE_DIR"])
 """
+
+
+def test_whoever_imports_an_engine_has_a_place_for_kernels() -> None:
+    """Not the command line alone: by itself numba takes those of before a change of another file."""
+    program = "import engines.errors, numba, os; print(numba.config.CACHE_DIR == os.environ['NUMBA_CACHE_DIR'])"
+    env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_passing_place_is_removed_at_the_end(tmp_path: Path) -> None:

@@ -101,6 +101,19 @@ print(len(_step.signatures))
 """
 
 
+@pytest.mark.parametrize("name", ["laws", "mood", "life"])
+def test_a_state_of_another_version_is_refused(name: str) -> None:
+    """The kernels look at no bounds: they would write beside it."""
+    shaper = Shaper()
+    for short in (True, False):
+        arrays = dict(shaper.init_state().arrays)
+        arrays[name] = arrays[name][:-1] if short else np.append(arrays[name], 0.0)
+        with pytest.raises(StreamError, match="another version"):
+            shaper.step(Code.silent(), State(arrays), 0.0)
+        with pytest.raises(StreamError, match="another version"):
+            shaper.run(np.zeros((2, 14)), np.zeros((2, 40)), np.zeros(2), np.zeros((2, 7)), state=State(arrays))
+
+
 def test_no_stream_waits_for_its_kernel():
     """It is loaded before the first step, in the only form that is called."""
     Shaper().run(**rows(1))  # all is compiled now: what compiles loads a kernel of its own accord

@@ -76,7 +76,6 @@ import sys
 import numpy as np
 from numba.core.registry import CPUDispatcher
 from engines.generator import HIGH, LOW
-from engines.machine import place_numba_cache
 from realtime.engines_in_use import open_engines, seed_of
 from realtime.faces import load_portrait
 
@@ -85,7 +84,6 @@ def loaded():
     kernels = [value for module in ours for value in vars(module).values() if isinstance(value, CPUDispatcher)]
     return sorted({f"{each.py_func.__name__} {kind}" for each in kernels for kind in each.signatures})
 
-place_numba_cache()
 random = np.random.default_rng(1)
 portrait = load_portrait(sys.argv[1], "face").portrait
 with open_engines() as engines:

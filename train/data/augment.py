@@ -141,7 +141,7 @@ class Augment:
         babble = self.config.babble if babble is None else babble
         if choice < babble and self.voices:
             return "babble", self.babble(count, draw)
-        if choice < babble + self.config.touched:
+        if babble <= choice < babble + self.config.touched:
             return TOUCHED, (touches if draw.random() < 0.6 else beeps)(count, draw)
         if choice > 1 - self.config.synthetic:
             return ("music", music(count, draw)) if draw.random() < 0.6 else ("breath", breath(count, draw))
