@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from engines.face.likeness import MOST_TURNED_RAD, likeness_model
 from engines.face.measure import eye_distance, eyes_of
 from engines.face_points import FACE
 from engines.machine import cache_folder
-from engines.whole_file import write_atomically
+from engines.whole_file import is_half_written, write_atomically
 
 if TYPE_CHECKING:
     from engines.face.landmarker import Landmarker, PhotoReport
@@ -28,6 +29,7 @@ FACE_SIZES = ("full", "face")
 ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
 KEPT_DAYS = 30  # a cached portrait after its last use; an update asks for none of those before it
+KEPT_NAME = re.compile(r"[0-9a-f]{32}\.(npz|json)")  # what else lies there is somebody's own
 FRAMING = 7  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
@@ -74,9 +76,10 @@ def load_portrait(
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(kept.with_suffix(".json"), json.dumps(made.notes).encode())
             made.portrait.save(kept)
-            _prune(kept)
         except (OSError, OutputError):
             made.notes.append("the portrait could not be cached: the next start is slower")
+        else:
+            _prune(kept)
     return made
 
 
@@ -86,11 +89,13 @@ def _kept(key: str) -> Path:
 
 def _prune(newest: Path) -> None:
     """Remove what was not used for long, by the folder's own clock. Who is about to read it analyses the photo anew."""
-    long_ago_s = newest.stat().st_mtime - KEPT_DAYS * 86_400
-    for path in newest.parent.iterdir():
-        with suppress(OSError):  # another's, in use (Windows), or gone by now
-            if path.stat().st_mtime < long_ago_s:
-                path.unlink()
+    with suppress(OSError):  # the folder itself: then nothing is removed this time
+        long_ago_s = newest.stat().st_mtime - KEPT_DAYS * 86_400
+        for path in newest.parent.iterdir():
+            ours = KEPT_NAME.fullmatch(path.name) or is_half_written(path)
+            with suppress(OSError):  # another's, in use (Windows), or gone by now
+                if ours and path.stat().st_mtime < long_ago_s:
+                    path.unlink()
 
 
 def _cached(key: str) -> Portrayed | None:

@@ -464,16 +464,18 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         while not self._halt.is_set():
             if self._pictures_total is not None and index >= self._pictures_total:
                 break
+            wanted = index
             if self.live:
-                wanted, index = index, self._wait_live(index)
-                if (total := self._pictures_total) is not None:  # the voice may have told it only now
-                    index = min(index, max(wanted, total - 1))  # the last picture is shown, however late
-                self._count_late(index - wanted)
+                index = self._wait_live(index)
             else:
                 self.ring.release(self.pacer.end_sample(index))
                 if not self.ring.wait_for(self.pacer.end_sample(index), clock=self.clock) and self.ring.stop is None:
                     continue
-            if self._halt.is_set() or (self._pictures_total is not None and index >= self._pictures_total):
+            total = self._pictures_total  # one look for all that follows: the voice may tell it at any moment
+            if total is not None:
+                index = min(index, max(wanted, total - 1))  # the last picture is shown, however late
+            self._count_late(index - wanted)
+            if self._halt.is_set() or (total is not None and index >= total):
                 break
             self._draw(index)
             self._check_sinks()

@@ -20,11 +20,8 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
         if len(suffixes) == 1:
             raise ConfigError(f"{name!r} does not end in {suffixes[0]}", f"name it {path.stem or 'out'}{suffixes[0]}")
         raise ConfigError(f"{name!r} has no known ending", f"use one of {', '.join(suffixes)}")
-    try:
-        there, is_folder = path.exists(), path.is_dir()
-    except OSError as error:  # a name of 300 letters, for one
-        raise WrongTarget(f"no file can be called {path.name[:40]}... ({error.strerror})", "name another") from error
-    if is_folder:
+    there = _exists(path)
+    if path.is_dir():
         raise WrongTarget(f"{path} is a folder", "name a file")
     if there and not overwrite:
         raise ConfigError(f"{path} exists", "add --overwrite, or name another file")
@@ -35,6 +32,14 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path.parent} cannot be written to", "name another folder")
     return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether something has this name; WrongTarget where nothing can."""
+    try:
+        return path.exists()
+    except OSError as error:  # a name of 300 letters, for one
+        raise WrongTarget(f"no file can be called {path.name[:40]}... ({error.strerror})", "name another") from error
 
 
 def checked_apart(read: Sequence[tuple[str, Path]], written: Sequence[tuple[str, Path]]) -> None:
@@ -79,7 +84,7 @@ def free_name(path: Path, word: str) -> Path:
 
 def unless_taken(path: Path, overwrite: bool) -> Path:
     """The path, or a free name beside it where another program has written it since it was checked."""
-    return path if overwrite or not path.exists() else free_name(path, "new")
+    return path if overwrite or not _exists(path) else free_name(path, "new")
 
 
 def taken_notes(wished: Path, path: Path) -> list[str]:

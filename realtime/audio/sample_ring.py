@@ -40,9 +40,10 @@ class SampleRing:
         return self.written + self.lost
 
     def newly_lost(self) -> int:
-        """Samples lost since the last call; asked before a read of all, their place is after what that gives."""
-        lost, self._lost_told = self.lost - self._lost_told, self.lost
-        return lost
+        """Samples lost since the last call; asked after a read of all, their place is after what that has given."""
+        lost = self.lost  # once: the writer moves it
+        new, self._lost_told = lost - self._lost_told, lost
+        return new
 
     def write(self, block: np.ndarray, now_ns: int = 0) -> int:
         """Copy (samples, channels) in; what does not fit is counted as lost. Returns how many were taken."""

@@ -68,7 +68,6 @@ class Source(AbstractContextManager["Source"]):
     channels = 1
     paced = True  # comes at the pace of time
     device_latency_ms = 0.0  # what the device reports of itself; not part of our counts
-    overflows = 0
     lost_words = ("the microphone is lost: the face idles until it is back", "sound is back")
 
     def __init__(self) -> None:
@@ -91,6 +90,11 @@ class Source(AbstractContextManager["Source"]):
     @property
     def lost(self) -> bool:
         return False
+
+    @property
+    def overflows(self) -> int:
+        """How often sound went by unheard: in the device, or because the voice stood still."""
+        return 0
 
     def warnings(self) -> list[str]:
         return []
@@ -227,7 +231,8 @@ class DeviceSource(Source):
         super().__init__()
         self.rate_hz, self.channels = rate_hz, channels
         self._intake = Intake(SampleRing(2 * rate_hz, channels), rate_hz)
-        self.overflows = 0
+        self._device_overflows = 0  # counted by the device's thread, the other one by the voice's
+        self._standstills = 0
         self.losses = 0
         self._retry = retry
         self._clock = clock or SystemClock()
@@ -258,7 +263,7 @@ class DeviceSource(Source):
 
     def _on_block(self, block: np.ndarray, overflowed: bool) -> None:
         """Copy and count. Runs in the device's thread: no waiting, no raising."""
-        self.overflows += overflowed
+        self._device_overflows += overflowed
         self.ring.write(block, self._clock.now_ns())
 
     # -- for subclasses
@@ -296,6 +301,10 @@ class DeviceSource(Source):
     @property
     def lost(self) -> bool:
         return self._lost
+
+    @property
+    def overflows(self) -> int:
+        return self._device_overflows + self._standstills
 
     @property
     def drift_ppm(self) -> float:
@@ -338,14 +347,19 @@ class DeviceSource(Source):
             self._mark_lost(self._clock.now_ns())
         if self._lost:
             if self.drops_backlog:
-                ring.newly_lost()
                 ring.read()
+                ring.newly_lost()
             self._come_back(ring, rate_hz)
-        stamps = ring.stamps()
-        lost = ring.newly_lost()
         block = self._phase.push(_wholesome(ring.read()))
-        if lost:  # we stood still for longer than the ring holds: silence keeps the place of what it had no room for
-            self.overflows += 1
+        lost = ring.newly_lost()
+        stamps = ring.stamps()  # not before the others: they place what those have told
+        if lost:
+            self._standstills += 1
+        if lost > ring.capacity:  # its silence would keep us from listening: the stream falls behind the time
+            self._shift -= _at_16k(lost, rate_hz)
+            self._map.restart()
+            stamps = stamps[-1:]
+        elif lost:  # we stood still for longer than the ring holds: silence keeps the place of what it had no room for
             block = np.concatenate([block, np.zeros((lost, block.shape[1]), np.float32)])
         for came, at_ns in stamps:
             self._last_block_ns = at_ns

@@ -50,7 +50,7 @@ def enroll(
     with progress_bar("watching the clip") if watched else nullcontext() as progress:
         made = analyse_photo(photo, size, camera, teeth, clip, progress)
     checked_folder(target.parent)  # not before there is something to put into it
-    wished, target = target, unless_taken(target, overwrite)
+    wished, target = target, checked_target(unless_taken(target, overwrite), overwrite, (".npz",))
     made.portrait.save(target)
     for note in (*made.notes, *taken_notes(wished, target)):
         say(f"note: {note}")

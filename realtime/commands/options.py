@@ -37,9 +37,10 @@ def checked_engine(engine: str) -> str:
     """`auto`, BACKEND or BACKEND:PRECISION; ConfigError for a name that is none. Nothing is opened yet."""
     from engines.backends import PRECISIONS, find_backend
 
+    if engine == "auto":
+        return engine
     backend, _, precision = engine.partition(":")
-    if backend != "auto":
-        find_backend(backend)
+    find_backend(backend)
     if precision and precision not in PRECISIONS:
         raise ConfigError(f"no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
     return engine

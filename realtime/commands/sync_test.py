@@ -256,13 +256,14 @@ def measure(
             stack.enter_context(speaker)
         stack.enter_context(source)
         stack.enter_context(pipeline)
-        if camera == "none" or sys.platform != "linux":
-            _note_hand_over(pipeline, events)
-        else:
+        read_back = camera != "none" and sys.platform == "linux"
+        if read_back:
             watcher = threading.Thread(target=watch_camera, args=(sink.name, events, halt), daemon=True)
             watcher.start()
             stack.callback(watcher.join, 2.0)
             stack.callback(halt.set)
+        else:
+            _note_hand_over(pipeline, events)
         if listen is not None:
             listener = Microphone(listen)
             stack.enter_context(listener)
@@ -280,8 +281,10 @@ def measure(
         raise DeviceError(
             f"the microphone heard nothing of what was played to {play_to!r}", "check the loop, and its volume"
         )
-    if not events.flashes:
+    if not events.flashes and read_back:
         raise DeviceError(f"no flash was seen in {sink.name}", "give another camera, or --camera none")
+    if not events.flashes:
+        raise DeviceError("no flash was handed over: all its pictures came too late", "close other programs")
     found = summary(events)
     return found | {"lookahead_ms": lookahead_ms, "picture_rate": fps, "starved": pipeline.meters.starved_pictures}
 

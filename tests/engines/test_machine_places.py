@@ -241,7 +241,8 @@ def test_whoever_imports_an_engine_has_a_place_for_kernels() -> None:
     """Not the command line alone: by itself numba takes those of before a change of another file."""
     program = "import engines.errors, numba, os; print(numba.config.CACHE_DIR == os.environ['NUMBA_CACHE_DIR'])"
     env = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -133,6 +134,7 @@ SLIPS = [
     (["--emotion", "hapy"], "happy"),
     (["--engine", "tensorflow"], "no backend 'tensorflow'"),
     (["--engine", "openvino:bf17"], "no precision 'bf17'"),
+    (["--engine", "auto:bf16"], "no backend 'auto'"),
 ]
 
 
@@ -211,6 +213,15 @@ def test_a_photo_that_will_not_do_leaves_no_folder(run: Run, inputs: Path) -> No
     assert not (inputs / "new").exists()
 
 
+def test_a_name_that_no_file_can_have_in_a_folder_that_is_not_there_yet(
+    run: Run, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faces, "analyse_photo", lambda *_: None)
+    for more in ((), ("--overwrite",)):
+        told = run("enroll", inputs / "face.jpg", "--out", inputs / "new" / f"{'a' * 300}.npz", *more)
+        assert told == (2, "", f"voxcam: no file can be called {'a' * 40}... (File name too long): name another\n")
+
+
 def test_unknown_commands_and_no_command(run: Run) -> None:
     code, _, stderr = run("rendr")
     assert code == 2
@@ -283,6 +294,15 @@ def test_a_note_that_nobody_reads_ends_nothing(tmp_path: Path, stderr: str) -> N
     command = f"({sys.executable} -c {shlex.quote(program)}; echo $? > {kept}) {stderr}"
     subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert kept.read_text().strip() == "0"
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no list of open files there")
+def test_a_note_to_a_closed_stream_leaves_no_file_open(tmp_path: Path) -> None:
+    with (tmp_path / "said").open("w") as stream:
+        pass
+    before = len(os.listdir("/dev/fd"))
+    cli.say("word", stream)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])

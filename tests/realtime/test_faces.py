@@ -102,18 +102,39 @@ def used_before(path: Path, days: float) -> None:
 def test_portraits_that_nobody_uses_are_removed(cache: Path) -> None:
     """Those of an older version are never asked for again; nor are those of a photo that was tried once."""
     cache.mkdir()
-    for name, days in (("unused.npz", 31), ("unused.json", 31), ("another.npz", 29)):
-        (cache / name).touch()
-        used_before(cache / name, days)
+    unused, another = cache / f"{'0' * 32}.npz", cache / f"{'f' * 32}.npz"
+    half = cache / ".0a_b1c2d.part"  # a program was killed while it wrote
+    for path, days in ((unused, 31), (unused.with_suffix(".json"), 31), (half, 31), (another, 29)):
+        path.touch()
+        used_before(path, days)
     load_portrait(FACE, "face")
-    assert sorted(path.name for path in cache.glob("*.npz"))[-1] == "another.npz"
+    assert another.exists()
     assert len(list(cache.iterdir())) == 3
     for path in cache.iterdir():
         used_before(path, 31)
     load_portrait(FACE, "face")  # used again
     load_portrait(FACE)  # and another one is written
     assert len(list(cache.glob("*.npz"))) == len(list(cache.glob("*.json"))) == 2
-    assert not (cache / "another.npz").exists()
+    assert not another.exists()
+
+
+@pytest.mark.parametrize("name", ["grandmother.jpg", "me.npz", "notes.json", f"{'0' * 31}.npz", f"{'0' * 32}.npz.bak"])
+def test_somebodys_own_file_among_them_stays(cache: Path, name: str) -> None:
+    cache.mkdir()
+    (cache / name).touch()
+    used_before(cache / name, 400)
+    load_portrait(FACE, "face")
+    assert (cache / name).exists()
+
+
+def test_a_cache_that_cannot_be_listed_has_kept_the_portrait(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as listed:
+        listed.setattr(Path, "iterdir", denied)
+        assert load_portrait(FACE, "face").notes == []
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_a_portrait_that_is_removed_while_it_is_read_is_made_anew(

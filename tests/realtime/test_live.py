@@ -380,8 +380,10 @@ def test_signals_end_it_in_order(long_sound: Path, number: signal.Signals, tmp_p
         try:
             assert process.stderr is not None
             assert any("live:" in line for line in process.stderr)
+            until_s = time.monotonic() + 60
             while not any(path.stat().st_size > 5_000 for path in tmp_path.glob("*.part.mp4")):  # a second of it
                 assert process.poll() is None
+                assert time.monotonic() < until_s, "nothing is recorded"
                 time.sleep(0.02)
             process.send_signal(number)
             stdout, stderr = process.communicate(timeout=30)

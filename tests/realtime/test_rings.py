@@ -73,6 +73,8 @@ def test_sample_ring_keeps_the_times_of_its_blocks() -> None:
     assert ring.stamps() == [(30, 5), (120, 7)]
     assert ring.stamps() == []
     assert (ring.lost, ring.newly_lost(), ring.newly_lost()) == (20, 20, 0)
+    ring.write(np.zeros((7, 1), np.float32))
+    assert ring.newly_lost() == 7
 
 
 def filled(codes: int, capacity: int = 64) -> LatentRing:

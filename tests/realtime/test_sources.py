@@ -179,7 +179,7 @@ def test_overflows_are_counted_and_nothing_blocks() -> None:
         assert device.ring.lost == 301 * 480 - device.ring.capacity
 
 
-@pytest.mark.parametrize("stood_s", [2.9, 5.0])
+@pytest.mark.parametrize("stood_s", [2.9, 3.9])
 def test_sound_that_the_ring_has_no_room_for_is_silence_in_its_place(stood_s: float) -> None:
     """The voice stands still, the microphone doesn't: the stream goes on in step with the time, and says so."""
     clock = FakeClock(NS)
@@ -205,6 +205,84 @@ def test_sound_that_the_ring_has_no_room_for_is_silence_in_its_place(stood_s: fl
     assert len(sound) == round(48_000 * (1.0 + stood_s))
     assert (sound == 0).sum() == round(48_000 * (stood_s - 2))
     assert (sound[-24_000:] == 0.5).all()
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 44_100])
+@pytest.mark.parametrize("stood_s", [5.0, 300.0])
+def test_a_long_standstill_is_no_silence_that_would_itself_keep_the_voice_from_listening(
+    stood_s: float, rate_hz: int
+) -> None:
+    """The stream falls behind the time, by the whole standstill but for what the ring held, and is all sound."""
+    clock = FakeClock(NS)
+    device = FakeDevice(clock, rate_hz)
+    heard: list[np.ndarray] = []
+    device.taps.append(lambda block, _: heard.append(block))
+    with device:
+        device.give(0.5)
+        device.hops(48)
+        device.give(stood_s)
+        while device.read_hop(0) is not None:
+            pass
+        for _ in range(50):
+            device.give(0.01)
+            hop = device.read_hop(0)
+            assert isinstance(hop, AudioHop)
+            assert abs(clock.now_ns() - hop.captured_ns) < 30_000_000
+    assert (device.overflows, device.losses) == (1, 0)
+    assert hop.index == pytest.approx(300, abs=3)
+    sound = np.concatenate(heard)[:, 0]
+    assert len(sound) == 3 * rate_hz
+    assert (sound == 0.25).all()
+
+
+def test_a_voice_that_is_too_slow_for_a_while_hears_old_sound_but_no_ever_longer_silence() -> None:
+    clock = FakeClock(NS)
+    device = FakeDevice(clock, 16_000, 1)
+    heard: list[bool] = []
+    with device:
+        for turn in range(3_000):
+            device.give(0.01)
+            if turn % 3 and isinstance(hop := device.read_hop(0), AudioHop):  # two hops take the time of three
+                heard.append(bool(hop.samples.any()))
+            assert len(device._ready) <= 400  # what the ring holds, and as much silence
+    assert sum(heard) > len(heard) / 2
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_block_that_comes_while_a_full_ring_is_copied_has_its_place_after_it(
+    comes_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is lost, in the one instant at which nobody would ask for it."""
+    clock = FakeClock(NS)
+    device = FakeDevice(clock, channels=1)
+    heard: list[np.ndarray] = []
+    with device:
+        device.give(0.5)
+        while device.read_hop(0) is not None:
+            pass
+        device.taps.append(lambda block, _: heard.append(block))
+        device._interrupted = comes_back
+        device.give(2.0)
+        ring = device.ring
+        with monkeypatch.context() as while_copied:
+
+            def read_slowly(limit: int | None = None) -> np.ndarray:
+                while_copied.undo()
+                device.give(0.01)
+                return ring.read(limit)
+
+            while_copied.setattr(ring, "read", read_slowly)
+            device._take_blocks()
+        for _ in range(100):
+            device.give(0.01, level=0.5)
+            while device.read_hop(0) is not None:
+                pass
+    made = device._index * HOP + len(device._cutter._rest)
+    assert made == pytest.approx(device.sample_at(clock.now_ns()), abs=16)
+    sound = np.concatenate(heard)[:, 0]
+    assert (sound[-48_000:] == 0.5).all()
+    assert np.unique(sound[:-48_000]).tolist() == ([] if comes_back else [0.0, 0.25])
+    assert (np.diff(np.flatnonzero(sound == 0)) == 1).all()
 
 
 def test_what_a_driver_makes_up_is_made_sound() -> None:

@@ -160,6 +160,7 @@ def offsets_ms(recorded: dict[str, list[float]]) -> np.ndarray:
 if __name__ == "__main__":
     if sys.argv[1] == "produce":
         produce()
-    if sys.argv[1] == "feed":
+    elif sys.argv[1] == "feed":
         feed()
-    print(json.dumps(record(float(sys.argv[2]), sys.argv[3:] == ["feed"])))
+    else:
+        print(json.dumps(record(float(sys.argv[2]), sys.argv[3:] == ["feed"])))
