@@ -10,6 +10,7 @@ from engines.face.masks import disc, inset, polygon, window
 from engines.face.rims import BESIDE, FADES, FOREHEAD, NEAR_PX, NO_RIMS, Rims
 from engines.face.tones import CHEEKS, LUMA
 from engines.face_points import Eye
+from engines.ramps import shares_of
 
 # What a lens mirrors, as lightness and warmth over those of the skin under the eye: from where on, and wholly.
 GLARE_LIGHT, GLARE_COLD = (1.06, 1.22), (0.75, 0.50)
@@ -31,10 +32,9 @@ def glare_over(
     """How far each place of a lid (h, w, 3) is what a lens mirrors, 0..1; light (h, w); skin (3,): under the eye."""
     skin_light = max(float(skin @ LUMA), 1.0)
     warmth = float(skin[0] - skin[2]) / skin_light
-    lighter = (light / skin_light - GLARE_LIGHT[0]) / (GLARE_LIGHT[1] - GLARE_LIGHT[0])
     share = (lid[..., 0] - lid[..., 2]) / np.maximum(light, 1.0) / max(warmth, 0.05)
-    colder = (cold[0] - share) / (cold[0] - cold[1])
-    return (np.clip(lighter, 0, 1) * np.clip(colder, 0, 1)).astype(np.float32)
+    glare: np.ndarray = shares_of(light / skin_light, *GLARE_LIGHT) * shares_of(share, *cold)
+    return glare.astype(np.float32)
 
 
 def keep_mirrored(

@@ -179,40 +179,11 @@ def test_overflows_are_counted_and_nothing_blocks() -> None:
         assert device.ring.lost == 301 * 480 - device.ring.capacity
 
 
-@pytest.mark.parametrize("stood_s", [2.9, 3.9])
-def test_sound_that_the_ring_has_no_room_for_is_silence_in_its_place(stood_s: float) -> None:
-    """The voice stands still, the microphone doesn't: the stream goes on in step with the time, and says so."""
-    clock = FakeClock(NS)
-    device = FakeDevice(clock)
-    heard: list[np.ndarray] = []
-    device.taps.append(lambda block, _: heard.append(block))
-    with device:
-        device.give(0.5)
-        device.hops(48)
-        device.give(stood_s)
-        while device.read_hop(0) is not None:
-            pass
-        back = []
-        for _ in range(50):
-            device.give(0.01, level=0.5)
-            hop = device.read_hop(0)
-            assert isinstance(hop, AudioHop)
-            back.append(hop)
-            assert abs(clock.now_ns() - hop.captured_ns) < 30_000_000
-    assert (device.overflows, device.losses) == (1, 0)
-    assert back[-1].index == pytest.approx(100 * (1.0 + stood_s), abs=3)
-    sound = np.concatenate(heard)[:, 0]
-    assert len(sound) == round(48_000 * (1.0 + stood_s))
-    assert (sound == 0).sum() == round(48_000 * (stood_s - 2))
-    assert (sound[-24_000:] == 0.5).all()
+def heard_after_a_standstill(stood_s: float, rate_hz: int, level: float) -> tuple[int, np.ndarray]:
+    """Half a second, the voice stands still and the microphone doesn't, half a second of `level` in step with the time.
 
-
-@pytest.mark.parametrize("rate_hz", [48_000, 44_100])
-@pytest.mark.parametrize("stood_s", [5.0, 300.0])
-def test_a_long_standstill_is_no_silence_that_would_itself_keep_the_voice_from_listening(
-    stood_s: float, rate_hz: int
-) -> None:
-    """The stream falls behind the time, by the whole standstill but for what the ring held, and is all sound."""
+    The newest hop's index, and the sound (n,) that others hear.
+    """
     clock = FakeClock(NS)
     device = FakeDevice(clock, rate_hz)
     heard: list[np.ndarray] = []
@@ -224,13 +195,32 @@ def test_a_long_standstill_is_no_silence_that_would_itself_keep_the_voice_from_l
         while device.read_hop(0) is not None:
             pass
         for _ in range(50):
-            device.give(0.01)
+            device.give(0.01, level=level)
             hop = device.read_hop(0)
             assert isinstance(hop, AudioHop)
             assert abs(clock.now_ns() - hop.captured_ns) < 30_000_000
     assert (device.overflows, device.losses) == (1, 0)
-    assert hop.index == pytest.approx(300, abs=3)
-    sound = np.concatenate(heard)[:, 0]
+    return hop.index, np.concatenate(heard)[:, 0]
+
+
+@pytest.mark.parametrize("stood_s", [2.9, 3.9])
+def test_sound_that_the_ring_has_no_room_for_is_silence_in_its_place(stood_s: float) -> None:
+    """The voice stands still, the microphone doesn't: the stream goes on in step with the time, and says so."""
+    index, sound = heard_after_a_standstill(stood_s, 48_000, level=0.5)
+    assert index == pytest.approx(100 * (1.0 + stood_s), abs=3)
+    assert len(sound) == round(48_000 * (1.0 + stood_s))
+    assert (sound == 0).sum() == round(48_000 * (stood_s - 2))
+    assert (sound[-24_000:] == 0.5).all()
+
+
+@pytest.mark.parametrize("rate_hz", [48_000, 44_100])
+@pytest.mark.parametrize("stood_s", [5.0, 300.0])
+def test_a_long_standstill_is_no_silence_that_would_itself_keep_the_voice_from_listening(
+    stood_s: float, rate_hz: int
+) -> None:
+    """The stream falls behind the time, by the whole standstill but for what the ring held, and is all sound."""
+    index, sound = heard_after_a_standstill(stood_s, rate_hz, level=0.25)
+    assert index == pytest.approx(300, abs=3)
     assert len(sound) == 3 * rate_hz
     assert (sound == 0.25).all()
 
