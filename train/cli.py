@@ -282,7 +282,9 @@ def _pairs(given: list[str] | None, what: str) -> dict[str, Path]:
 @score_app.command("motion")
 def score_motion(
     data_root: DataRoot,
-    checkpoint: Checkpoint,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A training run's .safetensors or an exported encoder.onnx; the shipped one's.")
+    ] = None,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
     calibration: Calibration = None,
@@ -294,14 +296,16 @@ def score_motion(
     """How well the lips follow, raw and as shown, on people and in noises that were never trained on."""
     import torch
 
+    from engines.card import WEIGHTS
     from train.motion.motion_report import Work, report
     from train.motion.score_motion import amplitude_gain
 
     torch.set_num_threads(1)
-    points = landmarks or cache / "landmarks"
-    gain = amplitude_gain(checkpoint, calibration, data_root, points, cache) if calibration else None
+    judged, points = checkpoint or WEIGHTS / "encoder.onnx", landmarks or cache / "landmarks"
+    scaled = judged.suffix == ".onnx"  # an exported encoder has its amplitude
+    gain = None if scaled or not calibration else amplitude_gain(judged, calibration, data_root, points, cache)
     others = _pairs(other, "CHECKPOINT")
-    work = Work(checkpoint, data_root, points, _prepared(cache), out, calibration, gain, others, typer.echo)
+    work = Work(judged, data_root, points, _prepared(cache), out, calibration, gain, others, typer.echo)
     report(work, only, again)
     typer.echo(out / "README.md")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from engines.card import WEIGHTS, read_card
 from engines.encoder import open_encoder
 from engines.shaper import Shaper
 from engines.spec import SPEC
-from train.motion.heard import encoder_motion, hear, shaped_motion
+from train.motion.heard import encoder_motion, hear, open_judged, shaped_motion
+from train.speech.begin import steps_of
 
 
 def test_silence_fills_up_the_last_chunk() -> None:
@@ -25,3 +27,11 @@ def test_silence_fills_up_the_last_chunk() -> None:
     for ms in SPEC.lookaheads_ms:
         assert encoder_motion(rows, ms).shape == (11, 14)
         assert np.array_equal(shaped_motion(rows, ms), shaped_motion(padded, ms, Shaper(SPEC, ms, idle=False)))
+
+
+def test_the_exported_encoder_is_judged_as_it_is() -> None:
+    samples = (0.05 * np.random.default_rng(4).standard_normal(8 * SPEC.chunk_samples)).astype(np.float32)
+    shipped = WEIGHTS / "encoder.onnx"
+    with open_judged(shipped) as judged, open_encoder() as encoder:
+        assert np.array_equal(hear(judged, samples).motion, hear(encoder, samples).motion)
+    assert steps_of(shipped) == read_card(shipped).metrics["steps"] > 0

@@ -36,7 +36,7 @@ def work(tmp_path, monkeypatch) -> motion_report.Work:
     """Two stages that count their runs, a checkpoint that is a file."""
     checkpoint = tmp_path / "last.safetensors"
     checkpoint.write_bytes(b"one")
-    monkeypatch.setattr("train.speech.export.encoder_of", lambda path: (None, {"steps": 1}))
+    monkeypatch.setattr("train.speech.begin.steps_of", lambda path: 1)
     monkeypatch.setattr(motion_markdown, "write", lambda facts, parts, old, out: runs.setdefault("old", []).append(old))
     runs: dict = {}
 

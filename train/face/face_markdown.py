@@ -211,6 +211,18 @@ def section_ceiling(results: dict) -> list[str]:
     ]
 
 
+def section_place(results: dict) -> list[str]:
+    people = list(results["place"])
+    names = list(results["place"][people[0]])
+    return [
+        "Were the lips' true shape known at every moment, sound telling it without a fault, this much of a static "
+        "photo's distance would be left to their place, the mean of their points, which differs from sentence to "
+        "sentence and from talker to talker (train/face/lips_place.py; places by shape from all other training "
+        "talkers):\n\n",
+        markdown_table(("", *people), ([name, *(results["place"][who][name] for who in people)] for name in names)),
+    ]
+
+
 def section_moods(results: dict) -> list[str]:
     found = results["moods"]
     voices = found["voices"]
@@ -342,6 +354,7 @@ SECTIONS = {
     "true-motion": section_true,
     "sound": section_sound,
     "ceiling": section_ceiling,
+    "place": section_place,
     "rendered": section_rendered,
     "moods": section_moods,
     "smiles": section_smiles,

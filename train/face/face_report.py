@@ -54,6 +54,7 @@ from train.face.face_sound import (
 )
 from train.face.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
 from train.face.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
+from train.face.lips_place import lips_ways, place_by_shape, read_ways, shares_left
 from train.motion.heard import Rows, hear, shaped_motion
 from train.motion.reach import bare_shaper, listen, reach_of
 from train.motion.score_motion import kept_motion, takes, talker_offsets
@@ -259,6 +260,17 @@ def ceiling(work: Work) -> dict:
     return found
 
 
+def place(work: Work) -> dict:
+    """What is left of the lips' distance where their shape is known and their place is not, by talker."""
+    found: dict[str, dict] = {}
+    for people, talker in TALKERS.items():
+        weights = place_by_shape(read_ways(work.landmarks / "grid" / "train", but=[talker]))
+        files = [work.landmarks / "grid" / "val" / talker / f"{name}.npy" for name in work.clip_names(talker)]
+        read = [lips_ways(np.load(path, allow_pickle=False).astype(np.float32)) for path in files]
+        found[people] = shares_left([ways for ways in read if ways is not None], weights)
+    return found
+
+
 def filmed_reach(work: Work, talker: str, offset_s: float) -> np.ndarray | None:
     """A talker's reach (11,) from FILMED_CLIPS val clips that are not scored, as `voxcam enroll --clip` learns it.
 
@@ -449,6 +461,7 @@ STAGES: dict[str, tuple[Callable[[Work], dict], bool]] = {
     "true-motion": (true_motion, False),
     "sound": (by_sound, True),
     "ceiling": (ceiling, True),
+    "place": (place, False),
     "rendered": (rendered_true, False),
     "rendered-sound": (rendered_sound, True),
     "moods": (moods, True),

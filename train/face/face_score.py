@@ -151,15 +151,20 @@ def drive(clip: Path, landmarks_file: Path) -> Driven | None:
 def drive_pictures(name: str, pictures: np.ndarray, landmarks: np.ndarray, rate_hz: float) -> Driven | None:
     """Prepare pictures (T, H, W, 3) of one person and their landmarks (T, 478, 3); None where no mouth is shut."""
     codes = true_codes(landmarks)
-    shut = np.flatnonzero((codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15))
-    if not len(shut):
+    first = first_shut(codes)
+    if first is None:
         return None
-    first = int(shut[0])
     portrait = make_portrait(pictures[first], landmarks[first])
     codes[:, :SPEECH] -= codes[first, :SPEECH] - measured_rest_shift(portrait, landmarks[first])
     truth, moved = bring_to_pose(pictures, landmarks, codes, portrait, first, smooth=True)
     times = (np.arange(len(pictures)) + 0.5) / rate_hz
     return Driven(name, portrait, codes, truth, moved, first, times)
+
+
+def first_shut(codes: np.ndarray) -> int | None:
+    """The first picture of true codes (T, 26) with a shut mouth and open eyes; None where there is none."""
+    shut = np.flatnonzero((codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15))
+    return int(shut[0]) if len(shut) else None
 
 
 def measured_rest_shift(portrait: Portrait, landmarks: np.ndarray) -> np.ndarray:

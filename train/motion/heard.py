@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.card import card_path
 from engines.encoder import Encoder, open_encoder
 from engines.shaper import Shaper, chunk_rms
 from engines.spec import SPEC
@@ -92,12 +93,20 @@ def plain_shaper(lookahead_ms: int) -> Shaper:
 
 
 @contextmanager
-def open_checkpoint(checkpoint: Path, gain: np.ndarray | None = None) -> Iterator[Encoder]:
-    """A checkpoint as the engine that it would be shipped as, in a folder that is gone afterwards."""
+def open_judged(path: Path, gain: np.ndarray | None = None) -> Iterator[Encoder]:
+    """What a report judges: an exported encoder.onnx as it is, a checkpoint as the engine that it would be shipped as.
+
+    gain: (14,) of the motion, which an exported encoder has in it already. A checkpoint's engine lies in a folder that
+    is gone afterwards.
+    """
+    if path.suffix == ".onnx":
+        with open_encoder(card_path(path)) as encoder:
+            yield encoder
+        return
     from train.speech.export import export  # what only plays an engine needs no torch
 
     with tempfile.TemporaryDirectory() as folder:
         golden = 0.1 * np.random.default_rng(0).standard_normal(GOLDEN_CHUNKS * SPEC.chunk_samples)
-        export(checkpoint, Path(folder), golden.astype(np.float32), {}, gain)
+        export(path, Path(folder), golden.astype(np.float32), {}, gain)
         with open_encoder(Path(folder) / "encoder.card.json") as encoder:
             yield encoder

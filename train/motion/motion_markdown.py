@@ -213,13 +213,14 @@ def rest(parts: dict) -> list[str]:
 
 
 def whole_clip(parts: dict) -> list[str]:
-    names = list(next(iter(parts["whole-clip"].values()))["encoder"])
+    people = parts["whole-clip"] | parts.get("whole-clip-of-strangers", {})
+    names = list(next(iter(people.values()))["encoder"])
     r_names, openings = [n for n in names if not n.startswith("opening")], [n for n in names if n.startswith("opening")]
     rows, levels = [], []
-    for people, row in parts["whole-clip"].items():
+    for who, row in people.items():
         for kind in KINDS:
-            rows.append([f"{people}, {kind}", *(row[kind][name] for name in r_names)])
-            levels.append([f"{people}, {kind}", *(row[kind][name] for name in openings)])
+            rows.append([f"{who}, {kind}", *(row[kind][name] for name in r_names)])
+            levels.append([f"{who}, {kind}", *(row[kind][name] for name in openings)])
     return [
         "## Where the whole clip's r is lost (clean, 80 ms)\n",
         'r over the whole clip with a part of the guess replaced by the truth. "Rest known": outside words the guess '

@@ -29,7 +29,7 @@ from train.data.shards import read_shards
 from train.motion import lively as voices
 from train.motion import microphones as faults
 from train.motion import motion_markdown
-from train.motion.heard import KINDS, Rows, hear, open_checkpoint
+from train.motion.heard import KINDS, Rows, hear, open_judged
 from train.motion.reach import judge, judge_own, listen
 from train.motion.score_motion import (
     OPEN_AT,
@@ -66,7 +66,7 @@ OWN_CLIPS = 4  # three-second clips that a person films of themselves
 class Work:
     """What the stages share; made when first asked for."""
 
-    checkpoint: Path
+    checkpoint: Path  # or an exported encoder.onnx
     data: Path
     landmarks: Path
     cache: Path
@@ -80,7 +80,7 @@ class Work:
 
     @cached_property
     def encoder(self) -> Encoder:
-        return self.stack.enter_context(open_checkpoint(self.checkpoint, self.gain))
+        return self.stack.enter_context(open_judged(self.checkpoint, self.gain))
 
     @cached_property
     def offsets_s(self) -> dict[str, float]:
@@ -352,15 +352,15 @@ def labeller(work: Work) -> dict:
 def others(work: Work) -> dict:
     """Other checkpoints by the same ruler: unseen talker, and rest."""
     from train.motion.score_motion import amplitude_gain
-    from train.speech.export import encoder_of
+    from train.speech.begin import steps_of
 
     found: dict[str, dict] = {}
     for name, path in work.others.items():
         gain = None
-        if work.calibration is not None:
+        if work.calibration is not None and path.suffix != ".onnx":
             gain = amplitude_gain(path, work.calibration, work.data, work.landmarks, work.cache)
-        with open_checkpoint(path, gain) as encoder:
-            found[name] = {"steps": encoder_of(path)[1]["steps"]} | against(work, encoder)
+        with open_judged(path, gain) as encoder:
+            found[name] = {"steps": steps_of(path)} | against(work, encoder)
         work.say(f"compared with {name}")
     return found
 
@@ -374,7 +374,7 @@ def strangers(work: Work) -> dict:
     _, facts = encoder_of(work.calibration)
     draw = np.random.default_rng(work.seed)
     talkers: dict[str, dict] = {}
-    with open_checkpoint(work.calibration, None) as encoder:
+    with open_judged(work.calibration, None) as encoder:
         for talker in facts["config"]["leave_out"]:
             group = takes(work.data, work.landmarks, work.offsets_s, "train", [talker])
             noisy = [with_noise(t.sound, work.noises[int(draw.integers(len(work.noises)))][1], 5, draw) for t in group]
@@ -417,25 +417,30 @@ def whole_clip(work: Work) -> dict:
     "rest known": before the first word and after the last one the guess is the talker's own usual course there, the
     mean of his other clips by the time to the word. That is what no sound tells; what is lost beyond it, hearing lost.
     """
-    found: dict[str, dict] = {}
-    groups: dict[str, tuple[list[Take], list[Rows]]] = {
-        f"{people}, {group[0].clip.speaker.rpartition('/')[2]}": (group, work.rows[people]["clean"])
+    return {
+        f"{people}, {group[0].clip.speaker.rpartition('/')[2]}": lost_by_kind(group, work.rows[people]["clean"])
         for people, group in work.people.items()
     }
-    if work.calibration is not None:
-        from train.speech.export import encoder_of
 
-        left_out = encoder_of(work.calibration)[1]["config"]["leave_out"]
-        with open_checkpoint(work.calibration) as short:
-            for talker in left_out:
-                group = takes(work.data, work.landmarks, work.offsets_s, "train", (talker,))
-                name = f"left out of the short run, {talker.rpartition('/')[2]}"
-                groups[name] = (group, [hear(short, t.sound) for t in group])
-    for name, (group, rows) in groups.items():
-        found[name] = {"clips": len(group)} | {
-            kind: lost([m[:, OPEN] for m in drawn(rows, kind, 80)], group) for kind in KINDS
-        }
+
+def whole_clip_of_strangers(work: Work) -> dict:
+    """The same of the talkers that the short calibration run left out, judged by that run."""
+    from train.speech.export import encoder_of
+
+    if work.calibration is None:
+        return {}
+    found: dict[str, dict] = {}
+    with open_judged(work.calibration) as short:
+        for talker in encoder_of(work.calibration)[1]["config"]["leave_out"]:
+            group = takes(work.data, work.landmarks, work.offsets_s, "train", (talker,))
+            name = f"left out of the short run, {talker.rpartition('/')[2]}"
+            found[name] = lost_by_kind(group, [hear(short, t.sound) for t in group])
     return found
+
+
+def lost_by_kind(group: list[Take], rows: list[Rows]) -> dict:
+    kinds = {kind: lost([m[:, OPEN] for m in drawn(rows, kind, 80)], group) for kind in KINDS}
+    return {"clips": len(group)} | kinds
 
 
 def own_reach(work: Work) -> dict:
@@ -537,6 +542,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "channels": channels,
     "rest": rest,
     "whole-clip": whole_clip,
+    "whole-clip-of-strangers": whole_clip_of_strangers,
     "reach": own_reach,
     "emotions": emotions,
     "lively": lively,
@@ -544,13 +550,14 @@ STAGES: dict[str, Callable[[Work], dict]] = {
     "cost": cost,
 }
 WITHOUT_ENCODER = ("beside", "labeller")
+OF_SHORT_RUN = ("strangers", "whole-clip-of-strangers")
 
 
 def made_with(work: Work, name: str) -> str:
     """Hash of what a stage judges."""
     paths: list[Path] = []
     gain = b""
-    if name == "strangers":
+    if name in OF_SHORT_RUN:
         paths = [work.calibration] if work.calibration else []
     elif name not in WITHOUT_ENCODER:
         paths = [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
@@ -562,12 +569,12 @@ def made_with(work: Work, name: str) -> str:
 
 def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:
     """Run the stages that are old (or those named), then write README.md and the figures."""
-    from train.speech.export import encoder_of
+    from train.speech.begin import steps_of
 
-    facts: dict[str, object] = {"steps": encoder_of(work.checkpoint)[1]["steps"], "lookaheads_ms": list(LOOKAHEADS_MS)}
+    facts: dict[str, object] = {"steps": steps_of(work.checkpoint), "lookaheads_ms": list(LOOKAHEADS_MS)}
     facts["clips"] = {people: len(group) for people, group in work.people.items()}
     stages = {name: partial(stage, work) for name, stage in STAGES.items()}
-    given = {"others": bool(work.others), "strangers": work.calibration is not None}
+    given = {"others": bool(work.others)} | dict.fromkeys(OF_SHORT_RUN, work.calibration is not None)
     keys = {name: made_with(work, name) if given.get(name, True) else None for name in STAGES}
     with work.stack:
         results, old = run_stages(work.out, stages, keys, only, again, work.say, facts)

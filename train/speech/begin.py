@@ -91,6 +91,14 @@ def exported_weights(path: Path) -> Tensors:
     return weights
 
 
+def steps_of(path: Path) -> int:
+    """Steps of all legs that taught a checkpoint or an exported encoder.onnx."""
+    if path.suffix == ".onnx":
+        return exported_steps(path)
+    facts = checkpoint.facts_of(path)
+    return facts["step"] + facts.get("steps_before", 0)
+
+
 def exported_steps(path: Path) -> int:
     """Steps of all legs, by the card beside an exported encoder; 0 where there is none."""
     return int(read_card(path).metrics.get("steps", 0)) if card_path(path).is_file() else 0
