@@ -54,7 +54,7 @@ ARTICULATION = (0.5, 2.0)  # least and most that the mouth may be told to move, 
 MODEL_CHANNELS = SPEECH_CHANNELS + FACE_CHANNELS  # what the generator's network and geometry know
 MOTION_CHANNELS = (
     *MODEL_CHANNELS,
-    # From the phones (engines/shaper.py); painted (engines/drawing/mouth.py), so that no weights depend on it.
+    # From the phones (engines/motion/laws.py); painted (engines/drawing/mouth.py), so that no weights depend on it.
     "tongueUp",  # tip of the tongue, 0 behind the lower teeth .. 1 at the upper ones
 )
 

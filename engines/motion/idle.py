@@ -381,97 +381,44 @@ def _play(state: np.ndarray, level: float, presence: float) -> None:
 
 
 @numba.njit(cache=True)
-def step_idle(
-    state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, energy: float, out: np.ndarray
-) -> None:
-    """One code: age the state and add the process to `out` (26,); in place, float64.
+def _begin(state: np.ndarray, c: np.ndarray, energy: float) -> None:
+    """A stream's first code: as if the face had been there before."""
+    state[STARTED] = 1
+    # But whoever comes does not want to be stared at for long.
+    state[BLINK_WAIT] = min(_wait(state, 0.85 * c[C_BLINK_S], 0.2), FIRST_BLINK_S)
+    state[BLINK_AGE] = -1
+    state[FIX_WAIT] = _between(state, 0.3, 1.0)
+    state[BREATH_S] = _between(state, 1.4, 2.0)  # an intake, from the photo's own shoulders
+    state[ACCENT_WAIT] = -1
+    _posture(state, c, energy)  # from the photo's, at which a stream begins, as soon as from any other
+    state[POST_WAIT] = _between(state, 0.3, 0.8)
+    state[BLINK_SINCE] = BLINK_APART_S
+    state[PRESS_WAIT] = _between(state, 3.0, 8.0)
+    state[PRESS_AGE] = -1
+    state[SEAT_WAIT] = _wait(state, SEAT_S, SEAT_LEAST_S)  # the first seat is the photo's
+    state[LEVEL] = state[FLOOR] = state[ENVELOPE] = -60.0
 
-    presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances,
-    energy: factor of what the head does by itself (1: as calm talkers do).
+
+@numba.njit(cache=True)
+def _stress(state: np.ndarray, level: float, presence: float) -> float:
+    """How loud against the last half second, 0..1: a stressed syllable begins where that jumps; 0 at all other codes.
+
+    level: of the chunk, dB of full scale.
     """
-    if state[STARTED] == 0:
-        state[STARTED] = 1
-        # As if the face had been there before; but whoever comes does not want to be stared at for long.
-        state[BLINK_WAIT] = min(_wait(state, 0.85 * c[C_BLINK_S], 0.2), FIRST_BLINK_S)
-        state[BLINK_AGE] = -1
-        state[FIX_WAIT] = _between(state, 0.3, 1.0)
-        state[BREATH_S] = _between(state, 1.4, 2.0)  # an intake, from the photo's own shoulders
-        state[ACCENT_WAIT] = -1
-        _posture(state, c, energy)  # from the photo's, at which a stream begins, as soon as from any other
-        state[POST_WAIT] = _between(state, 0.3, 0.8)
-        state[BLINK_SINCE] = BLINK_APART_S
-        state[PRESS_WAIT] = _between(state, 3.0, 8.0)
-        state[PRESS_AGE] = -1
-        state[SEAT_WAIT] = _wait(state, SEAT_S, SEAT_LEAST_S)  # the first seat is the photo's
-        state[LEVEL] = state[FLOOR] = state[ENVELOPE] = -60.0
-
-    # How loud against the last half second: a stressed syllable begins where it jumps.
-    was_talking = state[TALK]
-    state[TALK] += CODE_S / (0.15 if presence > state[TALK] else 0.5) * (presence - state[TALK])
-    level = 20 * np.log10(max(rms, 1e-4))
     state[LEVEL] += CODE_S / 0.05 * (level - state[LEVEL])
     state[FLOOR] += CODE_S / 0.5 * (level - state[FLOOR])
     state[ONSET_REST] -= CODE_S
-    onset = stress = 0.0
     rise = state[LEVEL] - state[FLOOR]
     if rise > 3.0 and presence > 0.5 and state[ONSET_REST] <= 0:
-        stress = min(1.0, (rise - 3.0) / 9.0)
-        onset = min(1.0, stress + min(0.5, opening * 2.0))
         state[ONSET_REST] = 0.28
-    begins = presence > 0.5 and state[SILENT_S] >= PHRASE_S
-    state[SILENT_S] = 0.0 if presence > 0.5 else state[SILENT_S] + CODE_S
+        return min(1.0, (rise - 3.0) / 9.0)
+    return 0.0
 
-    jump = _gaze(state, begins)
-    paused = was_talking >= 0.5 and state[TALK] < 0.5
-    _blink(state, c, 0.12 if paused else (0.25 if jump else 0.0))
-    _head(state, c, begins, onset, opening, energy)
-    _breathe(state)
-    _brows(state, c, begins, stress)
-    _play(state, level, presence)
 
+@numba.njit(cache=True)
+def _press(state: np.ndarray, out: np.ndarray) -> None:
+    """Lips press together now and then, in silence only; what presses does not open."""
     talk = state[TALK]
-    limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
-    sway = 0.50 + 0.25 * talk
-    pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] - BREATH_BOW * state[CHEST]
-    pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
-    sway *= 1 + ENERGY_ASIDE * (energy - 1)
-    yaw = state[SEAT + 2] + state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
-    roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
-    pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
-    out[PITCH] += pitch
-    out[YAW] += yaw
-    out[ROLL] += roll
-    shift_x = state[SEAT] + state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3]
-    shift_y = state[SEAT + 1] + state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] - BREATH_LIFT * state[CHEST]
-    out[HEAD_X] += _limit(shift_x, SHIFT_LIMIT)
-    out[HEAD_Y] += _limit(shift_y, SHIFT_LIMIT)
-
-    # Eyes stay on what they look at while the head moves under them (vestibulo-ocular reflex).
-    way = _smooth(state[SACCADE_AGE] / SACCADE_S)
-    look_x = state[FROM_X] + way * (state[GAZE_X] - state[FROM_X]) - yaw
-    look_y = state[FROM_Y] + way * (state[GAZE_Y] - state[FROM_Y]) - pitch
-    look_x, look_y = _limit(look_x, GAZE_LIMIT), _limit(look_y, GAZE_LIMIT)
-    out[LOOK_X] += look_x
-    out[LOOK_Y] += look_y
-
-    # The lid follows the eye down, and far up; a blink comes on top of it.
-    lowered = min(0.25, max(0.0, -look_y * 1.2)) - min(LID_UP, max(0.0, (look_y - LID_UP_FROM) * 1.6))
-    left, right = _lid(state, 0.0), _lid(state, state[BLINK_LAG]) * state[BLINK_SIDE]
-    out[BLINK_LEFT] += left + lowered * (1 - left)
-    out[BLINK_RIGHT] += right + lowered * (1 - right)
-
-    brow = _limit(state[BROW] + state[ACCENT] + 0.05 * max(0.0, look_y), BROW_LIMIT)
-    out[BROW_INNER] += brow + state[BROW_INNER_SWAY]
-    out[BROW_OUTER] += brow
-    out[BROW_DOWN] += 0.5 * max(0.0, -state[ACCENT])
-
-    # Corners are never quite still, and their drift parts no lips.
-    _noises(state, DRIFT_STAGE, DRIFT, 4, DRIFT_S)
-    out[STRETCH] += DRIFT_STRETCH * state[DRIFT]
-    out[SMILE_LEFT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 2]
-    out[SMILE_RIGHT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 3]
-
-    # Lips press together now and then, in silence only; what presses does not open.
     state[PRESS_WAIT] -= CODE_S
     if state[PRESS_AGE] >= 0:
         state[PRESS_AGE] += CODE_S
@@ -492,6 +439,87 @@ def step_idle(
         out[LOWER_DOWN] -= 0.011 * press
         out[SMILE_LEFT] += 0.004 * press * max(0.0, state[PRESS_SIDE])
         out[SMILE_RIGHT] += 0.004 * press * max(0.0, -state[PRESS_SIDE])
+
+
+@numba.njit(cache=True)
+def _show_head(state: np.ndarray, c: np.ndarray, energy: float, out: np.ndarray) -> tuple[float, float]:
+    """The head's angles and shifts, all limited; returns pitch and yaw."""
+    talk = state[TALK]
+    limit = LISTENING_LIMIT + (SPEAKING_LIMIT - LISTENING_LIMIT) * talk
+    sway = 0.50 + 0.25 * talk
+    pitch = state[AT] + energy * sway * c[C_PITCH] * state[SWAY] + state[NOD] - BREATH_BOW * state[CHEST]
+    pitch += c[C_FOLLOW] * (state[OPENING] - state[OPENING_MEAN])
+    sway *= 1 + ENERGY_ASIDE * (energy - 1)
+    yaw = state[SEAT + 2] + state[AT + 1] + sway * c[C_YAW] * state[SWAY + 1] + state[TURN]
+    roll = state[AT + 2] + sway * c[C_ROLL] * state[SWAY + 2]
+    pitch, yaw, roll = _limit(pitch, limit), _limit(yaw, limit), _limit(roll, 0.7 * limit)
+    out[PITCH] += pitch
+    out[YAW] += yaw
+    out[ROLL] += roll
+    shift_x = state[SEAT] + state[AT + 3] + 0.3 * c[C_SHIFT_X] * state[SWAY + 3]
+    shift_y = state[SEAT + 1] + state[AT + 4] + 0.3 * c[C_SHIFT_Y] * state[SWAY + 4] - BREATH_LIFT * state[CHEST]
+    out[HEAD_X] += _limit(shift_x, SHIFT_LIMIT)
+    out[HEAD_Y] += _limit(shift_y, SHIFT_LIMIT)
+    return pitch, yaw
+
+
+@numba.njit(cache=True)
+def _show_eyes(state: np.ndarray, pitch: float, yaw: float, out: np.ndarray) -> None:
+    """Gaze, lids and brows. Eyes stay on what they look at while the head moves (vestibulo-ocular reflex)."""
+    way = _smooth(state[SACCADE_AGE] / SACCADE_S)
+    look_x = state[FROM_X] + way * (state[GAZE_X] - state[FROM_X]) - yaw
+    look_y = state[FROM_Y] + way * (state[GAZE_Y] - state[FROM_Y]) - pitch
+    look_x, look_y = _limit(look_x, GAZE_LIMIT), _limit(look_y, GAZE_LIMIT)
+    out[LOOK_X] += look_x
+    out[LOOK_Y] += look_y
+
+    # The lid follows the eye down, and far up; a blink comes on top of it.
+    lowered = min(0.25, max(0.0, -look_y * 1.2)) - min(LID_UP, max(0.0, (look_y - LID_UP_FROM) * 1.6))
+    left, right = _lid(state, 0.0), _lid(state, state[BLINK_LAG]) * state[BLINK_SIDE]
+    out[BLINK_LEFT] += left + lowered * (1 - left)
+    out[BLINK_RIGHT] += right + lowered * (1 - right)
+
+    brow = _limit(state[BROW] + state[ACCENT] + 0.05 * max(0.0, look_y), BROW_LIMIT)
+    out[BROW_INNER] += brow + state[BROW_INNER_SWAY]
+    out[BROW_OUTER] += brow
+    out[BROW_DOWN] += 0.5 * max(0.0, -state[ACCENT])
+
+
+@numba.njit(cache=True)
+def step_idle(
+    state: np.ndarray, c: np.ndarray, presence: float, rms: float, opening: float, energy: float, out: np.ndarray
+) -> None:
+    """One code: age the state and add the process to `out` (26,); in place, float64.
+
+    presence 0..1 (somebody speaks), rms of the chunk's samples (1 is full scale), opening of the lips in eye distances,
+    energy: factor of what the head does by itself (1: as calm talkers do).
+    """
+    if state[STARTED] == 0:
+        _begin(state, c, energy)
+    was_talking = state[TALK]
+    state[TALK] += CODE_S / (0.15 if presence > state[TALK] else 0.5) * (presence - state[TALK])
+    level = 20 * np.log10(max(rms, 1e-4))
+    stress = _stress(state, level, presence)
+    onset = min(1.0, stress + min(0.5, opening * 2.0)) if stress > 0 else 0.0
+    begins = presence > 0.5 and state[SILENT_S] >= PHRASE_S
+    state[SILENT_S] = 0.0 if presence > 0.5 else state[SILENT_S] + CODE_S
+
+    jump = _gaze(state, begins)
+    paused = was_talking >= 0.5 and state[TALK] < 0.5
+    _blink(state, c, 0.12 if paused else (0.25 if jump else 0.0))
+    _head(state, c, begins, onset, opening, energy)
+    _breathe(state)
+    _brows(state, c, begins, stress)
+    _play(state, level, presence)
+
+    pitch, yaw = _show_head(state, c, energy, out)
+    _show_eyes(state, pitch, yaw, out)
+    # Corners are never quite still, and their drift parts no lips.
+    _noises(state, DRIFT_STAGE, DRIFT, 4, DRIFT_S)
+    out[STRETCH] += DRIFT_STRETCH * state[DRIFT]
+    out[SMILE_LEFT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 2]
+    out[SMILE_RIGHT] += DRIFT_CORNERS * state[DRIFT + 1] + DRIFT_CORNER * state[DRIFT + 3]
+    _press(state, out)
 
 
 def load_figures() -> dict[str, Any]:

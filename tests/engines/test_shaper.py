@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from engines.encoder import Code
 from engines.errors import ConfigError, StreamError
 from engines.motion.expression import CORNERS_HELD, DEFAULT_STRENGTH, prototype
+from engines.motion.laws import LEAD, NOISY_SNR_DB
 from engines.motion.reach import TYPICAL_REACH
-from engines.shaper import LEAD, NOISY_SNR_DB, Shaper, chunk_rms
+from engines.shaper import Shaper, chunk_rms
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.state import State
 

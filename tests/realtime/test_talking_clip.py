@@ -16,9 +16,9 @@ from engines.encoder import Encoder, open_encoder
 from engines.errors import InputError, WrongInput
 from engines.face.landmarker import Landmarker
 from engines.generator import Generator
+from engines.motion.laws import WITH_OPENING
 from engines.motion.reach import OPEN, TYPICAL_REACH
 from engines.portrait import Portrait
-from engines.shaper import WITH_OPENING
 from engines.spec import MOTION_CHANNELS
 from realtime.commands.enroll import enroll
 from realtime.commands.render import render_file

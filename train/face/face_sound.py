@@ -10,9 +10,10 @@ from engines.encoder import Encoder
 from engines.face.landmarker import Landmarker
 from engines.face.measure import lid_opening, mouth_measures
 from engines.generator import Generator
+from engines.motion.laws import WITH_OPENING
 from engines.motion.reach import MOUTH, at_times
 from engines.portrait import Portrait
-from engines.shaper import WITH_OPENING, Shaper
+from engines.shaper import Shaper
 from engines.spec import SPEC, SPEECH_CHANNELS
 from train.data.augment import with_noise
 from train.data.corpora import Clip, grid, noise, sound_of, speech

@@ -32,7 +32,7 @@ def write(facts: dict, parts: dict[str, dict], old: list[str], out: Path) -> Non
         f"Unseen: talker s5, {clips['unseen']} clips, in no training set. Seen: talker s1, {clips['seen']} clips with "
         "other sentences. Noises are of classes and recordings not trained on. "
         f'The encoder was taught {facts["steps"]} steps. "Encoder" is its own motion; "shaped" is what a user sees, '
-        "after the laws of engines/shaper.py, through the exported engine, without idle life and emotion.\n",
+        "after the laws of engines/motion/laws.py, through the exported engine, without idle life and emotion.\n",
     ]
     if old:
         text.append(f"Measured with an earlier encoder or earlier laws: {', '.join(old)}.\n")

@@ -1,7 +1,7 @@
 """`voxcam train score motion`: docs/reports/motion, stage by stage, the encoder's motion beside what the user sees.
 
 A stage judges the checkpoint, the gain and the laws' code. "Shaped" is the encoder's motion after the laws
-(engines/shaper.py), step by step through the exported engine, without idle life and emotion.
+(engines/motion/laws.py), step by step through the exported engine, without idle life and emotion.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
 MADE, MADE_SEED, MADE_PEAK = 24, 9000, 0.3
 QUIET_BEHIND = ("dark and far", "muffled in a hall", "suppressor")  # faults behind which noise might pass for speech
-LAWS = ("shaper.py", "motion/expression.py", "motion/reach.py")
+LAWS = ("shaper.py", "motion/laws.py", "motion/expression.py", "motion/reach.py")
 OWN_CLIPS = 4  # three-second clips that a person films of themselves
 
 

@@ -8,8 +8,8 @@
 labels: how much landmarks are smoothed before they teach. One net of the labeller for each deviation, four talkers left
 out, judged by their raw landmarks as in train/motion/score_motion.py.
 
-lead: how much of the change over the last two codes is added to the motion (engines/shaper.py). Talkers left out of
-the calibration run by that short run, and the final encoder's own talkers.
+lead: how much of the change over the last two codes is added to the motion (engines/motion/laws.py). Talkers left out
+of the calibration run by that short run, and the final encoder's own talkers.
 
 length: how the deviation of each channel goes with the length from nose to chin, talker by talker (not shipped).
 
