@@ -40,7 +40,7 @@ def _matplotlib() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise EngineMismatch("figures are made with matplotlib", "pip install 'voxcam[bench]'") from error
+        raise EngineMismatch("figures are made with matplotlib", 'pip install "voxcam[bench]"') from error
     matplotlib.use("Agg")
     return matplotlib
 

@@ -32,7 +32,7 @@ class GraphCost:
 def graph_cost(path: Path) -> GraphCost:
     """Count one call of a model with fixed shapes."""
     if onnx is None:
-        raise EngineMismatch("graphs are counted with the package onnx", "pip install 'voxcam[bench]'")
+        raise EngineMismatch("graphs are counted with the package onnx", 'pip install "voxcam[bench]"')
     model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(path.read_bytes()), data_prop=True)
     graph = model.graph
     shapes = {

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 from bench.latency import Progress, algorithmic_delay_ms, measure_latency
@@ -129,7 +130,9 @@ def write_page(out: Path) -> None:
 
 
 def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
-    """The page: for each machine that parts were measured on its description, then the parts."""
+    """The page: the machines that parts were measured on, lettered where there are several, then the parts."""
+    machines = list(dict.fromkeys(machine_line(report["machine"]) for report in reports.values()))
+    letters = [f" {ascii_uppercase[k]}" if len(machines) > 1 else "" for k in range(len(machines))]
     lines = [
         "# Bench",
         "",
@@ -138,11 +141,13 @@ def as_markdown(reports: dict[str, dict[str, Any]]) -> str:
         " (for delays, of the medians of five stretches of the stream): a smaller change is noise. Timings that are"
         " compared were taken in turns in one run.",
         "",
-        *dict.fromkeys(machine_line(report["machine"]) for report in reports.values()),
+        "\n\n".join(line.replace("Machine", f"Machine{of}", 1) for line, of in zip(machines, letters, strict=True)),
     ]
     for name, report in reports.items():
         lines += ["", f"## {TITLES[name]}", "", *_says(name, report["rows"]), ""]
         lines += [f"![{name}]({name}.png)", "", f"`{_command(name, report['rows'])}` {_circumstances(report)}", ""]
+        if len(machines) > 1:
+            lines[-2] += f" On machine{letters[machines.index(machine_line(report['machine']))]}."
         lines += [tables(name, report["rows"])]
     return "\n".join(lines) + "\n"
 

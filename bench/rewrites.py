@@ -37,7 +37,7 @@ ENGINES = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
 def measure_rewrites(repeats: int = 5, progress: Progress = lambda text: None) -> list[Row]:
     """Milliseconds of processor time a call, for each way to write a thing, in each engine."""
     if onnx is None:
-        raise EngineMismatch("graphs are written with the package onnx", "pip install 'voxcam[bench]'")
+        raise EngineMismatch("graphs are written with the package onnx", 'pip install "voxcam[bench]"')
     with TemporaryDirectory() as folder, ExitStack() as stack:
         contestants = _remaps()
         for what, way, model in _graphs():

@@ -97,7 +97,7 @@ class _Graph:
 def make_yardstick() -> onnx.ModelProto:
     """audio (1, 1, 80, 16) mel and face (1, 6, 96, 96) -> picture (1, 3, 96, 96)."""
     if onnx is None:
-        raise EngineMismatch("the yardstick is made with the package onnx", "pip install 'voxcam[bench]'")
+        raise EngineMismatch("the yardstick is made with the package onnx", 'pip install "voxcam[bench]"')
     graph = _Graph()
     x, features = "face", []
     for stage in FACE_ENCODER:

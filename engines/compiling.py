@@ -17,7 +17,7 @@ class Compiling(TimingListener):  # type: ignore[misc]
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__()
-        self.patience = threading.Timer(PATIENCE_S, tell, ("compiling for this computer, once: half a minute",))
+        self.patience = threading.Timer(PATIENCE_S, tell, ("compiling for this computer, once: up to a minute",))
         self.patience.daemon = True
         self._begun = False
 

@@ -130,7 +130,7 @@ def place_numba_cache() -> None:
             continue
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
         return
-    # Without any lasting place the kernels are compiled at each start: half a minute instead of none.
+    # Without any lasting place the kernels are compiled at each start: up to a minute instead of none.
     os.environ["NUMBA_CACHE_DIR"] = passing = tempfile.mkdtemp(prefix="voxcam-")
     atexit.register(shutil.rmtree, passing, ignore_errors=True)
 

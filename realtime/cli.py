@@ -75,7 +75,7 @@ def load_command(name: str) -> Any:
         folder = entry.value.split(".")[0]
         if error.name and error.name.split(".")[0] in ("engines", "realtime", "train", "bench"):
             raise VoxcamError(f"{entry.value} is not there") from error
-        raise VoxcamError(f"{name} needs {error.name}", f"pip install 'voxcam[{folder}]'") from error
+        raise VoxcamError(f"{name} needs {error.name}", f'pip install "voxcam[{folder}]"') from error
     return _as_command(loaded, name)
 
 

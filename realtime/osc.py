@@ -33,7 +33,7 @@ class OscSender:
         try:
             from pythonosc.osc_message_builder import OscMessageBuilder
         except ModuleNotFoundError as error:
-            raise ConfigError("--osc needs python-osc", "pip install 'voxcam[osc]'") from error
+            raise ConfigError("--osc needs python-osc", 'pip install "voxcam[osc]"') from error
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         except (OSError, UnicodeError) as error:

@@ -23,7 +23,7 @@ WORKSPACE_BYTES = 1 << 29
 def version_of(trt: Any, name: str, extra: str) -> str:
     """The library's version; EngineMismatch where it is not installed."""
     if trt is None:
-        raise EngineMismatch(f"{name} is not installed", f"pip install 'voxcam[{extra}]'")
+        raise EngineMismatch(f"{name} is not installed", f'pip install "voxcam[{extra}]"')
     return trt.__version__
 
 

@@ -36,7 +36,7 @@ _HINT = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}  # int8: w
 
 def version() -> str:
     if ov is None:
-        raise EngineMismatch("OpenVINO is not installed", "pip install 'voxcam[openvino]'") from _missing
+        raise EngineMismatch("OpenVINO is not installed", 'pip install "voxcam[openvino]"') from _missing
     return ov.__version__.split("-")[0]
 
 

@@ -25,7 +25,7 @@ class PyAudioMicrophone(DeviceSource):
         try:
             import pyaudio
         except ImportError as error:
-            raise DeviceError("PyAudio is not installed", "pip install 'voxcam[pyaudio]'") from error
+            raise DeviceError("PyAudio is not installed", 'pip install "voxcam[pyaudio]"') from error
         self._pyaudio = pyaudio
         self._host = answered(self._look)
         self._stream: Any = None

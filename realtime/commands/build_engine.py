@@ -18,7 +18,7 @@ _PART_OF = {"motion": "encoder"}  # the motion head is a part of encoder.onnx
 
 
 def command(
-    model: Annotated[str, typer.Option(help="all, encoder, motion, generator, or a card's path")] = "all",
+    model: Annotated[str, typer.Option(help="all, encoder, generator, portrait_encoder, or a card's path")] = "all",
     backend: Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt or tensorrt-rtx")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8")] = "fp32",
     compute_capability: Annotated[str, typer.Option(help="for tensorrt-rtx, such as 7.5,8.6,8.9,12.0")] = "",

@@ -33,6 +33,7 @@ class Finding:
     fix: str = ""
 
 
+INSTALL = "install voxcam again: in its folder, pip install --force-reinstall ."
 FIXES = {
     "portaudio": {
         "linux": "sudo apt-get install libportaudio2",
@@ -44,9 +45,10 @@ FIXES = {
         "macos": "System Settings > Privacy & Security > Microphone: allow your terminal, then start it again",
         "windows": "Settings > Privacy & security > Microphone: let desktop apps access it",
     },
-    "pyvirtualcam": dict.fromkeys(("linux", "macos", "windows"), "pip install 'voxcam[camera]'"),
+    "pyvirtualcam": dict.fromkeys(("linux", "macos", "windows"), 'pip install "voxcam[camera]"'),
     "camera": {
-        "linux": "sudo apt-get install v4l2loopback-dkms && sudo modprobe v4l2loopback exclusive_caps=1",
+        "linux": "sudo apt-get install v4l2loopback-dkms && "
+        "sudo modprobe v4l2loopback exclusive_caps=1 card_label=voxcam",
         "macos": "install OBS Studio 30 or later, start it once and press 'Start Virtual Camera', then stop it",
         "windows": "install OBS Studio: it registers the OBS Virtual Camera",
     },
@@ -87,7 +89,7 @@ def check_packages() -> Iterator[Finding]:
         if there:
             yield Finding(f"package {name}", "ok", f"{name} {_version(module)}".strip())
         elif needed:
-            yield Finding(f"package {name}", "fail", f"{name} is not installed", "pip install --upgrade voxcam")
+            yield Finding(f"package {name}", "fail", f"{name} is not installed", INSTALL)
         else:
             yield Finding(f"package {name}", "ok", f"{name} is not installed (not needed)")
 
@@ -115,7 +117,7 @@ def check_engines() -> Iterator[Finding]:
             engines.encoder.step(chunk, engines.encoder.init_state())
         yield Finding("engines", "ok", "the shipped models open and run")
     except VoxcamError as error:
-        yield Finding("engines", "fail", error.what, error.fix or "pip install --force-reinstall voxcam")
+        yield Finding("engines", "fail", error.what, error.fix or INSTALL)
 
 
 def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
@@ -229,7 +231,7 @@ def _secure_boot() -> bool:
 
 
 def check_cable() -> Iterator[Finding]:
-    """Somewhere to play the delayed microphone; live works without, but the lips then lead the sound."""
+    """Somewhere to play the delayed microphone; live works without, but the lips then lag behind the sound."""
     import shutil
     import subprocess
 

@@ -40,7 +40,7 @@ def open_camera(width: int, height: int, picture_rate: int, device: str | None) 
     except ImportError as error:
         if sys.platform == "linux":
             return LoopbackCamera(width, height, device)
-        raise DeviceError("the virtual camera's library is not installed", "pip install 'voxcam[camera]'") from error
+        raise DeviceError("the virtual camera's library is not installed", 'pip install "voxcam[camera]"') from error
     try:
         return pyvirtualcam.Camera(width, height, picture_rate, device=device)
     except (RuntimeError, ValueError, OSError) as error:

@@ -117,7 +117,7 @@ def open_signer(certificates: Path | None, key: Path | None, video: Path | None)
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
     except ImportError as error:
-        raise ConfigError(f"signing needs {error.name}", "pip install 'voxcam[c2pa]'") from error
+        raise ConfigError(f"signing needs {error.name}", 'pip install "voxcam[c2pa]"') from error
     chain, secret = (_read(path) for path in (certificates, key))
     try:
         own = x509.load_pem_x509_certificates(chain)[0]

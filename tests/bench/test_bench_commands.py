@@ -188,6 +188,18 @@ def test_report_names_a_command_under_each_figure():
     assert "one clip" in text
 
 
+def test_report_says_which_part_was_measured_on_which_machine():
+    reports = _reports()
+    assert "On machine" not in as_markdown(reports)
+    reports["scale"]["machine"]["cpu"] = "another one"
+    text = as_markdown(reports)
+    assert "Machine A: ?," in text
+    assert "Machine B: another one," in text
+    scale = text[text.index("## Scale") : text.index("## Robustness")]
+    assert "On machine B." in scale
+    assert text.count("On machine A.") == len(PARTS) - 1
+
+
 @pytest.mark.parametrize("change", [{}, {"measure": "nothing of ours"}])
 def test_figure_of_a_comparison(run, tmp_path, change):
     before = [value_row("cpu_per_picture", [10, 10.1], "ms", axis="photo"), value_row("analysis", [1], "s")]

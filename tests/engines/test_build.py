@@ -294,7 +294,7 @@ def test_unknown_compute_capability(models, tmp_path):
 
 def test_missing_library_says_what_to_install(models, tmp_path, monkeypatch):
     monkeypatch.setattr(openvino_, "ov", None)
-    with pytest.raises(EngineMismatch, match=r"pip install 'voxcam\[openvino\]'"):
+    with pytest.raises(EngineMismatch, match=r'pip install "voxcam\[openvino\]"'):
         build_engine(models / "encoder.onnx", "openvino", engines_dir=tmp_path)
 
 

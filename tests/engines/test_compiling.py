@@ -20,7 +20,7 @@ def test_what_numba_compiles_is_counted_and_told(monkeypatch: pytest.MonkeyPatch
         assert (watched.seconds, told) == (0.0, [])
         assert kernel(1) == 2
     assert 0 < watched.seconds < 30
-    assert told == ["compiling for this computer, once: half a minute"]
+    assert told == ["compiling for this computer, once: up to a minute"]
 
 
 def test_a_slow_machine_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,5 +56,5 @@ def test_backends_that_are_missing_say_what_to_install(monkeypatch):
     for name, attribute in (("openvino", "ov"), ("tensorrt", "trt"), ("tensorrt-rtx", "trt")):
         module = find_backend(name)
         monkeypatch.setattr(module, attribute, None)
-        with pytest.raises(EngineMismatch, match=rf"pip install 'voxcam\[{name}\]'"):
+        with pytest.raises(EngineMismatch, match=rf'pip install "voxcam\[{name}\]"'):
             module.version()

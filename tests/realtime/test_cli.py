@@ -18,8 +18,10 @@ import soundfile
 import typer
 
 from engines.errors import OutputError, Stopped
+from engines.motion import expression
 from engines.portrait import Portrait
 from realtime import cli, faces
+from realtime.commands import options
 from realtime.commands.progress import progress_bar
 
 ROOT = Path(__file__).parents[2]
@@ -321,3 +323,8 @@ def test_progress_is_silent_where_no_terminal_shows_it(
     with progress_bar("watching") as progress:
         progress(1.0, 2.0)
     assert capsys.readouterr() == ("", "")
+
+
+def test_help_names_every_look() -> None:
+    """It is written out there, for the looks' own module compiles kernels."""
+    assert set(options.LOOKS.split(", ")) == set(expression.LOOKS)

@@ -267,9 +267,9 @@ def test_phones_shut_and_open_the_mouth() -> None:
 
 def test_the_page_says_what_is_missing_and_what_is_old(tmp_path: Path) -> None:
     assert all(row[2:] == ["not measured", ""] for row in shows({}))
-    results = {"identity": {"missing": "the face model is not installed: pip install 'voxcam[score]'"}}
+    results = {"identity": {"missing": 'the face model is not installed: pip install "voxcam[score]"'}}
     page = markdown(results, tmp_path, ["identity"])
-    assert "pip install 'voxcam[score]'" in page
+    assert 'pip install "voxcam[score]"' in page
     assert "earlier weights or code: identity" in page
     sound = {"unseen, s5": {"clean, 80 ms": {"lmd_share": 0.45, "lmd": 0.02, "sync": {"lag": -1.5}},
                             "0 dB, 80 ms": {"lmd": 0.024}}}  # fmt: skip

@@ -157,7 +157,7 @@ class FaceModel:
 
     def __init__(self) -> None:
         if find_spec("dlib") is None or find_spec("face_recognition_models") is None:
-            raise ConfigError("the face model is not installed", "pip install 'voxcam[score]'")
+            raise ConfigError("the face model is not installed", 'pip install "voxcam[score]"')
         import dlib
 
         specification = find_spec("face_recognition_models")
