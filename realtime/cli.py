@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from engines.errors import VoxcamError
+from engines.errors import ConfigError, VoxcamError
 from realtime.interrupts import interrupts  # its clock notes when the program started
 
 COMMANDS = {
@@ -144,6 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     interrupts.install()
     try:
+        _check_empty(sys.argv[1:] if arguments is None else arguments)
         code = app(args=arguments, standalone_mode=False)
     except VoxcamError as error:
         code = error.exit_code
@@ -162,6 +163,16 @@ def main(arguments: list[str] | None = None) -> None:
     if code == STOPPED:
         say("voxcam: stopped")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _check_empty(arguments: list[str]) -> None:
+    """ConfigError for an empty argument, as of a variable that is not set: as a path it would be this folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if not argument:
+            raise ConfigError(f"{before if before.startswith('-') else 'an argument'} is empty", "give a value")
+        if name.startswith("--") and equals and not value:
+            raise ConfigError(f"{name} is empty", "give a value")
 
 
 def _other_error(error: Exception) -> int:

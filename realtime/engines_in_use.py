@@ -43,16 +43,16 @@ class Engines(AbstractContextManager["Engines"]):
         """Move mouth and smile as far as this portrait's person does; in a stream, too."""
         self.shaper.reach, self.shaper.smile = portrait.reach, portrait.own_smile
 
-    def take_up(self, portrait: Any, say: Callable[[str], None] | None = None) -> float:
+    def take_up(self, portrait: Any) -> float:
         """Move mouth and smile as far as this portrait's person does; draw it with everything moving, and in a blink.
 
-        So kernels are loaded before sound flows; or compiled, after an update: `say` is told of it, for that must not
-        look as if nothing happened. Gives the seconds that this took, 0 where none was compiled.
+        So kernels are loaded before sound flows; or compiled, after an update. Gives the seconds that this took, 0
+        where none was compiled.
         """
         from engines.compiling import watch_compiling
 
         self.move_as(portrait)
-        with watch_compiling(say or (lambda _: None)) as compiling:
+        with watch_compiling(lambda _: None) as compiling:
             moving = np.full(len(MOTION_CHANNELS), 0.05, np.float32)
             self.generator.draw(moving, portrait)
             moving[[MOTION_CHANNELS.index(name) for name in SHUT_AND_OPEN]] = 1.0

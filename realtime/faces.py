@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 FACE_SIZES = ("full", "face")
 ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
+QUARTER = np.pi / 2
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
+# Of a camera picture's height, between the eyes of who sits before it: nearer than that a photo is not looked at from,
+# where it has no more pixels.
+LEAST_EYES = 0.1
 KEPT_DAYS = 30  # a cached portrait after its last use; an update asks for none of those before it
 KEPT_NAME = re.compile(r"[0-9a-f]{32}\.(npz|json)")  # what else lies there is somebody's own
-FRAMING = 7  # counts changes of how photos are framed: cached portraits depend on it
+FRAMING = 8  # counts changes of how photos are framed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
@@ -48,12 +52,17 @@ class Portrayed:
 
 
 def load_portrait(
-    path: Path, size: str = "full", camera: tuple[int, int] | None = None, *, use_cache: bool = True
+    path: Path,
+    size: str = "full",
+    camera: tuple[int, int] | None = None,
+    *,
+    use_cache: bool = True,
+    asked: bool = True,
 ) -> Portrayed:
     """An enrolled portrait (npz, or a folder with portrait.npz) or a photo, which is analysed once and then cached.
 
-    An enrolled portrait keeps the size that it was enrolled with. With camera (width, height) a photo is cut and scaled
-    to that picture first, the face in its upper middle.
+    An enrolled portrait keeps the size that it was enrolled with; that is told where another one was `asked` for. With
+    camera (width, height) a photo is cut and scaled to that picture first, the face in its upper middle.
     """
     from engines.portrait import Portrait
 
@@ -65,7 +74,7 @@ def load_portrait(
         path = path / "portrait.npz"
     if path.suffix.lower() == ".npz":
         enrolled = Portrait.load(path)
-        return Portrayed(enrolled, _size_notes(path, enrolled.size, size, camera))
+        return Portrayed(enrolled, _size_notes(path, enrolled.size, size, camera) if asked else [])
     key = _key(path, size, camera)
     if use_cache and (found := _cached(key)) is not None:
         return found
@@ -167,6 +176,10 @@ def analyse_photo(
     options: dict[str, Any] = {}
     with Landmarker() as landmarker:
         report = landmarker.examine(rgb)
+        if quarters := round(report.roll / QUARTER):
+            rgb = np.ascontiguousarray(np.rot90(rgb, quarters))
+            report = landmarker.examine(rgb)
+            notes.append("the photo is turned upright")
         notes += [*report.notes, *light_notes(rgb, report.landmarks), *drawn_notes(rgb, report.landmarks)]
         if teeth is not None:
             smile, second = read_smile(teeth, landmarker, progress)
@@ -185,6 +198,11 @@ def analyse_photo(
     if camera is not None and size == "full":
         rgb, landmarks = frame_photo(rgb, landmarks, camera)
         options["max_side_px"] = max(camera)
+    elif size == "full":
+        whole = rgb.shape
+        rgb, landmarks = cut_near(rgb, landmarks)
+        if rgb.shape != whole:
+            notes.append(f"the face is small in this photo: {rgb.shape[1]}x{rgb.shape[0]} px around it are taken")
     portrait = make_portrait(rgb, landmarks, size=size, **options)
     if portrait.eyes_hidden.all():
         notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
@@ -265,12 +283,32 @@ def clip_notes(first: PhotoReport, learned: Reach, speaker: np.ndarray, path: Pa
     return notes
 
 
+def cut_near(rgb: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a photo (H, W, 3) that would be made so small that its face turns soft; landmarks (478, 3) px follow.
+
+    What is left is as large as it can be with a sharp face, and not smaller than a portrait's largest side.
+    """
+    from engines.face.landmarker import SOFT_EYES_PX
+    from engines.portrait import MAX_SIDE_PX
+
+    most = round(MAX_SIDE_PX * max(1.0, float(eye_distance(landmarks)) / SOFT_EYES_PX))
+    return cut_around(rgb, landmarks, min(rgb.shape[1], most), min(rgb.shape[0], most))
+
+
+def cut_around(rgb: np.ndarray, landmarks: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """A part of a photo (H, W, 3), the face in its middle, the eyes at two fifths of its height, as far as it goes."""
+    eyes = eyes_of(landmarks)
+    left = int(np.clip(round(float(eyes[0]) - width / 2), 0, rgb.shape[1] - width))
+    top = int(np.clip(round(float(eyes[1]) - height * 0.4), 0, rgb.shape[0] - height))
+    return rgb[top : top + height, left : left + width], landmarks - np.array([left, top, 0], np.float32)
+
+
 def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Cut a photo (H, W, 3) to the camera's shape and scale it to (width, height); landmarks (478, 3) px follow.
 
-    The cut is as large as the photo allows, its middle follows the face sideways, and the eyes come to lie at two
-    fifths of its height. Where a head would not fit into such a cut (an upright photo, a wide camera), the cut is
-    taller and its sides are made up (realtime/pictures/surroundings.py).
+    The cut is as large as the photo allows (and as a face allows that would be far away), its middle follows the face
+    sideways, and the eyes come to lie at two fifths of its height. Where a head would not fit into such a cut (an
+    upright photo, a wide camera), the cut is taller and its sides are made up (realtime/pictures/surroundings.py).
     """
     import cv2
 
@@ -280,12 +318,10 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     camera_width, camera_height = camera
     face_height = float(np.ptp(landmarks[:FACE, 1]))
     scale = min(width / camera_width, height / camera_height)
-    cut_height = min(height, max(round(camera_height * scale), round(HEAD_ROOM * face_height)))
+    near = max(float(eye_distance(landmarks)) / LEAST_EYES, camera_height)
+    cut_height = min(height, max(round(min(camera_height * scale, near)), round(HEAD_ROOM * face_height)))
     cut_width = min(width, round(cut_height * camera_width / camera_height))
-    eyes = eyes_of(landmarks)
-    left = int(np.clip(round(float(eyes[0]) - cut_width / 2), 0, width - cut_width))
-    top = int(np.clip(round(float(eyes[1]) - cut_height * 0.4), 0, height - cut_height))
-    cut = rgb[top : top + cut_height, left : left + cut_width]
+    cut, landmarks = cut_around(rgb, landmarks, cut_width, cut_height)
     ratio = camera_height / cut_height
     shown_width = min(camera_width, round(cut_width * ratio))
     if camera_width - shown_width <= ROUNDED_PX:
@@ -296,7 +332,7 @@ def frame_photo(rgb: np.ndarray, landmarks: np.ndarray, camera: tuple[int, int])
     )
     ratios = np.array([shown_width / cut_width, ratio, shown_width / cut_width], np.float32)
     half = np.array([0.5, 0.5, 0], np.float32)
-    moved = (landmarks - np.array([left, top, 0], np.float32) + half) * ratios - half
+    moved = (landmarks + half) * ratios - half
     framed = shown if shown_width == camera_width else surround(shown, camera_width, inside, moved)
     moved[:, 0] += inside
     return np.ascontiguousarray(framed), moved.astype(np.float32)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-STEP_NS = 100_000  # 0.1 ms a bucket
-BUCKETS = 5_000  # up to 0.5 s; longer counts as that
+STEP_NS, FINE = 100_000, 5_000  # 0.1 ms a bucket up to 0.5 s
+COARSE_NS, COARSE = 10_000_000, 6_000  # 10 ms a bucket for a minute more: a machine that cannot keep up
+
+FINE_NS = STEP_NS * FINE
 
 
 class Histogram:
-    """Durations in buckets of 0.1 ms: percentiles without keeping values."""
+    """Durations in buckets: percentiles without keeping values."""
 
     def __init__(self) -> None:
-        self._buckets = [0] * BUCKETS
+        self._buckets = [0] * (FINE + COARSE)
         self.count = 0
         self.sum_ns = 0
         self.max_ns = 0
 
     def add(self, ns: int) -> None:
-        self._buckets[min(max(ns, 0) // STEP_NS, BUCKETS - 1)] += 1
+        fine = max(ns, 0) // STEP_NS
+        self._buckets[fine if fine < FINE else min(FINE + (ns - FINE_NS) // COARSE_NS, FINE + COARSE - 1)] += 1
         self.count += 1
         self.sum_ns += ns
         if ns > self.max_ns:
@@ -36,7 +39,8 @@ class Histogram:
         for i, n in enumerate(self._buckets):
             seen += n
             if n and seen >= target:
-                return min((i + 1) * STEP_NS, max(self.max_ns, 1)) / 1e6
+                edge_ns = (i + 1) * STEP_NS if i < FINE else FINE_NS + (i + 1 - FINE) * COARSE_NS
+                return (min(edge_ns, max(self.max_ns, 1)) if i + 1 < FINE + COARSE else self.max_ns) / 1e6
         return self.max_ns / 1e6
 
     def summary(self) -> dict[str, float]:

@@ -57,6 +57,7 @@ HALF_COVERED_SPREAD = 0.0135
 # Of 206 photos: above 0.75, of dim, blurred, noisy, sidelit ones above 0.57, of half hidden mouths mostly below 0.4.
 LEAST_SYMMETRY = 0.5
 MIN_EYES_PX, SOFT_EYES_PX = 24, 70  # between the eyes
+BESIDE = 0.4  # of the largest face's size: from there on others stand beside it and not behind
 MAX_YAW, TURNED = np.radians(35), np.radians(20)
 FAR_EYE = np.radians(30) - 1e-3  # from here on the far eye may stand out of the outline: 3 of 84 strangers'
 MAX_PITCH = np.radians(35)
@@ -204,12 +205,25 @@ class Landmarker:
     def examine(self, rgb: np.ndarray) -> PhotoReport:
         """Find the face to animate and judge the photo. InputError, with advice, where it will not do."""
         found = sorted(self.find_faces(rgb), key=lambda face: -face.size_px)
+        refused: InputError | None = None
+        alike: list[Face] = []
         for face in found:
+            if refused and all(face is not other for other in alike):
+                break  # somebody in the background is not who was meant
             reading = self.landmarks(rgb, self._upright(rgb, face))
-            if reading.is_face:
-                others = [other for other in found if other.size_px > 0.4 * face.size_px]
-                return judge(face, reading, rgb.shape[:2], (largest_face(others)[1],))
-        raise InputError("no face found in the photo", "use one where the face is sharp, lit, large and uncovered")
+            if not reading.is_face:
+                continue
+            alike = alike or [other for other in found if other.size_px > BESIDE * face.size_px]
+            note = largest_face(alike)[1]
+            if refused:
+                note = f"{len(alike)} faces found: not the largest is used, for there {refused.what}"
+            try:
+                return judge(face, reading, rgb.shape[:2], (note,))
+            except InputError as error:
+                refused = refused or error
+        raise refused or InputError(
+            "no face found in the photo", "use one where the face is sharp, lit, large and uncovered"
+        )
 
     def _is_face(self, rgb: np.ndarray, face: Face) -> bool:
         """The landmark network doubts what the detector takes for a face in clouds and cats."""

@@ -45,6 +45,11 @@ FIXES = {
         "macos": "System Settings > Privacy & Security > Microphone: allow your terminal, then start it again",
         "windows": "Settings > Privacy & security > Microphone: let desktop apps access it",
     },
+    "silence": {
+        "linux": "pactl set-source-mute @DEFAULT_SOURCE@ 0   (or another one: voxcam devices, then --microphone NAME)",
+        "macos": "System Settings > Privacy & Security > Microphone: allow your terminal, then start it again",
+        "windows": "Settings > Privacy & security > Microphone: let desktop apps access it; is it muted?",
+    },
     "pyvirtualcam": dict.fromkeys(("linux", "macos", "windows"), 'pip install "voxcam[camera]"'),
     "camera": {
         "linux": "sudo apt-get install v4l2loopback-dkms && "
@@ -150,7 +155,7 @@ def check_microphone(seconds: float = 0.7) -> Iterator[Finding]:
         yield Finding("microphone", "fail", f"{name} opens but gives no sound", fix_for("microphone"))
     elif loudest < SILENT_PEAK:
         what = f"{name} gives silence (peak {loudest:.5f}): muted, or not permitted"
-        yield Finding("microphone", "warn", what, fix_for("microphone"))
+        yield Finding("microphone", "warn", what, fix_for("silence"))
     else:
         hint = "; if you spoke just now, turn its gain up" if loudest < QUIET_PEAK else ""
         yield Finding("microphone", "ok", f"{name}, peak level {loudest:.4f}{hint}")
@@ -263,6 +268,7 @@ def check_speed() -> Iterator[Finding]:
 
     import numpy as np
 
+    from engines.compiling import watch_compiling
     from engines.spec import MOTION_CHANNELS, SPEC
     from realtime.cli import say
     from realtime.engines_in_use import open_engines
@@ -272,11 +278,11 @@ def check_speed() -> Iterator[Finding]:
         with as_file(files("realtime") / "assets" / "portrait.jpg") as photo:
             portrait = load_portrait(photo, camera=(1280, 720)).portrait
         clock = SystemClock()
-        with open_engines() as engines:
+        with watch_compiling(say), open_engines() as engines:
             random = np.random.default_rng(0)
             encoder_state, shaper_state = engines.encoder.init_state(), engines.shaper.init_state()
             motion = np.zeros(len(MOTION_CHANNELS), np.float32)
-            engines.take_up(portrait, say)
+            engines.take_up(portrait)
             out = engines.generator.draw(motion, portrait)
             begin_ns, begin_cpu_s, pictures = clock.now_ns(), cpu_s(), 0
             while clock.now_ns() - begin_ns < MEASURE_S * NS:

@@ -16,7 +16,7 @@ from engines.backends import BACKENDS, find_backend
 from engines.building.build import clean_engines, engine_cards, models, verify_engine
 from engines.building.profile import profile_layers
 from engines.card import EngineCard, read_checked
-from engines.errors import EngineMismatch, VoxcamError
+from engines.errors import EngineMismatch, VoxcamError, WrongInput
 from engines.golden import golden_path, read_golden, verify
 from engines.opening import open_session
 from realtime.commands.options import AsJson
@@ -30,9 +30,17 @@ def engines() -> None:
     """List, verify, profile and clean the engines of this machine."""
 
 
+def _checked(folder: Path | None) -> Path | None:
+    """WrongInput for a folder that was named and is not there: it would look as if all were well."""
+    if folder is not None and not folder.is_dir():
+        raise WrongInput(f"there is no folder {folder}", "check the path, or leave out --dir")
+    return folder
+
+
 @app.command("list")
 def list_engines(folder: Folder = None, as_json: AsJson = False) -> None:
     """What this machine can run, the shipped models, and the engines that were built."""
+    _checked(folder)
     backends = [_backend_row(name) for name in BACKENDS]
     built = [_engine_row(path, card) for path, card in engine_cards(folder)]
     if as_json:
@@ -53,6 +61,7 @@ def list_engines(folder: Folder = None, as_json: AsJson = False) -> None:
 @app.command("verify")
 def verify_engines(folder: Folder = None, as_json: AsJson = False) -> None:
     """Replay the golden streams on the shipped models and on every engine; exit 1 if one is wrong."""
+    _checked(folder)
     rows: list[dict[str, Any]] = []
     for name in models():
         row: dict[str, Any] = {"engine": f"{name} (model)", "backend": "onnxruntime", "precision": "fp32"}
@@ -90,7 +99,7 @@ def clean(
     folder: Folder = None, everything: Annotated[bool, typer.Option("--all", help="also engines still good")] = False
 ) -> None:
     """Delete engines that cannot be used any more: damaged, of another model, version or machine."""
-    gone = clean_engines(folder, everything)
+    gone = clean_engines(_checked(folder), everything)
     for path in gone:
         print(path.name)
     print(f"{len(gone)} files deleted")

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,7 @@ from realtime.cli import say
 from realtime.clock import NS, SystemClock, cpu_s
 from realtime.commands.live_session import LiveSession
 from realtime.commands.options import (
+    CAMERA_SIZE,
     Articulation,
     C2paCertificates,
     C2paKey,
@@ -59,7 +61,7 @@ class LiveOptions:
     portrait: Path
     microphone: str | None
     camera: str | None
-    camera_size: str
+    camera_size: str | None
     preview: bool
     raw: bool
     out: Path | None
@@ -120,7 +122,9 @@ def live(
     camera: Annotated[
         str | None, typer.Option(help="The virtual camera, such as /dev/video0; none for no camera.")
     ] = None,
-    camera_size: Annotated[str, typer.Option(help="Width x height of the camera picture.")] = "1280x720",
+    camera_size: Annotated[
+        str | None, typer.Option(help="Width x height of the camera picture.", show_default=CAMERA_SIZE)
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Show a window.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Write raw RGB pictures to standard output.")] = False,
     out: Annotated[Path | None, typer.Option(help="Record into this mp4, mkv or webm.")] = None,
@@ -189,7 +193,7 @@ def _check(options: LiveOptions) -> None:
     checked_lookahead(options.lookahead_ms)
     checked_engine(options.engine)
     parse_emotion(options.emotion)
-    parse_size(options.camera_size)
+    parse_size(options.camera_size or CAMERA_SIZE)
     if options.osc is not None:
         parse_target(options.osc)
     if options.seconds is not None and not math.isfinite(options.seconds):
@@ -255,7 +259,7 @@ def _opened(options: LiveOptions, stack: ExitStack) -> LiveSession:
         pipeline,
         engines,
         options.portrait,
-        parse_size(options.camera_size),
+        parse_size(options.camera_size or CAMERA_SIZE),
         options.emotion,
         pipeline.face.badge or Badge(pipeline.face.height, pipeline.face.width),
         None,
@@ -279,25 +283,29 @@ def _opened(options: LiveOptions, stack: ExitStack) -> LiveSession:
 
 def _pipeline(options: LiveOptions, stack: ExitStack, sound: Source, sinks: list[Sink]) -> tuple[Pipeline, Engines]:
     """The portrait's pipeline from the sound, not yet entered, to the sinks, which are opened; and its engines."""
+    from engines.compiling import watch_compiling
     from realtime.engines_in_use import open_engines, seed_of
     from realtime.faces import load_portrait
     from realtime.pictures.badge import Badge
     from realtime.pipeline import Pipeline
 
-    portrayed = load_portrait(options.portrait, camera=parse_size(options.camera_size))
+    # Whose size is as enrolled wonders only where a size was asked for, or a call sees it.
+    asked = options.camera_size is not None or options.camera != "none"
+    portrayed = load_portrait(options.portrait, camera=parse_size(options.camera_size or CAMERA_SIZE), asked=asked)
     for note in portrayed.notes:
         say(f"note: {note}")
     portrait, seed = portrayed.portrait, options.seed
-    engines = stack.enter_context(
-        open_engines(
-            emotion=options.emotion,
-            articulation=options.articulation,
-            seed=seed_of(portrait, SystemClock().now_ns()) if seed is None else seed,
-            threads=options.threads,
-            engine=options.engine,
+    with watch_compiling(say):
+        engines = stack.enter_context(
+            open_engines(
+                emotion=options.emotion,
+                articulation=options.articulation,
+                seed=seed_of(portrait, SystemClock().now_ns()) if seed is None else seed,
+                threads=options.threads,
+                engine=options.engine,
+            )
         )
-    )
-    engines.take_up(portrait, say)
+        engines.take_up(portrait)
     height, width = portrait.size
     for sink in sinks:
         stack.enter_context(sink)
@@ -459,11 +467,11 @@ def _check_log(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _open_log(path: Path, overwrite: bool) -> Iterator[TextIO]:
-    """A new file for one session: its counters begin at zero, so it is not added to another one's."""
+def _open_log(path: Path, overwrite: bool) -> Iterator[FileIO]:
+    """A new file for one session, unbuffered: its counters begin at zero, so it is not added to another one's."""
     _check_log(path, overwrite)
     try:
-        file = path.open("w")
+        file = path.open("wb", buffering=0)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise WrongTarget(f"there can be no log {path} ({error.strerror})", "name a file in a folder") from error
     except OSError as error:
@@ -471,5 +479,5 @@ def _open_log(path: Path, overwrite: bool) -> Iterator[TextIO]:
     try:
         yield file
     finally:
-        with suppress(OSError):  # a line that could not be written is tried once more
+        with suppress(OSError):
             file.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from errno import ENOSPC
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +42,7 @@ class LiveSession:
         camera_size: tuple[int, int],
         emotion: str,
         badge: Callable[[np.ndarray], None],
-        log: TextIO | None,
+        log: FileIO | None,
         audio_out: AudioOut | None,
         av_offset_ms: float,
         camera_name: str,
@@ -52,6 +54,7 @@ class LiveSession:
         self.camera_size, self.emotion, self.badge = camera_size, emotion, badge
         self.log, self.audio_out, self.av_offset_ms = log, audio_out, av_offset_ms
         self.log_error: OutputError | None = None
+        self._log_size = 0  # of whole lines
         self.clock = SystemClock()
         self.governor = Governor()
         self.lighter = LighterEngines(engines, self.tell)
@@ -233,8 +236,14 @@ class LiveSession:
         if self.log is None:
             return
         try:
-            print(json.dumps(self.entry()), file=self.log, flush=True)
+            rest = memoryview((json.dumps(self.entry()) + "\n").encode())
+            size = self._log_size + len(rest)
+            while rest:
+                rest = rest[self.log.write(rest) :]
+            self._log_size = size
         except OSError as error:
+            with suppress(OSError):
+                self.log.truncate(self._log_size)  # half a line is none
             self.log, fix = None, "free some space" if error.errno == ENOSPC else "name another file"
             self.log_error = OutputError(f"the log stopped ({error.strerror})", fix)
             self.tell(str(self.log_error))

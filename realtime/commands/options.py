@@ -11,6 +11,7 @@ from engines.errors import ConfigError
 from engines.spec import ARTICULATION
 from realtime.pacer import PICTURE_RATES
 
+CAMERA_SIZE = "1280x720"
 CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
 LOOKS = "neutral, happiness, sadness, anger, disgust, fear, boredom, surprise, frown"  # engines/motion/expression.py
 

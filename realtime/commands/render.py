@@ -170,6 +170,7 @@ def render(
     c2pa_key: C2paKey = None,
 ) -> None:
     """A photo and a sound become a talking video."""
+    from engines.compiling import watch_compiling
     from engines.motion.expression import parse_emotion
     from realtime.audio.sound import SoundFile
     from realtime.engines_in_use import open_engines, seed_of
@@ -194,6 +195,7 @@ def render(
         say(f"note: {note}")
     seed = seed_of(portrayed.portrait) if seed is None else seed
     with (
+        watch_compiling(say),
         open_engines(emotion=emotion, articulation=articulation, seed=seed, threads=threads, engine=engine) as engines,
         progress_bar("rendering") as progress,
     ):

@@ -132,3 +132,10 @@ def test_engine_is_chosen_by_name(models, tmp_path, monkeypatch):
             assert (session.backend, session.precision) == expected
     with pytest.raises(ConfigError, match="no backend 'fast'"):
         open_model("encoder", "fast")
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "clean"])
+def test_a_folder_that_is_not_there_is_told(run, tmp_path, command):
+    code, _, err = run("engines", command, "--dir", str(tmp_path / "none"))
+    assert code == 2
+    assert "there is no folder" in err

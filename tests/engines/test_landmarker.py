@@ -114,6 +114,31 @@ def test_largest_of_several_faces(landmarker, photo, truth):
     assert "2 faces found" in report.notes[0]
 
 
+def test_another_one_where_the_largest_is_cut_off(landmarker, photo, truth):
+    small = cv2.resize(photo, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    picture = np.full((600, 900, 3), 120, np.uint8)
+    picture[:420, :315] = small
+    chin = int(truth[14, 1])
+    picture[-chin:, 400:850] = photo[:chin]
+    report = landmarker.examine(picture)
+    assert error(report.landmarks, 0.7 * truth) < UNSURE
+    assert report.notes[0].startswith("2 faces found: not the largest is used, for there the picture's edge cuts")
+
+
+def test_nobody_in_the_background_takes_the_place_of_who_is_cut_off(landmarker, photo, truth, monkeypatch):
+    small = cv2.resize(photo, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    picture = np.full((600, 900, 3), 120, np.uint8)
+    picture[50 : 50 + small.shape[0], 50 : 50 + small.shape[1]] = small
+    behind = landmarker.find_faces(picture)
+    chin = int(truth[14, 1])
+    picture[-chin:, 400:850] = photo[:chin]
+    found = [*landmarker.find_faces(picture), *behind]  # a detector that is content with a large one finds no other
+    assert len(found) == 2
+    monkeypatch.setattr(landmarker, "find_faces", lambda _: found)
+    with pytest.raises(InputError, match="edge cuts"):
+        landmarker.examine(picture)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_face(landmarker, seed):
     blobs = np.random.default_rng(seed).integers(0, 255, (20, 30, 3), np.uint8)

@@ -328,3 +328,18 @@ def test_progress_is_silent_where_no_terminal_shows_it(
 def test_help_names_every_look() -> None:
     """It is written out there, for the looks' own module compiles kernels."""
     assert set(options.LOOKS.split(", ")) == set(expression.LOOKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("live", "--portrait", ""), "--portrait is empty"),
+        (("live", "--portrait=", "--camera", "none"), "--portrait is empty"),
+        (("enroll", ""), "an argument is empty"),
+        (("encode", "-a", "", "-o", "there.npz"), "-a is empty"),
+    ],
+)
+def test_an_empty_argument_is_no_folder(run: Run, arguments: tuple[str, ...], told: str) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err == f"voxcam: {told}: give a value\n"

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.face.measure import canonical_face, eye_distance
 from engines.portrait import Portrait
 from realtime import faces
 from realtime.faces import Portrayed, load_portrait
@@ -58,6 +59,7 @@ def test_an_enrolled_portrait_tells_that_it_keeps_its_size(small: Portrait, tmp_
     small.save(kept)
     (note,) = load_portrait(kept, camera=(1280, 720)).notes
     assert note == (f"{kept} is 256x256 as enrolled: --camera-size has no effect; enroll with --camera-size 1280x720")
+    assert load_portrait(kept, camera=(1280, 720), asked=False).notes == []
     assert load_portrait(kept, camera=(256, 256)).notes == []
     assert load_portrait(kept, "face").notes == []
     assert load_portrait(kept).notes == []
@@ -168,3 +170,65 @@ def test_faces_that_are_nearly_black_or_white_are_told(gain: float, offset: floa
     landmarks = np.load(FACE.with_name("face_landmarks.npy")).reshape(-1, 478, 3)[0]
     notes = faces.light_notes(cv2.convertScaleAbs(rgb, alpha=gain, beta=offset), landmarks)
     assert [word in note for note in notes] == ([True] if word else [])
+
+
+def crowd(height: int, width: int, eyes_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """A large photo whose face, right and low in it, is small: landmarks of a canonical face, eyes so far apart."""
+    photo = np.zeros((height, width, 3), np.uint8)
+    landmarks = canonical_face() * eyes_px + np.array([0.6 * width, 0.7 * height, 0], np.float32)
+    cv2.circle(photo, tuple(int(value) for value in landmarks[4, :2]), 8, (255, 255, 255), -1)
+    return photo, landmarks.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("size", "eyes_px", "left"),
+    [
+        ((4000, 6000), 140, (2560, 2560)),  # shrunk to 1280 the eyes are 70 px apart
+        ((9000, 600), 140, (2560, 600)),
+        ((4000, 6000), 40, (1280, 1280)),  # nothing is gained by less than a portrait's largest side
+        ((3000, 4000), 300, (3000, 4000)),
+        ((800, 1200), 30, (800, 1200)),
+    ],
+)
+def test_a_photo_is_cut_where_its_face_would_turn_soft(
+    size: tuple[int, int], eyes_px: float, left: tuple[int, int]
+) -> None:
+    photo, landmarks = crowd(*size, eyes_px)
+    cut, moved = faces.cut_near(photo, landmarks)
+    assert cut.shape[:2] == left
+    seen = np.argwhere(cut[..., 0] > 128).mean(0)
+    assert np.abs(seen[::-1] - moved[4, :2]).max() < 2
+    assert ((moved[:, :2] > 0) & (moved[:, :2] < left[::-1])).all()
+
+
+def test_a_camera_comes_near_to_a_small_face() -> None:
+    photo, landmarks = crowd(4000, 6000, 120)
+    framed, moved = faces.frame_photo(photo, landmarks, (1280, 720))
+    assert framed.shape == (720, 1280, 3)
+    assert float(eye_distance(moved)) == pytest.approx(72, rel=0.05)
+    seen = np.argwhere(framed[..., 0] > 128).mean(0)
+    assert np.abs(seen[::-1] - moved[4, :2]).max() < 2
+
+
+def test_a_cut_is_told(tmp_path: Path) -> None:
+    photo = cv2.imread(str(FACE))
+    wall = np.full((photo.shape[0], 9000, 3), 127, np.uint8)
+    wall[:, 100 : 100 + photo.shape[1]] = photo
+    path = tmp_path / "wide.png"
+    cv2.imwrite(str(path), wall)
+    made = load_portrait(path, use_cache=False)
+    assert any("around it are taken" in note for note in made.notes)
+    assert not any("around it are taken" in note for note in load_portrait(FACE, use_cache=False).notes)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_that_lies_on_its_side_is_turned_upright(quarters: int, tmp_path: Path) -> None:
+    upright = cv2.imread(str(FACE))
+    path = tmp_path / "lying.png"
+    cv2.imwrite(str(path), np.rot90(upright, quarters))
+    made = load_portrait(path, use_cache=False)
+    assert "the photo is turned upright" in made.notes
+    assert not any("tilted" in note for note in made.notes)
+    assert np.array_equal(made.portrait.photo.shape, load_portrait(FACE, use_cache=False).portrait.photo.shape)
+    forehead, chin = made.portrait.landmarks[10], made.portrait.landmarks[152]
+    assert chin[1] - forehead[1] > 5 * abs(chin[0] - forehead[0])

@@ -15,8 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from errno import ENOSPC
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -272,8 +274,33 @@ def test_a_log_takes_no_place_of_another_unasked(tmp_path: Path) -> None:
     assert path.read_text() == "yesterday"
     for overwrite in (True, False):
         with _open_log(path if overwrite else Path(os.devnull), overwrite) as log:
-            log.write("today")
+            log.write(b"today")
     assert path.read_text() == "today"
+
+
+class NearlyFull(io.FileIO):
+    """A file on a disk with so much room."""
+
+    room = 0
+
+    def write(self, data: Any, /) -> int:
+        part = bytes(data)[: self.room - self.tell()]
+        if not part:
+            raise OSError(ENOSPC, "No space left on device")
+        return super().write(part)
+
+
+def test_a_log_on_a_full_disk_ends_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with NearlyFull(path, "w") as log:
+        session = LiveSession.__new__(LiveSession)
+        session.log, session.log_error, session._log_size, told = log, None, 0, []
+        session.entry, session.tell = lambda: {"pictures": 12}, told.append  # type: ignore[method-assign]
+        log.room = 3 * len('{"pictures": 12}\n') + 5
+        for _ in range(6):
+            session.write_log()
+    assert path.read_text() == 3 * '{"pictures": 12}\n'
+    assert told == ["the log stopped (No space left on device): free some space"]
 
 
 def test_raw_pictures_from_raw_samples() -> None:

@@ -196,7 +196,7 @@ def test_compiling_counts_as_start_up_and_is_told(
     passed_ns, compiled_s = 0, 600.0
 
     class SlowStart(Engines):
-        def take_up(self, portrait: object, say: object = None) -> float:
+        def take_up(self, portrait: object) -> float:
             nonlocal passed_ns
             passed_ns = 600 * NS
             return compiled_s

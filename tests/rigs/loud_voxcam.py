@@ -20,7 +20,7 @@ def open_loud_engines(**_: Any) -> Engines:
     return Engines(FakeEncoder(), FakeShaper(), FakeGenerator())
 
 
-def load_grey_portrait(path: Any, size: str = "full", camera: tuple[int, int] | None = None) -> Any:
+def load_grey_portrait(path: Any, size: str = "full", camera: tuple[int, int] | None = None, **_: object) -> Any:
     width, height = camera or (320, 240)
     return realtime.faces.Portrayed(FakePortrait(height, width, 20), [])
 
