@@ -126,7 +126,7 @@ def test_another_one_where_the_largest_is_cut_off(landmarker, photo, truth):
 
 
 def test_nobody_in_the_background_takes_the_place_of_who_is_cut_off(landmarker, photo, truth, monkeypatch):
-    small = cv2.resize(photo, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(photo, None, fx=0.23, fy=0.23, interpolation=cv2.INTER_AREA)
     picture = np.full((600, 900, 3), 120, np.uint8)
     picture[50 : 50 + small.shape[0], 50 : 50 + small.shape[1]] = small
     behind = landmarker.find_faces(picture)

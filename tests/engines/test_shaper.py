@@ -143,12 +143,13 @@ def test_a_state_saved_anywhere_goes_on_the_same(cut):
     assert np.array_equal(np.concatenate([first, second]), whole)
 
 
-def pause(level: float, first: int = 60, last: int = 110) -> np.ndarray:
-    """Opening of a clean vowel in whose middle the phone is silence and the sound has this RMS."""
+def pause(level: float, *spans: tuple[int, int]) -> np.ndarray:
+    """Opening of a clean vowel in which at times (60 to 110) the phone is silence and the sound has this RMS."""
     course = vowel(160)
-    say_phone(course, "SIL", first, last)
-    course["rms"][first:last] = level
-    course["presence"][first:last] = 0.5  # as the encoder has it: enough for a clean sound
+    for first, last in spans or [(60, 110)]:
+        say_phone(course, "SIL", first, last)
+        course["rms"][first:last] = level
+        course["presence"][first:last] = 0.5  # as the encoder has it: enough for a clean sound
     made, _ = Shaper(idle=False, emotion="off", reach=np.ones(11)).run(**course, snr_db=np.full(160, 30.0))
     return made[:, JAW]
 
@@ -163,7 +164,16 @@ def test_in_a_pause_lips_meet_and_open_again_at_once(level: float):
 
 
 def test_a_gap_in_a_word_is_no_pause():
-    assert (pause(0.0005, 60, 63)[10:] > 0.18).all()
+    assert (pause(0.0005, (60, 63))[10:] > 0.18).all()
+
+
+def test_gaps_in_a_word_do_not_add_up_to_a_pause():
+    assert (pause(0.0005, (60, 63), (70, 73), (80, 83), (90, 93))[10:] > 0.18).all()
+
+
+def test_a_pause_after_a_pause_is_as_long_as_the_first():
+    opening = pause(0.0005, (40, 70), (90, 120))
+    np.testing.assert_allclose(opening[90:120], opening[40:70], atol=0.01)
 
 
 @pytest.mark.parametrize("level", [0.1, 0.06])
@@ -174,7 +184,7 @@ def test_what_is_as_loud_as_the_voice_is_no_pause(level: float):
 
 def test_who_has_not_spoken_yet_makes_no_pause():
     """Lips part half a second before the first word."""
-    assert (pause(0.0005, 0, 110)[20:] > 0.18).all()
+    assert (pause(0.0005, (0, 110))[20:] > 0.18).all()
 
 
 def test_what_comes_later_changes_nothing_before():
@@ -303,6 +313,16 @@ def test_f_and_v_leave_a_sliver(phone):
     assert (out[62:66, JAW] < 0.03).all()
 
 
+@pytest.mark.parametrize("phone", ["F", "V"])
+def test_f_and_v_lift_the_upper_lip_off_the_teeth(phone):
+    """Also where the lips are hardly apart, so that nothing else moves."""
+    course = vowel(60, opening=0.012)
+    say_phone(course, phone, 30, 40)
+    upper = Shaper(idle=False, emotion="off").run(**course)[0][:, AT["mouthUpperUp"]]
+    assert (upper[32:40] > upper[29] + 0.004).all()
+    assert upper[45:] == pytest.approx(upper[29])
+
+
 @pytest.mark.parametrize(("logit", "share", "shuts"), [(5.7, 0.09, False), (7.2, 0.31, True)])
 def test_a_doubtful_p_shuts_and_a_hint_of_it_does_not(logit: float, share: float, shuts: bool):
     """Strangers' p, b and m are seldom heard for sure; real lips always meet in them."""
@@ -375,6 +395,28 @@ def test_the_noisier_the_more_presence_is_wanted():
         course["presence"][:] = presence
         jaw = Shaper(idle=False, emotion="off").run(**course, snr_db=np.full(200, snr_db))[0][:, JAW]
         assert (jaw[60:] > 0.15).all() == opens
+
+
+def onset(presence: list[float], snr_db: float) -> np.ndarray:
+    """Opening from the first code of a loud sound after quiet on, whose presence begins like this and then stays."""
+    course = vowel(150)
+    course["presence"][:50], course["rms"][:50] = 0.0, 1e-4
+    course["presence"][50:] = presence[-1]
+    course["presence"][50 : 50 + len(presence)] = presence
+    return Shaper(idle=False, emotion="off").run(**course, snr_db=np.full(150, snr_db))[0][50:, JAW]
+
+
+def test_a_loud_vowel_out_of_quiet_opens_the_mouth_at_its_first_code():
+    """The SNR knows the room's noise only, and the presence comes up: at once it would pass for noise."""
+    jaw = onset([0.4, 0.4, 1.0], snr_db=5.0)
+    assert jaw[0] > 0.25 * jaw[20]
+    assert jaw[1] > 0.9 * jaw[20]
+
+
+def test_a_loud_noise_out_of_quiet_opens_the_mouth_for_a_moment_at_most():
+    """Which it may, as long as it is not known to be loud: 50 ms, and the way back."""
+    jaw = onset([0.33], snr_db=5.0)
+    assert (jaw[12:] == 0).all()
 
 
 def test_presence_that_wavers_does_not_flutter():
@@ -624,6 +666,14 @@ def test_the_tongue_rises_for_its_phones_and_comes_down_for_an_open_vowel(phone:
     assert tongue[25:30].max() < 0.15
     assert tongue[32:36].min() > 0.75  # there within three codes
     assert tongue[40:].max() < 0.15
+
+
+def test_the_tongue_does_not_jump() -> None:
+    course = vowel(60)
+    say_phone(course, "L", 30, 36)
+    tongue = Shaper(lookahead_ms=0, idle=False).run(**course)[0][:, AT["tongueUp"]]
+    assert np.ptp(tongue) > 0.8
+    assert np.abs(np.diff(tongue)).max() < 0.5
 
 
 def test_lips_leave_the_tongue_where_its_neighbours_want_it() -> None:

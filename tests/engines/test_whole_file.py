@@ -40,6 +40,14 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not list(tmp_path.iterdir())
 
 
+def test_others_may_read_what_was_written(tmp_path: Path) -> None:
+    """What it is written into first is private."""
+    path = tmp_path / "a.card.json"
+    for content in (b"new", b"again"):
+        write_atomically(path, content)
+        assert path.stat().st_mode & 0o444 == 0o444
+
+
 def test_a_name_as_long_as_the_system_allows(tmp_path: Path) -> None:
     path = tmp_path / f"{'a' * 251}.npz"
     write_npz(path, ARRAYS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,62 @@ def test_what_was_kept_while_the_program_stood_still_comes_in_a_burst(kept_s: in
         woken_ns += NS // 100
         clock.observe(count, woken_ns)
     assert abs(clock.captured_ns(count) - woken_ns) < NS // 10
+
+
+def hand_over(clock: CaptureClock, blocks: range, late_ns: Callable[[int], int]) -> int:
+    """10 ms blocks of an exact device, each late by what `late_ns` says of its number; the last one's count."""
+    for i in blocks:
+        clock.observe(160 * i, i * NS // 100 + late_ns(i))
+    return 160 * blocks[-1]
+
+
+@pytest.mark.parametrize("late_ns", [80_000_000, -80_000_000])
+def test_one_odd_second_moves_the_line_a_little_and_many_move_it_wholly(late_ns: int) -> None:
+    """Sound is paced by it: all of the jump at once would be heard."""
+    clock = CaptureClock(16_000)
+    hand_over(clock, range(1, 1_002), lambda i: 0)  # ten windows
+    count = hand_over(clock, range(1_002, 1_102), lambda i: late_ns)
+    moved_ns = clock.captured_ns(count) - count * NS // 16_000
+    assert 0 < moved_ns / late_ns < 0.25
+    count = hand_over(clock, range(1_102, 6_002), lambda i: late_ns)
+    assert clock.captured_ns(count) - count * NS // 16_000 == pytest.approx(late_ns, rel=0.05)
+
+
+def test_seconds_that_scatter_are_no_drift() -> None:
+    """A line through 30 of them alone would have a slope of hundreds of ppm."""
+    clock, random = CaptureClock(16_000), np.random.default_rng(5)
+    late_ns = random.integers(0, 40_000_000, 70).tolist()
+    drifts = []
+    for second in range(70):
+        hand_over(clock, range(100 * second + 1, 100 * second + 101), lambda i, s=second: late_ns[s])  # type: ignore[misc]
+        drifts.append(abs(clock.drift_ppm))
+    assert max(drifts) < 20
+
+
+def test_a_device_that_stops_ever_again_is_not_slow() -> None:
+    """10 ms in each second: no crystal is that far off, and its sound is not to be played a hundredth too slowly."""
+    clock = CaptureClock(16_000)
+    count = hand_over(clock, range(1, 12_001), lambda i: i // 100 * 10_000_000)
+    assert clock.drift_ppm == 0
+    assert clock.captured_ns(count) == pytest.approx(count * NS / 16_000 + 1.2 * NS, abs=NS // 10)
+
+
+def test_a_hurried_start_is_no_drift() -> None:
+    """What a device had in store comes 3 ms a second faster than it was spoken, for four seconds."""
+    clock = CaptureClock(16_000)
+    drifts = []
+    for second in range(120):
+        hand_over(clock, range(100 * second + 1, 100 * second + 101), lambda i: -30_000 * min(i, 400))
+        drifts.append(abs(clock.drift_ppm))
+    assert max(drifts) < 1
+
+
+def test_a_burst_that_comes_half_a_second_early_begins_the_line_anew() -> None:
+    """The line lay late: no drift brings a block so early."""
+    clock = CaptureClock(16_000)
+    hand_over(clock, range(1, 2_001), lambda i: 0)
+    count = hand_over(clock, range(2_001, 2_002), lambda i: -NS // 2)
+    assert clock.captured_ns(count) == count * NS // 16_000 - NS // 2
 
 
 def test_after_forty_days() -> None:

@@ -185,6 +185,22 @@ def test_after_an_output_was_away_nothing_old_is_heard() -> None:
     assert np.abs(heard[: RATE // 2]).max() > 0.9
 
 
+def test_an_output_that_was_lost_amid_a_jump_does_not_end_it_later() -> None:
+    line = DelayLine(RATE, RATE, 60_000_000)
+    simulation = Simulation(line)
+    simulation.run(10)
+    line.delay_ns += 80_000_000
+    jumps, start_s = line.jumps, 10.0
+    while line.jumps == jumps:  # until it has left something that fades out over the next block
+        assert start_s < 12
+        simulation.run(0.01, start_s=start_s)
+        start_s += 0.01
+    line.begin_anew()
+    out = np.ones(480, np.float32)
+    line.pull(out, round(start_s * NS))
+    assert not out.any()
+
+
 def test_an_output_that_takes_too_little_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Sound:
         PortAudioError = RuntimeError

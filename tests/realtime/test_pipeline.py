@@ -138,17 +138,33 @@ def test_offline_pictures_are_in_step_with_their_sound(lookahead_ms: int) -> Non
     assert 60 <= pictures[12] <= 140
 
 
+def note_starved(pipeline: Pipeline) -> set[int]:
+    """Fills with the pictures that are drawn though a code of theirs is missing."""
+    starved: set[int] = set()
+    known = 0
+
+    def look(picture: Picture) -> None:
+        nonlocal known
+        if pipeline.meters.starved_pictures > known:
+            known = pipeline.meters.starved_pictures
+            starved.add(picture.index)
+
+    pipeline.on_picture.append(look)
+    return starved
+
+
 @pytest.mark.parametrize("fps", [25, 30])
 def test_live_draws_the_pictures_that_offline_draws(fps: int) -> None:
     samples = speech_like(1.0)
     offline, _ = render(samples, fps=fps)
     album = Album()
     pipeline = make(samples, [album], paced=True, fps=fps)
+    starved = note_starved(pipeline)
     run(pipeline, every_s=0.02)
     assert pipeline.meters.codes >= 50
     assert album.greys, "no picture was drawn"
-    if pipeline.meters.starved_pictures == 0:  # a busy machine may hold a code once
-        assert all(offline[i] == grey for i, grey in album.greys.items())
+    heard = {i: grey for i, grey in album.greys.items() if i not in starved}  # a busy machine may hold a code
+    assert heard == {i: offline[i] for i in heard}
     missing = len(offline) - len(album.greys)
     assert missing == pipeline.meters.late_pictures + pipeline.workers[0].dropped
 
@@ -160,7 +176,25 @@ def test_live_pictures_carry_the_age_of_their_sound() -> None:
     first = album.pictures[-1]
     assert first.captured_ns <= first.due_ns
     assert pipeline.meters.newest_sample_age.count == len(album.pictures)
-    assert pipeline.sound_delay_ns > 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("fps", "lookahead_ms", "screen_ms", "delay_ms"),
+    [(25, 0, 0.0, 76.0), (25, 80, 0.0, 156.0), (60, 0, 0.0, 64 + 1 / 3), (60, 80, 40.0, 184 + 1 / 3)],
+)
+def test_sound_is_delayed_as_the_picture_that_shows_it_and_a_little_more(
+    fps: int, lookahead_ms: int, screen_ms: float, delay_ms: float
+) -> None:
+    """By docs/latency.md: 20 ms, the lookahead, half a picture, 11 ms until it is handed over, and 25 ms on purpose.
+
+    And as long as the slowest sink says that it takes from there to who sees it.
+    """
+    album, screen = Album(), Album("screen")
+    screen.delay_ms = screen_ms
+    pipeline = make(speech_like(0.1), [album, screen], paced=True, fps=fps, lookahead_ms=lookahead_ms)
+    for _ in range(300):  # it is measured
+        pipeline._sent(Picture(0, pipeline.pool.buffers[0], 0, 0, due_ns=NS), NS + 11_000_000)
+    assert pipeline.sound_delay_ns == pytest.approx(delay_ms * 1e6, abs=10)
 
 
 def test_a_slow_sink_holds_nobody_up() -> None:
@@ -390,15 +424,6 @@ def test_portraits_that_come_while_another_fades_in_do_not_jump() -> None:
     assert generator.drawn == drawn + 1  # what is covered is not drawn any more
 
 
-def test_every_second_picture_when_the_machine_is_too_slow() -> None:
-    album = Album()
-    pipeline = make(speech_like(1.0), [album], paced=True)
-    pipeline.controls.rate_divisor = 2
-    run(pipeline, every_s=0.02)
-    assert len(album.greys) <= 14
-    assert pipeline.meters.codes >= 50  # sound is never dropped
-
-
 def test_snapshots_are_copies() -> None:
     taken: list[np.ndarray] = []
     pipeline = make(speech_like(0.5), [Album()])
@@ -501,11 +526,19 @@ class StudioMicrophone(DeviceSource):
         return
 
 
-def watch(clock: Studio, source: Source, seconds: float) -> tuple[Pipeline, list[tuple[int, int, int]]]:
+def watch(clock: Studio, source: Source, seconds: float, fps: int = 25) -> tuple[Pipeline, list[tuple[int, int, int]]]:
     """The pictures that the face draws in this time: index, grey and when."""
     portrait = FakePortrait()
     pipeline = Pipeline(
-        source, FakeEncoder(), FakeShaper(), FakeGenerator(), portrait, [], size=portrait.size, clock=clock
+        source,
+        FakeEncoder(),
+        FakeShaper(),
+        FakeGenerator(),
+        portrait,
+        [],
+        size=portrait.size,
+        picture_rate=fps,
+        clock=clock,
     )
     shown: list[tuple[int, int, int]] = []
 
@@ -516,6 +549,58 @@ def watch(clock: Studio, source: Source, seconds: float) -> tuple[Pipeline, list
 
     pipeline.on_picture.append(see)
     return pipeline, shown
+
+
+def play(clock: Studio, samples: np.ndarray, fps: int = 25, deaf_s: tuple[float, float] = (0.0, 0.0)) -> Pipeline:
+    """A pipeline whose voice hears a file at its pace, but for a time in which it hears nothing."""
+    file = BlockSource(blocks(samples, list(range(160, len(samples), 160))), RATE, 1, paced=True, clock=clock)
+    pipeline, _ = watch(clock, file, 60.0, fps)
+
+    def step() -> None:
+        if deaf_s[0] <= clock.now_ns() / NS - 1 < deaf_s[1]:
+            return
+        while not pipeline.ring.stop:
+            if pipeline.sound_samples and file.captured_ns(pipeline.sound_samples + 160) > clock.now_ns():
+                return
+            if isinstance(hop := file.read_hop(0), Stop):
+                pipeline._finish_sound(hop)
+            elif hop is not None:
+                pipeline.voice.hear(hop)
+                pipeline.sound_samples += 160
+
+    clock.step = step
+    return pipeline
+
+
+@pytest.mark.parametrize("fps", [25, 30, 60])
+@pytest.mark.parametrize(("deaf_s", "least", "most"), [((0.0, 0.0), 0, 0), ((0.5, 0.7), 1, 12)])
+def test_live_pictures_are_offlines_but_where_their_sound_is_missing(
+    fps: int, deaf_s: tuple[float, float], least: int, most: int
+) -> None:
+    samples, greys = speech_like(1.0), dict[int, int]()
+    offline, _ = render(samples, fps=fps)
+    clock = Studio(60 * NS, 0)
+    pipeline = play(clock, samples, fps, deaf_s)
+    starved = note_starved(pipeline)
+    pipeline.on_picture.append(lambda picture: greys.update({picture.index: int(picture.pixels[0, 0, 0])}))
+    clock.sleep_until(clock.now_ns() + NS // 10)  # until there is sound the face waits in real time
+    pipeline._face_loop()
+    assert len(greys) + pipeline.meters.late_pictures == len(offline)
+    assert len(greys) > 0.9 * len(offline)
+    assert least <= len(starved) <= most
+    assert {i for i, grey in greys.items() if grey != offline[i]} <= starved
+
+
+def test_every_second_picture_when_the_machine_is_too_slow() -> None:
+    clock, drawn = Studio(60 * NS, 0), list[int]()
+    pipeline = play(clock, speech_like(1.0))
+    pipeline.controls.rate_divisor = 2
+    pipeline.on_picture.append(lambda picture: drawn.append(picture.index))
+    clock.sleep_until(clock.now_ns() + NS // 10)  # until there is sound the face waits in real time
+    pipeline._face_loop()
+    assert len(drawn) > 10
+    assert drawn == list(range(drawn[0], 25, 2))
+    assert pipeline.meters.codes == 50  # sound is never dropped
 
 
 @pytest.mark.parametrize("old_hops", [0, 6])

@@ -71,3 +71,20 @@ def test_variable_ratio_keeps_a_tone(ratio: float, hz: float) -> None:
     positions = 100 + ratio * np.arange(2_700)
     expected = np.sin(2 * np.pi * hz * positions / 48_000)
     assert np.abs(resampler.at(data, positions) - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("in_rate", "out_rate", "passes_hz", "vanishes_hz"),
+    [(48_000, 48_000, 15_000, None), (48_000, 44_100, 14_000, 23_500), (48_000, 16_000, 4_000, 10_000)],
+)
+def test_variable_ratio_keeps_what_the_output_can_hold_and_nothing_else(
+    in_rate: int, out_rate: int, passes_hz: int, vanishes_hz: int | None
+) -> None:
+    """A tone above its Nyquist frequency would come back as another."""
+    resampler = VariableResampler(in_rate, out_rate)
+    positions = 100 + in_rate / out_rate * np.arange(800)
+    for hz, level in ((passes_hz, 1.0), (vanishes_hz, 0.0)):
+        if hz is not None:
+            tone = np.sin(2 * np.pi * hz * np.arange(2_600) / in_rate).astype(np.float32)
+            expected = level * np.sin(2 * np.pi * hz * positions / in_rate)
+            assert np.abs(resampler.at(tone, positions) - expected).max() < 2e-3

@@ -77,10 +77,27 @@ def test_sample_ring_keeps_the_times_of_its_blocks() -> None:
     assert ring.newly_lost() == 7
 
 
+def test_sample_ring_keeps_the_newest_255_times_in_order() -> None:
+    """One place less than it has: into that one the callback may write meanwhile."""
+    ring = SampleRing(5_000)
+    for k in range(1, 601):
+        ring.write(np.zeros((3, 1), np.float32), k)
+        if k == 100:
+            assert len(ring.stamps()) == 100
+    assert ring.stamps() == [(3 * k, k) for k in range(346, 601)]
+    ring.write(np.zeros((3, 1), np.float32), 601)
+    assert ring.stamps() == [(1_803, 601)]
+
+
+def fill(ring: LatentRing, codes: int) -> None:
+    """Write up to so many: code k holds k."""
+    for k in range(ring.codes, codes):
+        ring.write(AudioCode(k, np.full(CHANNELS, float(k), np.float32), captured_ns=1000 + k), arrived_ns=2000 + k)
+
+
 def filled(codes: int, capacity: int = 64) -> LatentRing:
     ring = LatentRing(capacity=capacity)
-    for k in range(codes):
-        ring.write(AudioCode(k, np.full(CHANNELS, float(k), np.float32), captured_ns=1000 + k))
+    fill(ring, codes)
     return ring
 
 
@@ -113,6 +130,25 @@ def test_latent_ring_reads_change_nothing_and_orders_are_kept() -> None:
     assert ring.at(0).tolist() == [0.0] * CHANNELS
     with pytest.raises(ValueError, match="where 10 was due"):
         ring.write(AudioCode(12, np.zeros(CHANNELS, np.float32), 0))
+
+
+def test_latent_ring_looks_at_no_code_that_the_writer_may_be_at() -> None:
+    """Of 100 codes 64 are there, the oldest eight of them on their way out: 44 is the oldest to be looked at."""
+    ring = filled(100, capacity=64)
+    looked_at = [float(ring.at(end)[0]) for end in (45 * CHUNK, 46 * CHUNK, 46 * CHUNK + CHUNK // 2, 47 * CHUNK)]
+    assert looked_at == [44.0, 44.5, 45.0, 45.5]
+    assert [ring.arrived_ns(end * CHUNK) for end in (44, 45, 46, 100, 101)] == [0, 2044, 2045, 2099, 0]
+
+
+@pytest.mark.parametrize("end", range(10 * CHUNK, 12 * CHUNK, CHUNK // 4))
+def test_what_a_picture_needs_stays_while_the_writer_goes_on_as_far_as_it_may(end: int) -> None:
+    ring = filled(12, capacity=32)
+    ring.release(end)
+    ring.release(CHUNK)  # it never goes back
+    while ring.codes - ring.read_to < 24:  # as far as the ring is to be looked at
+        fill(ring, ring.codes + 1)
+    assert ring.codes > 24
+    assert ring.at(end)[0] == pytest.approx(oracle(end, 12))
 
 
 def test_latent_ring_after_many_days() -> None:

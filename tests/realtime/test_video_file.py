@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from engines.errors import OutputError
+from realtime.clock import NS, FakeClock
 from realtime.messages import Picture
 from realtime.pictures.kept_file import KeptFile, cut_to_whole
 from realtime.pictures.provenance import SOURCE_TYPE, XMP_UUID
@@ -417,30 +418,113 @@ def test_a_recording_that_ends_is_a_plain_mp4(tmp_path: Path) -> None:
     check_marks(path)
 
 
-def test_an_mp4_that_cannot_be_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class NarrowDisk:
+    """A raw file that is full once, when it should grow past so many bytes; somebody makes room at once."""
+
+    def __init__(self, file: Any, most_bytes: int) -> None:
+        self.file, self.most_bytes, self.refused = file, most_bytes, 0
+
+    def write(self, data: memoryview) -> int:
+        room = self.most_bytes - self.file.tell()
+        if self.refused or len(data) <= room:
+            return int(self.file.write(data))
+        if room > 0:
+            return int(self.file.write(data[:room]))
+        self.refused += 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+def test_after_a_write_that_fails_what_comes_is_dropped(tmp_path: Path) -> None:
+    """An end that is written over the beginning, as muxers do, would spoil it."""
+    path = tmp_path / "call.part.mp4"
+    kept = KeptFile(path, FakeClock())
+    kept._file = NarrowDisk(kept._file, 12)  # type: ignore[assignment]
+    assert kept.write(b"beginning ") == 10
+    with pytest.raises(OSError, match="No space left"):
+        kept.write(b"middle")
+    assert kept.seek(0) == 0
+    assert kept.write(b"index") == 5  # as if it were there: who writes is to end soon
+    kept.end()
+    kept.end()
+    assert (kept.seek(3), kept.write(b"end"), kept.tell()) == (3, 3, 0)  # a muxer that is closed later
+    assert path.read_bytes() == b"beginning mi"
+
+
+@pytest.mark.parametrize("more_bytes", [0, 1_000])
+def test_an_mp4_that_cannot_be_finished_is_kept(tmp_path: Path, more_bytes: int) -> None:
     """The disk is full when the end is written: index and mark have no room any more."""
-    path, write, most_bytes = tmp_path / "call.mp4", KeptFile.write, 10**9
-
-    def write_to_there(self: KeptFile, data: bytes) -> int:
-        if self.tell() + len(data) > most_bytes:
-            self._ended = True
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, data)
-
-    monkeypatch.setattr(KeptFile, "write", write_to_there)
+    path = tmp_path / "call.mp4"
     file = VideoFile(path, 16_000, 1, preset="ultrafast", keep=True)
     file.open(120, 160, 25)
     for i in range(130):
         file.send(Picture(i, np.full((120, 160, 3), i, np.uint8), 0, 0, 0))
         file.hear(np.zeros((640, 1), np.float32))
     assert file._kept is not None
-    most_bytes = file._kept.tell() + 1_000
+    disk = NarrowDisk(file._kept._file, file._kept.tell() + more_bytes)
+    file._kept._file = disk  # type: ignore[assignment]
     with pytest.raises(OutputError, match="No space left"):
         file.close()
+    assert disk.refused == 1
     assert [left.name for left in tmp_path.iterdir()] == ["call.mp4"]
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 75
     check_marks(path)
+
+
+def test_a_file_is_closed_when_the_disk_has_taken_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its descriptor may be another file's by then."""
+    clock, begun, done = FakeClock(), threading.Event(), threading.Event()
+    order: list[str] = []
+
+    class Watched(NarrowDisk):
+        def close(self) -> None:
+            order.append("closed")
+            self.file.close()
+
+    def slow_sync(_: int) -> None:
+        begun.set()
+        assert done.wait(20)
+        order.append("synced")
+
+    monkeypatch.setattr("realtime.pictures.kept_file.os.fsync", slow_sync)
+    kept = KeptFile(tmp_path / "call.mp4", clock)
+    kept._file = Watched(kept._file, 1_000)  # type: ignore[assignment]
+    kept.write(b"one")
+    assert not begun.is_set()
+    clock.advance(6 * NS)
+    kept.write(b"two")
+    assert begun.wait(20)
+    syncing = kept._syncing
+    assert syncing is not None
+    wait = syncing.join
+    monkeypatch.setattr(syncing, "join", lambda: (done.set(), wait()))  # who waits for it lets it end
+    kept.end()
+    done.set()
+    wait()
+    assert order == ["synced", "closed"]
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def test_a_mark_that_has_no_room_is_not_left_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a box at its end would make a whole file look broken; its other tags say the same."""
+
+    def append_half(path: Path) -> None:
+        with path.open("ab") as file:
+            file.write(b"\0\0\1\0uuid" + XMP_UUID)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("realtime.pictures.kept_file.append_xmp_box", append_half)
+    path = tmp_path / "call.mp4"
+    whole = box(b"ftyp", b"isom") + box(b"moov", b"heads") + box(b"mdat", b"pictures")
+    path.write_bytes(whole + box(b"moof", b"more heads") + b"\0\0\1\0mdat broken off")
+    assert cut_to_whole(path)
+    assert path.read_bytes() == whole
 
 
 def test_a_recording_of_no_whole_fragment_is_not_kept(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ruler for blinks and sway, on courses whose answer is known."""
+"""The ruler for blinks and sway, on courses whose answer is known, and the idle process as it measures that."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 
 from engines.face.measure import canonical_face
+from engines.motion.idle import HEAD_X, HEAD_Y, load_figures
+from tests.engines.idle_courses import BLINKS, LOOK, MINUTE, PITCH, ROLL, YAW, course, spoken_pitch, voice
 from train.motion.idle import (
+    DRAWN,
     LAGS,
+    READ,
     Clip,
     brows_with_opening,
     find_blinks,
     main,
     mean_blink,
     measure_motion,
+    pitch_with_opening,
     read_clip,
     semivariance,
 )
@@ -123,3 +128,73 @@ def test_from_landmarks_to_file(tmp_path):
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"idle.json"}
     with pytest.raises(SystemExit):
         main(["--data-root", str(tmp_path / "no"), "--landmarks", landmarks, "--out", str(out)])
+
+
+def as_clips(out: np.ndarray) -> list[Clip]:
+    """The course as 3 s clips at 25 pictures/s, so that the ruler can be laid on it."""
+    pictures = out[::2]
+    return [
+        Clip(
+            closure=np.interp(part[:, BLINKS].mean(1), DRAWN, READ),
+            angles=np.degrees(part[:, [PITCH, YAW, ROLL]]),
+            shift=part[:, [HEAD_X, HEAD_Y]],
+            gaze=np.degrees(part[:, LOOK]),
+            brows=part[:, 11:14],
+        )
+        for part in pictures[: len(pictures) // 75 * 75].reshape(-1, 75, pictures.shape[1])
+    ]
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+def test_blinks_are_as_often_and_as_deep_as_grids(speaks):
+    grid = load_figures()
+    own = measure_motion(as_clips(np.concatenate([course(seed, 20, speaks) for seed in range(6)])))
+    assert 0.8 < own["blinks_per_minute"] / grid["blinks_per_minute"] < 1.2
+    assert 0.8 < own["blink_depth"] / grid["blink_depth"] < 1.2
+    assert own["blink_close_s"] < own["blink_open_s"] + 0.03
+    # The way up, 40 to 200 ms after the deepest picture, against GRID's above its own resting level.
+    truth = np.array(grid["blink_course"])
+    truth = (truth - truth[:2].mean()) / (truth.max() - truth[:2].mean())
+    assert np.abs(np.array(own["blink_course"])[5:10] - truth[5:10]).max() < 0.12
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+def test_every_seed_blinks_as_grids_people_do(speaks):
+    """Ten minutes of each of twenty faces by GRID's ruler: the median blinks as GRID's mean does, the others more or
+    less often, as GRID's people do (0 to 47 a minute); all as deeply."""
+    figures = load_figures()
+    rates, depths = [], []
+    for seed in range(20):
+        measured = measure_motion(as_clips(course(seed, 10, speaks)))
+        rates.append(measured["blinks_per_minute"] / figures["blinks_per_minute"])
+        depths.append(measured["blink_depth"] / figures["blink_depth"])
+    assert 0.88 < np.mean(rates) < 1.12
+    assert 0.75 < np.median(rates) < 1.15
+    assert 0.5 < min(rates) < 0.85
+    assert 1.2 < max(rates) < 1.9
+    assert min(depths) > 0.8
+    assert max(depths) < 1.2
+
+
+def test_a_short_clip_blinks_as_often_as_a_long_one():
+    """Three seconds from the start, as GRID's clips are."""
+    own = measure_motion(as_clips(np.concatenate([course(seed, 0.05) for seed in range(900)])))
+    assert 0.8 < own["blinks_per_minute"] / load_figures()["blinks_per_minute"] < 1.2
+
+
+def follow(seed: int, degrees: float | None = None) -> tuple[float, float]:
+    """Correlation of the lips' opening and the pitch within a second, and the slope in degrees, by GRID's ruler."""
+    return pitch_with_opening([voice(5 * MINUTE)[2][::2]], [spoken_pitch(seed, degrees)[::2]])
+
+
+def test_the_chin_rises_as_the_lips_part():
+    """GRID: r .33 in the mean, 0 to .8 by person; slope 3 to 4 degrees an eye distance, 0 to 8 by person."""
+    correlations, slopes = np.array([follow(seed) for seed in range(16)]).T
+    assert 0.2 < correlations.mean() < 0.5
+    assert correlations.min() < 0.15
+    assert correlations.max() > 0.4
+    assert 2 < slopes.mean() < 5
+    still, most = follow(3, 0), follow(3, 10)
+    assert abs(still[0]) < 0.15
+    assert most[0] > still[0] + 0.25
+    assert 3 < most[1] - still[1] < 8  # of 10: lips are quicker than heads
