@@ -155,14 +155,24 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(code)
     except KeyboardInterrupt:
         code = STOPPED
-    except BrokenPipeError:
-        _drain(sys.stdout)
-        code = 1
     except Exception as error:
-        code = _other_error(error)
+        code = _reader_gone() if is_broken_pipe(error) else _other_error(error)
     if code == STOPPED:
         say("voxcam: stopped")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_broken_pipe(error: Exception) -> bool:
+    """Whether nobody reads any more what is written; Windows calls that an invalid argument."""
+    on_windows = (
+        os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
+    )
+    return isinstance(error, BrokenPipeError) or on_windows
+
+
+def _reader_gone() -> int:
+    _drain(sys.stdout)
+    return 1
 
 
 def _check_empty(arguments: list[str]) -> None:

@@ -67,7 +67,7 @@ FIXES = {
     "cable": {
         "linux": "voxcam live --make-cable --portrait me.jpg",
         "macos": "brew install blackhole-2ch   then --audio-out BlackHole",
-        "windows": "install VB-Cable from vb-audio.com   then --audio-out 'CABLE Input'",
+        "windows": 'install VB-Cable from vb-audio.com   then --audio-out "CABLE Input"',
     },
 }
 

@@ -160,8 +160,11 @@ def live(
     """A photo and your microphone become a camera for calls. Ctrl-C or q ends it."""
     options = LiveOptions(**locals())
     _check(options)
-    if nice and hasattr(os, "nice"):
-        os.nice(nice)
+    if nice:
+        if hasattr(os, "nice"):
+            os.nice(nice)
+        else:
+            say("note: --nice has no effect on this system")
     interrupts.impatient = True  # devices may hang
     with ExitStack() as stack:
         session = _opened(options, stack)

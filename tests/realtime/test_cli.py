@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -343,3 +344,13 @@ def test_an_empty_argument_is_no_folder(run: Run, arguments: tuple[str, ...], to
     code, _, err = run(*arguments)
     assert code == 2
     assert err == f"voxcam: {told}: give a value\n"
+
+
+def test_windows_calls_a_reader_that_has_gone_an_invalid_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = OSError(errno.EINVAL, "Invalid argument")
+    assert cli.is_broken_pipe(BrokenPipeError())
+    assert not cli.is_broken_pipe(gone)
+    monkeypatch.setattr(cli.os, "name", "nt")
+    assert cli.is_broken_pipe(gone)
+    assert not cli.is_broken_pipe(OSError(errno.EINVAL, "Invalid argument", "a?b.npz"))
+    monkeypatch.undo()
