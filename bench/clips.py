@@ -20,18 +20,20 @@ import av
 import numpy as np
 
 from bench.rig import read_sound
+from engines.card import read_card
 from engines.errors import InputError, WrongInput
 from engines.face.landmarker import Landmarker
 from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
 from engines.face_points import INNER_LIPS, OUTER_LIPS
 from engines.machine import default_engines_dir
 from engines.spec import SPEC
-from engines.whole_file import write_npz
+from engines.whole_file import read_npz, write_npz
 from realtime.audio.sound import media_url
 
 VIDEO = (".mkv", ".mp4", ".mpg", ".avi", ".flv", ".mov", ".webm")
 NO_TALKERS = ("video", "videos", "mpg", "mpg_vcd", "mpg_6000", "pictures")  # folders between a talker and the clips
 ALIGN_UNITS_S = 25_000
+READERS = ("face_detector", "face_landmarks")  # the networks that find a mouth
 TEACHERS = 36  # clips that baselines are taught on at most
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
 EMOTIONS = {  # CREMA-D's; train/data/corpora.py has them, too, but bench imports nothing of train
@@ -188,11 +190,11 @@ def pictures_of(path: Path) -> Iterator[np.ndarray]:
 
 def _landmarks(path: Path, landmarker: Landmarker) -> np.ndarray:
     """(pictures, 478, 3) px, NaN where there is no face; the face of the last picture is looked for first."""
-    key = hashlib.sha256(path.read_bytes()).hexdigest()[:24]
-    kept = default_engines_dir().parent / "landmarks" / f"{key}.npz"
-    if kept.exists():
-        with kept.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return stored["landmarks"]
+    judged = hashlib.sha256(path.read_bytes())
+    judged.update("".join(read_card(name).sha256 for name in READERS).encode())
+    kept = default_engines_dir().parent / "landmarks" / f"{judged.hexdigest()[:24]}.npz"
+    if (known := _kept(kept)) is not None:
+        return known
     missing = np.full((478, 3), np.nan, np.float32)
     found, face = [], None
     for picture in pictures_of(path):
@@ -206,6 +208,15 @@ def _landmarks(path: Path, landmarker: Landmarker) -> np.ndarray:
     landmarks = np.array(found, np.float32).reshape(-1, 478, 3)
     write_npz(kept, {"landmarks": landmarks})
     return landmarks
+
+
+def _kept(path: Path) -> np.ndarray | None:
+    """The landmarks that `_landmarks` kept in a file, (pictures, 478, 3); None where it is not there or damaged."""
+    try:
+        landmarks = read_npz(path.read_bytes())["landmarks"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return landmarks if landmarks.ndim == 3 and landmarks.shape[1:] == (478, 3) else None
 
 
 def load_clips(folder: Path, most: int, progress: Callable[[str], None] = lambda text: None) -> list[Clip]:

@@ -15,7 +15,7 @@ import torch
 
 from engines.card import WEIGHTS, read_card
 from engines.drawing.mouth import paint_mouth
-from engines.errors import InputError, WrongInput
+from engines.errors import ConfigError, InputError, WrongInput
 from engines.face.measure import mirror_points
 from engines.generator import Generator, Learned
 from engines.golden import read_golden, verify
@@ -24,6 +24,7 @@ from engines.portrait import Portrait, crop_to_photo, make_portrait
 from engines.spec import MOTION_CHANNELS
 from tests.painted_faces import EYES_PX, code, paint_face
 from train import checkpoint
+from train.face import generator_data
 from train.face.adversaries import NAMES, OTHERS, RUN, Adversaries, Judged
 from train.face.generator import (
     CHROMA,
@@ -36,7 +37,14 @@ from train.face.generator import (
     compose,
     mouth_region,
 )
-from train.face.generator_data import PICTURE_HOPS, choose_runs, mouth_place, pair_sample, write_portrait
+from train.face.generator_data import (
+    PICTURE_HOPS,
+    choose_runs,
+    mouth_place,
+    pair_sample,
+    prepare,
+    write_portrait,
+)
 from train.face.generator_export import INNER_SHARE, export
 from train.face.train_generator import (
     DRAWS,
@@ -44,6 +52,7 @@ from train.face.train_generator import (
     Plan,
     Samples,
     another_place,
+    command,
     exported_networks,
     loss_of,
     mirrored,
@@ -406,7 +415,7 @@ def test_training_runs_resumes_and_exports(folder: Path, scales: Scales, tmp_pat
     assert any("people left out" in line for line in said)
     assert (tmp_path / "sheet_000002.png").is_file()
     train(folder, tmp_path, scales, Plan(3, 1e-3, adversaries_from=1), None, said.append)
-    assert checkpoint.load(tmp_path / "generator.safetensors")[1] == {"step": 3}
+    assert checkpoint.load(tmp_path / "generator.safetensors")[1] == {"step": 3, "held_out": []}
     (tmp_path / "samples").symlink_to(folder)
     export(tmp_path, tmp_path / "weights")
     encoder, decoder, _ = trained(tmp_path)
@@ -425,6 +434,55 @@ def test_training_runs_resumes_and_exports(folder: Path, scales: Scales, tmp_pat
         for made, name in zip(decoder(*inputs), ("skin", "interior"), strict=True):
             assert made.numpy() == pytest.approx(golden.outputs[name][0].reshape(made.shape), abs=1e-5)
     assert encoder.training is False
+
+
+def filmed(data: Path) -> None:
+    """Clips of two talkers, whose pictures nobody reads."""
+    for talker in ("s1", "s2"):
+        for number in range(6):
+            path = data / "grid" / "train" / talker / f"clip{number}.mkv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
+def test_talkers_who_are_held_out_later_are_not_taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor are they when an earlier run wrote their samples to be taught; and back again."""
+    filmed(tmp_path)
+    made = make_portrait(*paint_face()), [{"code": np.zeros(14, np.float32)}], {}
+    monkeypatch.setattr(generator_data, "grid_samples", lambda *_given: made)
+    out = tmp_path / "samples"
+
+    def people(*held_out: str) -> dict[str, set[str]]:
+        names = list(prepare(tmp_path, tmp_path, None, out, held_out))
+        assert sorted(names) == sorted(path.stem for path in out.iterdir())
+        return {kind: {name.split("_")[1] for name in names if name.startswith(kind)} for kind in ("grid", "held")}
+
+    assert people() == {"grid": {"s1", "s2"}, "held": set()}
+    kept = (out / "grid_s2_clip0.npz").stat().st_mtime_ns
+    assert people("s1") == {"grid": {"s2"}, "held": {"s1"}}
+    assert len(Samples(out).portraits["grid"]) == 6
+    assert (out / "grid_s2_clip0.npz").stat().st_mtime_ns == kept
+    assert people("s2") == {"grid": {"s1"}, "held": {"s2"}}
+    assert people() == {"grid": {"s1", "s2"}, "held": set()}
+
+
+def test_a_run_does_not_go_on_with_other_people_left_out(folder: Path, scales: Scales, tmp_path: Path) -> None:
+    train(folder, tmp_path, scales, Plan(1, adversary_weight=0, held_out=("s9",)), None, print)
+    kept = tmp_path / "generator.safetensors"
+    before = kept.read_bytes()
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "grid_s1_a.npz").touch()
+    for held_out, named in ((("s1",), "s9 left out, not s1"), ((), "s9 left out, not nobody")):
+        with pytest.raises(ConfigError, match=named):
+            train(folder, tmp_path, scales, Plan(2, adversary_weight=0, held_out=held_out), None, print)
+        with pytest.raises(ConfigError, match=named):
+            command(tmp_path, tmp_path, None, tmp_path, Plan(2), held_out=held_out)
+    assert (tmp_path / "samples" / "grid_s1_a.npz").exists()  # told before anything is removed
+    assert kept.read_bytes() == before
+    tensors, facts = checkpoint.load(kept)
+    checkpoint.save(kept, tensors, {"step": facts["step"]})  # as an earlier version did
+    train(folder, tmp_path, scales, Plan(2, adversary_weight=0, held_out=("s1",)), None, print)
+    assert checkpoint.load(kept)[1] == {"step": 2, "held_out": ["s1"]}
 
 
 def test_no_samples_is_said(tmp_path: Path, scales: Scales) -> None:

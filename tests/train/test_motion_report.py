@@ -31,6 +31,11 @@ def take(seed: int, waits_open: float = 0.0) -> Take:
     return Take(clip, np.zeros(PICTURES * 640, np.float32), truth, words, [], ~words)
 
 
+def tell(cache: Path, **changed: dict) -> None:
+    """What `voxcam train prepare` measured."""
+    (cache / "speech.json").write_text(json.dumps({"offsets_s": {}, "scales": {}, "typical": []} | changed))
+
+
 @pytest.fixture
 def work(tmp_path, monkeypatch) -> motion_report.Work:
     """Two stages that count their runs, a checkpoint that is a file."""
@@ -48,6 +53,7 @@ def work(tmp_path, monkeypatch) -> motion_report.Work:
         return run
 
     monkeypatch.setattr(motion_report, "STAGES", {"rest": part("rest"), "beside": part("beside")})
+    tell(tmp_path)
     work = motion_report.Work(checkpoint, tmp_path, tmp_path, tmp_path, tmp_path / "out", say=lambda text: None)
     work.__dict__["people"] = {"unseen": [], "seen": []}
     work.__dict__["runs"] = runs
@@ -69,6 +75,34 @@ def test_only_what_is_old_runs_again(work) -> None:
     assert (runs["rest"], runs["beside"]) == (3, 2)
     kept = json.loads((work.out / "report.json").read_text())
     assert kept["stages"]["rest"]["result"] == {"value": 3}
+
+
+def test_what_a_stage_hangs_on(work, tmp_path, monkeypatch) -> None:
+    """Laws, where courses are shaped; offsets, by which the truth is moved; scales, in which the labeller is taught."""
+    weights = tmp_path / "engines" / "weights"
+    for name in motion_report.LAWS:
+        path = weights.parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("law")
+    monkeypatch.setattr(motion_report, "WEIGHTS", weights)
+    work.calibration = tmp_path / "short.safetensors"
+    work.calibration.write_bytes(b"short")
+    stages = ("rest", "strangers", "whole-clip-of-strangers", "beside", "labeller")
+
+    def changed(before: dict[str, str]) -> set[str]:
+        work.__dict__.pop("prepared", None)
+        return {name for name, key in before.items() if motion_report.made_with(work, name) != key}
+
+    before = {name: motion_report.made_with(work, name) for name in stages}
+    assert changed(before) == set()
+    (weights.parent / "ramps.py").write_text("another law")
+    assert changed(before) == {"rest", "whole-clip-of-strangers"}
+    (weights.parent / "ramps.py").write_text("law")
+    for measured in ({"offsets_s": {"grid/s1": 0.01}}, {"scales": {"grid/s1": [0.1]}}):
+        tell(tmp_path, **measured)
+        assert changed(before) >= {"beside", "labeller"}
+    tell(tmp_path, labeller_r_val={"grid/s1": {}})  # what nothing hangs on
+    assert changed(before) == set()
 
 
 def test_what_was_done_before_a_failure_is_kept(work, monkeypatch) -> None:

@@ -23,7 +23,7 @@ from engines.spec import SPEC, SPEECH_CHANNELS
 from engines.whole_file import write_atomically
 from train.data.corpora import Clip
 
-PICTURE_S = 0.04
+PICTURE_S = 0.04  # GRID's, and rendered people's
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 SMOOTHING_PICTURES = 0.35  # deviation of the Gaussian: more makes quick lips late and small (docs/decisions.md)
 AT_LEAST_0 = tuple(SPEECH_CHANNELS.index(name) for name in ("jawOpen", "mouthOpenSide"))
@@ -72,9 +72,12 @@ def clip_motion(
 
 
 def landmarks_of(clip: Clip, landmarks_root: Path) -> np.ndarray | None:
-    """The cached landmarks of a GRID clip, or None where there are none."""
+    """The cached landmarks of a GRID clip, or None where there are none; InputError where they are damaged."""
     path = landmarks_root / f"{clip.key}.npy"
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    try:
+        return np.load(path, allow_pickle=False) if path.is_file() else None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is damaged ({error})", "remove it; voxcam train prepare finds it again") from error
 
 
 def fast_landmarker() -> Landmarker:

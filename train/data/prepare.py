@@ -8,23 +8,25 @@
                   the others from the labeller (train/data/labeller.py)
               KEY.components float16 (codes, 64): principal components of the teacher's features
     style/    KEY.style float16 (codes, 32): the teacher's opinion of how it is said, against the speaker's other clips
-    speech.json  units, offsets, the labeller's scores; components.npz the projection
+    speech.json  units, offsets, the labeller's scores, what it was made of; components.npz the projection
 
-Every step goes on where it was stopped.
+Every step goes on where it was stopped. With other landmarks, with or without the teacher, what hangs on them is made
+anew; a cache of other clips is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from engines.spec import EMOTIONS, PHONES, SPEC, SPEECH_CHANNELS
-from engines.whole_file import write_atomically
+from engines.whole_file import write_atomically, write_npz
 from train.data.corpora import Clip, sound_of, training_speech
 from train.data.labeller import LabellerConfig, amplitude_gain, finish, label, teach
 from train.data.motion_labels import (
@@ -53,6 +55,37 @@ MOOD_TEMPERATURE = 2.0
 PRESENCE_MARGIN = 5  # codes around phones that still count as speaking
 
 Progress = Callable[[str, int, int], None]
+
+
+def sources(clips: Mapping[str, Clip], landmarks_root: Path, use_teacher: bool) -> dict:
+    """What everything that is prepared hangs on, as speech.json keeps it (`made_of`)."""
+    seen = hashlib.sha256()
+    for key in sorted(key for key, clip in clips.items() if clip.corpus == "grid"):
+        path = landmarks_root / f"{key}.npy"
+        if path.is_file():
+            seen.update(f"{key} {zlib.crc32(path.read_bytes())}\n".encode())
+    return {
+        "teacher": TEACHER_VERSION if use_teacher else None,
+        "clips": hashlib.sha256("\n".join(sorted(clips)).encode()).hexdigest()[:16],
+        "landmarks": seen.hexdigest()[:16],
+    }
+
+
+def is_current(facts: dict, made_of: dict) -> bool:
+    """Whether speech.json tells of this version, made of the same; older ones tell of the teacher alone."""
+    if facts.get("version") != VERSION:
+        return False
+    if "made_of" not in facts:
+        return ("labeller" in facts) == (made_of["teacher"] is not None)
+    return facts["made_of"] == made_of
+
+
+def mark_of(arrays: Mapping[str, np.ndarray]) -> int:
+    """Of all values, in the order of the keys."""
+    mark = 0
+    for key in sorted(arrays):
+        mark = zlib.crc32(arrays[key].tobytes(), mark)
+    return mark
 
 
 def phones_at_codes(clip: Clip, codes: int) -> np.ndarray:
@@ -98,9 +131,11 @@ def prepare(
     Without the teacher only GRID has motion, nothing has components, and no offset is corrected.
     """
     done = cache / "speech.json"  # written last
-    if done.is_file() and (facts := json.loads(done.read_text())).get("version") == VERSION:
-        return facts
     clips = {clip.key: clip for clip in training_speech(data_root)}
+    if done.is_file() and is_current(
+        facts := json.loads(done.read_text()), sources(clips, landmarks_root, use_teacher)
+    ):
+        return facts
     groups = groups_of(sorted(clips))
 
     def read(keys) -> dict[str, Arrays]:
@@ -122,7 +157,9 @@ def prepare(
         write_shards(cache / "teacher", groups, hear, TEACHER_VERSION, lambda a, b: progress("teacher", a, b))
         features = {key: arrays["features"] for key, arrays in read_shards(cache / "teacher", TEACHER_VERSION)}
     codes = {key: len(sound) // SPEC.chunk_samples for key, sound in sounds.items()}
+    made_of = sources(clips, landmarks_root, use_teacher)
     motion, facts = label_motion(clips, codes, features, landmarks_root, progress)
+    facts["made_of"] = made_of
     basis = principal_components(features, clips) if use_teacher else np.zeros((0, COMPONENTS), np.float32)
 
     def components(key: str) -> np.ndarray:
@@ -144,19 +181,21 @@ def prepare(
         return rows
 
     # The labels hang on everything before them; they are made in seconds, so that they carry a mark of it.
-    mark = zlib.crc32(b"".join(motion[key].tobytes() for key in sorted(motion)))
-    version = LABELS_VERSION | {"motion": mark}
+    version: dict = LABELS_VERSION | {"motion": mark_of(motion)} | ({} if use_teacher else {"teacher": None})
+    done.unlink(missing_ok=True)  # of other labels: a run that is cut off from here on leaves half of each
     write_shards(cache / "labels", groups, describe, version, lambda a, b: progress("labels", a, b), anew=True)
-    np.savez(cache / "components.npz", basis=basis)
+    write_npz(cache / "components.npz", {"basis": basis}, compressed=False)
     described = styles(features, clips) if use_teacher else {}
 
     def say(keys) -> dict[str, Arrays]:
         nothing = lambda key: np.full((codes[key], STYLE), np.nan, np.float16)  # noqa: E731
         return {key: {"style": described[key] if key in described else nothing(key)} for key in keys}
 
-    write_shards(cache / "style", groups, say, STYLE_VERSION, lambda a, b: progress("style", a, b))
+    version = STYLE_VERSION | {"style of": mark_of(described)}
+    write_shards(cache / "style", groups, say, version, lambda a, b: progress("style", a, b), anew=True)
     opinion = moods(features, clips) if use_teacher else {next(iter(clips)): np.zeros(len(EMOTIONS), np.float32)}
-    np.savez(cache / "moods.npz", keys=np.array(list(opinion)), values=np.stack(list(opinion.values())))
+    told = {"keys": np.array(list(opinion)), "values": np.stack(list(opinion.values()))}
+    write_npz(cache / "moods.npz", told, compressed=False)
     write_atomically(done, json.dumps(facts, indent=1).encode())
     return facts
 

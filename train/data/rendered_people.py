@@ -24,11 +24,11 @@ from engines.errors import InputError, VoxcamError
 from engines.face.landmarker import Landmarker
 from engines.whole_file import write_npz
 from train.data.corpora import Clip, Interval, speech
-from train.data.motion_labels import fast_landmarker
+from train.data.motion_labels import PICTURE_S, fast_landmarker
 
 FIRST_SEED = 5000
 PICTURE_PX, SUPERSAMPLING = 320, 1.25
-PICTURES, PICTURE_S = 75, 0.04
+PICTURES = 75
 BLINK_SHUT_S, BLINK_HELD_S, BLINK_OPEN_S = 0.08, 0.04, 0.14
 
 # Phone -> the renderer's recipe, share of it, and how hard it pulls.

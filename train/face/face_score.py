@@ -35,6 +35,7 @@ from engines.face_points import EYES, FACE, INNER_LIPS, OUTER_LIPS, RIGID
 from engines.generator import Generator, hold_turn
 from engines.portrait import Portrait, make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
+from train.data.motion_labels import PICTURE_S
 from train.data.rendered_people import RenderedTalker
 from train.face.picture_metrics import grey, psnr, sharpness, ssim
 
@@ -188,7 +189,7 @@ def drive_rendered(talker: RenderedTalker) -> Driven:
     lids = gaps / gaps[0]
     codes[:, BLINK : BLINK + 2] = np.clip(1 - lids, 0, 1)
     truth, moved = bring_to_pose(talker.pictures, landmarks, codes, portrait, 0, smooth=True)
-    times = (np.arange(len(landmarks)) - 0.5) * 0.04  # picture 0 stands before the sound
+    times = (np.arange(len(landmarks)) - 0.5) * PICTURE_S  # picture 0 stands before the sound
     driven = Driven(talker.name, portrait, codes, truth, moved, 0, times)
     driven.exact, driven.lids = exact_displacement(talker.exact, landmarks[0]), lids
     return driven

@@ -216,9 +216,15 @@ def prepare(
 ) -> Iterator[str]:
     """Write every portrait's samples into `out`, those that are there already left alone; yields their names.
 
-    held_out: GRID talkers nobody learns from; a few of their clips are written as kind `held`.
+    held_out: GRID talkers nobody learns from; a few of their clips are written as kind `held`. What an earlier run
+    wrote of a talker as the other kind is removed.
     """
     out.mkdir(parents=True, exist_ok=True)
+    for path in [*out.glob("grid_*.npz"), *out.glob("held_*.npz")]:
+        kind, _, name = path.stem.partition("_")
+        left_out = name.startswith(tuple(f"{talker}_" for talker in held_out))
+        if (kind == "held") != left_out:
+            path.unlink()
     generator = Generator()
     jobs: list[tuple[str, Callable[[], tuple[Portrait, list[dict], dict] | None]]] = []
     for smile in sorted((data / "faces" / "london").glob("*_smile.jpg")):

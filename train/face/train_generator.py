@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from engines.errors import InputError
+from engines.errors import ConfigError, InputError
 from engines.face.measure import canonical_face, mirror_points, mouth_measures, remove_pose, rest_measures
 from train import checkpoint
 from train.face.adversaries import ADVERSARY_RATE, NAMES, OTHERS, RUN, Adversaries, mouth_box
@@ -30,6 +30,7 @@ DRAWS = {"grid": (2, RUN), "smile": (3, 1), "head": (1, 3)}  # of a batch: portr
 SAVE_S, SHEET_S = 120, 420  # between checkpoints, between sheets
 CROP_TOP_ROWS = 20  # rows above the nostrils count little
 SHARES = {"picture": 1.0, "sequence": 0.4, "synchrony": 0.4}  # of the adversaries' weight, by skill
+CHECKPOINT = "generator.safetensors"
 UNKNOWN = 0.45  # share of what is known of a person that a batch does without: nobody is to be learned by heart
 AVERAGE = 0.998
 
@@ -39,6 +40,7 @@ class Plan:
     """One run. The rate falls to 3 % over `steps`; adversaries take part from step `adversaries_from` on.
 
     adversary_weight: norm of an unfailing critic's gradient in the picture against the distances'; 0: there are none.
+    held_out: GRID talkers whom the run doesn't learn from.
     """
 
     steps: int
@@ -46,6 +48,7 @@ class Plan:
     adversaries_from: int = 0
     adversary_weight: float = 0.5
     seed: int = 0
+    held_out: tuple[str, ...] = ()
 
     def rate_at(self, step: int) -> float:
         falling = 0.5 * (1 + np.cos(np.pi * min(1.0, step / self.steps)))
@@ -359,7 +362,7 @@ class Learner:
             "against": checkpoint.optimiser_tensors(self.against, self.adversaries),
         }
         tensors = {key: value for name, part in parts.items() for key, value in checkpoint.prefixed(name, part).items()}
-        checkpoint.save(path, tensors, {"step": self.step})
+        checkpoint.save(path, tensors, {"step": self.step, "held_out": sorted(self.plan.held_out)})
 
     def restore(self, path: Path) -> None:
         """Go on exactly where `save` was."""
@@ -424,6 +427,19 @@ def held_score(encoder: PortraitEncoder, decoder: Decoder, held: Samples, batche
     return float(np.mean(made)), float(np.mean(base))
 
 
+def refuse_other_people(kept: Path, plan: Plan) -> None:
+    """ConfigError where a checkpoint left out other talkers than the plan: its weights may know the plan's by heart.
+
+    Earlier versions' checkpoints don't say whom they left out, and are taken.
+    """
+    known = checkpoint.facts_of(kept).get("held_out")
+    if known is not None and set(known) != set(plan.held_out):
+        before, now = (", ".join(sorted(people)) or "nobody" for people in (known, plan.held_out))
+        raise ConfigError(
+            f"{kept} was trained with {before} left out, not {now}", "use another --out, or the same --held-out"
+        )
+
+
 def train(
     folder: Path,
     out: Path,
@@ -437,8 +453,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     samples = Samples(folder, seed=plan.seed)
     held = Samples(folder, ("held",)) if any(folder.glob("held_*.npz")) else None
-    learner, kept = Learner(scales, plan), out / "generator.safetensors"
+    learner, kept = Learner(scales, plan), out / CHECKPOINT
     if kept.exists():
+        refuse_other_people(kept, plan)
         learner.restore(kept)
     elif begin is not None:
         new = learner.begin(begin)
@@ -479,6 +496,9 @@ def command(
 ) -> None:
     """Samples, then the networks. What OUT holds already is left alone."""
     torch.set_num_threads(1)
+    plan = replace(plan, held_out=held_out)
+    if (kept := out / CHECKPOINT).exists():  # told before samples are touched
+        refuse_other_people(kept, plan)
     for number, name in enumerate(prepare(data, landmarks, heads, out / "samples", held_out)):
         if number % 50 == 0:
             say(f"samples: {number} {name}")
@@ -487,5 +507,5 @@ def command(
 
 def trained(out: Path) -> tuple[PortraitEncoder, Decoder, dict]:
     """The averaged networks of a run, in evaluation mode, and the checkpoint's facts."""
-    tensors, facts = checkpoint.load(out / "generator.safetensors")
+    tensors, facts = checkpoint.load(out / CHECKPOINT)
     return *networks(checkpoint.part("average", tensors)), facts

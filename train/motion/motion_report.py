@@ -58,7 +58,7 @@ SPEECH_LEVEL = 0.07  # RMS of speech in the shared sets
 REST_S = 6
 MADE, MADE_SEED, MADE_PEAK = 24, 9000, 0.3
 QUIET_BEHIND = ("dark and far", "muffled in a hall", "suppressor")  # faults behind which noise might pass for speech
-LAWS = ("shaper.py", "motion/laws.py", "motion/expression.py", "motion/reach.py")
+LAWS = ("shaper.py", "ramps.py", "motion/laws.py", "motion/expression.py", "motion/reach.py")
 OWN_CLIPS = 4  # three-second clips that a person films of themselves
 
 
@@ -83,8 +83,13 @@ class Work:
         return self.stack.enter_context(open_judged(self.checkpoint, self.gain))
 
     @cached_property
+    def prepared(self) -> dict:
+        """What `voxcam train prepare` measured."""
+        return json.loads((self.cache / "speech.json").read_text())
+
+    @cached_property
     def offsets_s(self) -> dict[str, float]:
-        return json.loads((self.cache / "speech.json").read_text())["offsets_s"]
+        return self.prepared["offsets_s"]
 
     @cached_property
     def people(self) -> dict[str, list[Take]]:
@@ -551,6 +556,7 @@ STAGES: dict[str, Callable[[Work], dict]] = {
 }
 WITHOUT_ENCODER = ("beside", "labeller")
 OF_SHORT_RUN = ("strangers", "whole-clip-of-strangers")
+WITHOUT_LAWS = ("strangers", *WITHOUT_ENCODER)
 
 
 def made_with(work: Work, name: str) -> str:
@@ -560,11 +566,15 @@ def made_with(work: Work, name: str) -> str:
     if name in OF_SHORT_RUN:
         paths = [work.calibration] if work.calibration else []
     elif name not in WITHOUT_ENCODER:
-        paths = [work.checkpoint, *(WEIGHTS.parent / file for file in LAWS)]
+        paths = [work.checkpoint]
         gain = b"" if work.gain is None else np.asarray(work.gain, np.float32).tobytes()
+    if name not in WITHOUT_LAWS:
+        paths += [WEIGHTS.parent / file for file in LAWS]
     if name == "others":
         paths += [path for _, path in sorted(work.others.items())]
-    return hash_of(name, str(work.seed), files=paths, more=gain)
+    # Every truth is moved by its talker's offset; the labeller is taught in the talkers' scales.
+    labels = {key: work.prepared[key] for key in ("offsets_s", "scales")}
+    return hash_of(name, str(work.seed), json.dumps(labels, sort_keys=True), files=paths, more=gain)
 
 
 def report(work: Work, only: list[str] | None = None, again: bool = False) -> dict:

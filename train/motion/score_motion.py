@@ -21,7 +21,7 @@ from engines.spec import SPEC, SPEECH_CHANNELS
 from engines.whole_file import write_npz
 from train.data.corpora import VOWELS, Clip, grid, noise, sound_of, speech
 from train.data.labeller import LabellerConfig, finish, label, teach
-from train.data.motion_labels import OPEN, landmarks_of, picture_measures
+from train.data.motion_labels import OPEN, PICTURE_S, landmarks_of, picture_measures
 from train.data.shards import read_shards
 from train.speech.export import encoder_of
 from train.speech.streams import encode
@@ -69,7 +69,7 @@ def takes(
     """GRID's clips of a split that have landmarks and words: of these speakers alone, each `every`-th alone."""
     found = []
     passed = 0
-    times = (np.arange(PICTURES) + 0.5) * 0.04
+    times = (np.arange(PICTURES) + 0.5) * PICTURE_S
     for clip in grid(data_root / "grid"):
         if clip.split != split or clip.words is None or (speakers is not None and clip.speaker not in speakers):
             continue
@@ -171,7 +171,7 @@ def jitter(course: np.ndarray, take: Take) -> float:
 
 def steady_vowels(course: np.ndarray, take: Take) -> float:
     """Mean absolute second difference at the pictures inside vowels of STEADY_S and more; 0 where a clip has none."""
-    times = (np.arange(1, PICTURES - 1) + 0.5) * 0.04
+    times = (np.arange(1, PICTURES - 1) + 0.5) * PICTURE_S
     inside = np.zeros(PICTURES - 2, bool)
     for start, end, phone in take.clip.phones or ():
         if phone in VOWELS and end - start >= STEADY_S:

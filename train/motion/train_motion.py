@@ -47,13 +47,17 @@ def train_motion(
     encoder.requires_grad_(False)
     head = torch.nn.ModuleList([encoder.motion_gru, encoder.motion_out]).requires_grad_(True)
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    batches = Batches(corpus or load(data_root, cache), config.batch, config.seed)
+    # Who was left out of the codes stays a stranger to the head: the checkpoint's facts go on saying so.
+    corpus = corpus or load(data_root, cache, leave_out=tuple(facts["config"]["leave_out"]))
+    batches = Batches(corpus, config.batch, config.seed)
     loader = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=workers))
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, config)
         batch = next(loader)
-        out_now, _ = encoder(batch["samples"])
+        # Warping by 1 would change the log-mel by rounding alone.
+        stretch = batch["stretch"] if config.batch.augment.vocal_tract else None
+        out_now, _ = encoder(batch["samples"], stretch=stretch)
         losses = motion_losses(align_rows(out_now["motion"]), batch)
         weigh(losses, config.loss).backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), config.clip)

@@ -8,6 +8,7 @@ that was killed goes on as if nothing had happened.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import time
@@ -22,6 +23,7 @@ from lightning.fabric import Fabric
 
 from engines.errors import ConfigError
 from engines.spec import SPEC
+from engines.whole_file import write_atomically
 from train import checkpoint
 from train.data.batches import CORPORA, Batch, BatchConfig, Batches, Corpus, load
 from train.data.prepare import COMPONENTS, STYLE
@@ -142,6 +144,8 @@ def train_vae(
 
     log_path = out / "log.csv"
     started = time.monotonic()
+    if fabric.is_global_zero:
+        started -= _cut_log(log_path, first)
     for step in range(first, config.steps if stop_at is None else min(stop_at, config.steps)):
         rate = rate_at(step, config)
         for group in optimiser.param_groups:
@@ -175,11 +179,12 @@ def train_vae(
             _log(log_path, {"step": done, "seconds": time.monotonic() - started, "rate": rate} | total)
         ends = done == config.steps or done == stop_at
         if done % config.checkpoint_every == 0 or ends:
+            every = _of_all_processes(states, fabric)
             if fabric.is_global_zero:
                 tensors = checkpoint.prefixed("model", model.state_dict())
                 tensors |= checkpoint.prefixed("average", average)
                 tensors |= checkpoint.prefixed("optimiser", checkpoint.optimiser_tensors(optimiser.optimizer, model))
-                for micro, state in states.items():
+                for micro, state in every.items():
                     tensors |= checkpoint.prefixed(f"state{micro}", state)
                 facts = {"step": done, "steps_before": steps_before, "config": asdict(config), "spec": SPEC.to_json()}
                 checkpoint.save(last, tensors, facts | _names(corpus))
@@ -204,6 +209,19 @@ def _carried(state: Tensors, chance: float, chance_slow: float) -> Tensors:
     return carried
 
 
+def _of_all_processes(states: dict[int, Tensors], fabric: Fabric) -> dict[int, Tensors]:
+    """The streams' states of every process by micro-batch, from each process's own; all of them have to ask."""
+    if fabric.world_size == 1:
+        return states
+    found: dict[int, Tensors] = {}
+    for micro in sorted(states):  # the one of the same place in each process
+        gathered: Any = fabric.all_gather({name: value.contiguous() for name, value in states[micro].items()})
+        first = micro - fabric.global_rank
+        for rank in range(fabric.world_size):
+            found[first + rank] = {name: value[rank] for name, value in gathered.items()}
+    return found
+
+
 def _names(corpus: Corpus) -> dict:
     return {"speakers": list(corpus.speakers), "noise_classes": list(corpus.noise_classes)}
 
@@ -221,6 +239,22 @@ def _same_run(known: dict, config: VaeConfig) -> None:
         raise ConfigError(
             f"the checkpoint has {rows} rows a batch, the config {config.batch.rows}", "use another --out"
         )
+
+
+def _cut_log(path: Path, step: int) -> float:
+    """Drop rows after `step`, which a run that goes on from there writes again; the seconds that the last one says."""
+    if not path.is_file():
+        return 0.0
+    with path.open(newline="") as file:
+        header, *rows = [*csv.reader(file)] or [[]]
+    kept = [row for row in rows if len(row) == len(header) and float(row[0]) <= step]
+    if not kept:
+        path.unlink()  # with its names of losses, which may be others now
+        return 0.0
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *kept])
+    write_atomically(path, text.getvalue().encode())
+    return float(kept[-1][1])
 
 
 def _log(path: Path, row: dict[str, float]) -> None:
