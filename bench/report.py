@@ -182,7 +182,11 @@ def tables(name: str, rows: list[Row], padded: bool = False) -> str:
         {"noise": kind, **{row["system"]: row["value"] for row in shares if row["noise"] == kind}}
         for kind in dict.fromkeys(row["noise"] for row in shares)
     ]
-    found = ["± is the standard error over clips.", markdown_table(mouth, ("system", "snr_db", *scores), heads, padded)]
+    about = (
+        "± is the standard error over clips. SNR: of the loudest half of the speech's 20 ms chunks. docs/reports/motion"
+        " reckons it of what lies within 25 dB of the loudest twentieth: there the same figure is some 1.3 dB less noise."
+    )
+    found = [about, markdown_table(mouth, ("system", "snr_db", *scores), heads, padded)]
     apart = [row for row in rows if row["measure"] == "difference"]
     if apart:
         found.append("What the encoders differ by, clip by clip (the same clips in the same noise), by SNR in dB:")
