@@ -69,6 +69,12 @@ CROP_LEFT, CROP_TOP = -1.25, 0.15  # canonical place of its corner, eye distance
 INCISOR_DROP, DROP_BY_SMILE = 0.037, 0.5
 LOWER_DROP = 0.03  # the same of the lower ones
 UPPER_BEHIND, LOWER_BEHIND = 0.10, 0.12  # how far the incisors' edges lie behind the lips' line, eye distances
+# In a wide laugh the jaw hangs, and the middle between lips lies far below the upper teeth that the photo shows: more
+# than the first, where lips stand more than the second apart after the smile's way back. Such lips meet at the teeth's
+# edge, which is hung below them as others' are. Eye distances. Of 72 mouths whose teeth could be lifted two laughs have
+# .040 and .100, lips .22 and .31 apart; of those apart by more than .10 all others have it above the edge; of the rest
+# two have .035 and .037, lips .03 and .06 apart, for there the edge was misread.
+TOO_LOW, JAW_HANGS = 0.020, 0.16
 # Teeth of a photo that end so far above the line of lips at rest, which is a guess in a smile, are hung below it; what
 # ends further below it is not believed.
 RAISED, LEAST_DROP, LOWEST = 0.025, 0.005, 0.16
@@ -147,6 +153,18 @@ class Portrait:
         return fold_gains(to_crop(self.source, to_photo), CROP_PX, CROP_SIZE_PX, self.crop) * (
             self.skin_mask / np.float32(255)
         )
+
+    def prepare(self) -> Portrait:
+        """The portrait itself, after what pictures need beside what is stored: a photo that fails, fails here.
+
+        Whoever makes a portrait in order to draw it, keeps it or loads it calls this before anything is promised: the
+        generator would make the same at its first picture. InputError where that cannot be made.
+        """
+        try:
+            _ = self.bare, self.room, self.folds
+        except (cv2.error, ArithmeticError, LookupError, ValueError) as error:
+            raise InputError("no picture can be made from this photo", "give another photo of the same face") from error
+        return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the portrait as npz (no pickle), beside and renamed; OutputError where that fails."""
@@ -399,6 +417,7 @@ class AtRest(NamedTuple):
     aligned: np.ndarray  # (478, 3) canonical
     shift: np.ndarray  # (478, 3) canonical: what brings it to rest
     smile: float  # `smile_of` the smile's part of that
+    teeth: Teeth | None  # that the photo shows
     build: np.ndarray  # (n, 3) how its rigid points lie beside the canonical ones
 
 
@@ -429,8 +448,16 @@ def rest_of(photo: np.ndarray, landmarks: np.ndarray) -> AtRest:
     landmarks = refine_lips(photo, landmarks, aligned, rotation, scale)
     landmarks = widen_lids(landmarks, rotation, scale)
     aligned = to_canonical(landmarks, rotation, scale, translation)
-    shift += resting_shift(aligned + shift)  # lips that still stand apart
-    return AtRest(landmarks, rotation, scale, translation, aligned, shift, smile, build)
+    teeth = lift_teeth(photo, landmarks, aligned, rotation, scale)
+    if teeth is not None and is_flesh(teeth, measure_tones(photo, landmarks)["skin"]):
+        teeth = None
+    below = 0.0 if teeth is None else teeth_above(aligned + shift, teeth)
+    shift += resting_shift(aligned + shift, below)  # lips that still stand apart
+    if teeth is not None and below > 0.0:
+        rest = aligned + shift
+        line = float(rest[UPPER_SEAM[5], 1] + rest[LOWER_SEAM[5], 1]) / 2
+        teeth = replace(teeth, place=teeth.place + np.array([0, line + INCISOR_DROP - teeth.place[1], 0]))
+    return AtRest(landmarks, rotation, scale, translation, aligned, shift, smile, teeth, build)
 
 
 def mesh_of(photo: np.ndarray, face: AtRest) -> Mesh:
@@ -459,7 +486,7 @@ def mesh_of(photo: np.ndarray, face: AtRest) -> Mesh:
 def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = None) -> Portrait:
     """Everything that follows from a photo in its final frame and its landmarks."""
     face = rest_of(photo, landmarks)
-    landmarks, rotation, scale, translation, aligned, shift, smile, build = face
+    landmarks, rotation, scale, translation, aligned, shift, smile, own, build = face
     rest, full_shift, basis, source, shares, box, triangles = mesh_of(photo, face)
     ring_shares = sample(shares, source[None, FACE:])[0]
 
@@ -467,10 +494,9 @@ def analyse(photo: np.ndarray, landmarks: np.ndarray, own_teeth: Teeth | None = 
     palette = measure_palette(photo, landmarks)
     tones = measure_tones(photo, landmarks)
     tones |= {name: palette.fit(tones[name]) for name in ("cavity", "tongue")}
-    teeth = own_teeth or lift_teeth(photo, landmarks, aligned, rotation, scale)
     teeth_px = min(TEETH_PX, 2.0 * scale)
     upper_teeth, lower_teeth, place, slant, by_smile = place_teeth(
-        teeth, rest, build, tones, teeth_px, blur_px * teeth_px / scale
+        own_teeth or own, rest, build, tones, teeth_px, blur_px * teeth_px / scale
     )
     skin_mask = mask_skin(rest)
     photo = take_folds_off(
@@ -629,11 +655,26 @@ def widen_lids(landmarks: np.ndarray, rotation: np.ndarray, scale: float) -> np.
     return widened
 
 
-def resting_shift(aligned: np.ndarray) -> np.ndarray:
-    """What shuts a mouth: both inner lips onto their middle line, flesh around along; 0 if it is shut; (478, 3)."""
+def teeth_above(aligned: np.ndarray, teeth: Teeth) -> float:
+    """How far the middle between lips (478, 3) lies below the upper teeth for the jaw's hanging, eye distances; or 0.
+
+    aligned: after a smile's way back; teeth: the photo's own.
+    """
+    top, bottom = (float(aligned[seam[5], 1]) for seam in (UPPER_SEAM, LOWER_SEAM))
+    below = (top + bottom) / 2 - float(teeth.place[1])
+    return below if below > TOO_LOW and bottom - top > JAW_HANGS else 0.0
+
+
+def resting_shift(aligned: np.ndarray, raised: float = 0.0) -> np.ndarray:
+    """What shuts a mouth: both inner lips onto one line, flesh around along; 0 if it is shut; (478, 3).
+
+    It is the middle one, or so much above it (eye distances) where the jaw hangs: more of the way is the lower lip's.
+    """
     shift = np.zeros_like(aligned)
     upper, lower = list(UPPER_SEAM), list(LOWER_SEAM)
-    middle = (aligned[upper] + aligned[lower]) / 2
+    gap = float(aligned[lower[5], 1] - aligned[upper[5], 1])
+    share = min(0.5, raised / max(gap, 1e-6))
+    middle = (aligned[upper] + aligned[lower]) / 2 - share * (aligned[lower] - aligned[upper])
     to_upper, to_lower = middle - aligned[upper], middle - aligned[lower]
     x = aligned[:, 0]
     order = np.argsort(middle[:, 0])

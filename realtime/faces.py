@@ -73,7 +73,7 @@ def load_portrait(
     if path.is_dir() and (path / "portrait.npz").is_file():
         path = path / "portrait.npz"
     if path.suffix.lower() == ".npz":
-        enrolled = Portrait.load(path)
+        enrolled = Portrait.load(path).prepare()
         return Portrayed(enrolled, _size_notes(path, enrolled.size, size, camera) if asked else [])
     key = _key(path, size, camera)
     if use_cache and (found := _cached(key)) is not None:
@@ -123,7 +123,7 @@ def _cached(key: str) -> Portrayed | None:
             told = json.loads(notes.read_bytes())
             if not isinstance(told, list):
                 raise ValueError("notes are a list")
-            return Portrayed(Portrait.load(kept), [str(note) for note in told])
+            return Portrayed(Portrait.load(kept).prepare(), [str(note) for note in told])
         except (EngineMismatch, InputError, ValueError, TypeError):
             kept.unlink(missing_ok=True)  # damaged or of another version
     except OSError:  # somebody else's folder
@@ -203,7 +203,7 @@ def analyse_photo(
         rgb, landmarks = cut_near(rgb, landmarks)
         if rgb.shape != whole:
             notes.append(f"the face is small in this photo: {rgb.shape[1]}x{rgb.shape[0]} px around it are taken")
-    portrait = make_portrait(rgb, landmarks, size=size, **options)
+    portrait = make_portrait(rgb, landmarks, size=size, **options).prepare()
     if portrait.eyes_hidden.all():
         notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
     return Portrayed(portrait, notes)

@@ -163,10 +163,12 @@ def take_off(
     lashes = cv2.dilate(polygon(opening - low, where.shape), disc(LASHES_END * scale))
     solid[(lashes > 0) & (cv2.dilate(rims, disc(soft)) == 0)] = 0  # they turn with their lid
     cover = cv2.GaussianBlur(solid * np.float32(255), (0, 0), max(0.8, 0.7 * soft)) * around + 0.5
+    x, y, width, height = cv2.boundingRect(cover.astype(np.uint8))
+    if not width:  # all of it where the zone has faded
+        return NO_RIMS
     skin = cv2.inpaint(part, hidden, 3, cv2.INPAINT_TELEA)
     crop = clear[low[1] : high[1], low[0] : high[0]]  # the other eye's reaches into it
     crop[:] = crop + inside[..., None] * (skin.astype(np.float32) - crop) + 0.5
-    x, y, width, height = cv2.boundingRect(cover.astype(np.uint8))
     here = cover[y : y + height, x : x + width].astype(np.uint8)
     return Rims(here, cv2.dilate(here, disc(NEAR_PX)), low + np.array([x, y]))
 

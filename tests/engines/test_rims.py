@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from engines.face.rims import NO_RIMS, take_off
 from engines.face.upper_rims import upper_rims
-from engines.face_points import EYES
+from engines.face_points import EYES, Eye
 from engines.generator import Generator
 from engines.portrait import make_portrait
 from tests.painted_faces import EYES_PX, code, lashed_face, paint_face, put_on
@@ -60,6 +61,18 @@ def test_coloured_lids_and_hair_are_no_rims() -> None:
         outer = landmarks[eye.upper[0], 0] + 0.12 * EYES_PX * np.sign(landmarks[eye.upper[0], 0] - landmarks[168, 0])
         cv2.line(photo, (int(outer), 0), (int(outer), 319), (80, 170, 230), 5)
     assert not any(found.cover.size for found in make_portrait(photo, landmarks).bare.rims)
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_an_upper_rim_beyond_the_zone_is_no_rim_and_no_failure(eye: Eye) -> None:
+    """That of a photo of hats lay where the zone has faded: nothing was left of it, and the first picture failed."""
+    photo, landmarks = paint_face()
+    top = landmarks[list(eye.brow), 1].min()  # where the zone begins
+    first, last = np.sort(landmarks[[eye.upper[0], eye.upper[-1]], 0])
+    outline = np.array([(first, top - 7), (last, top - 7), (last, top - 6), (first, top - 6)])
+    clear = photo.copy()
+    assert take_off(clear, photo, landmarks[:, :2], eye, outline, np.eye(3), EYES_PX) is NO_RIMS
+    np.testing.assert_array_equal(clear, photo)
 
 
 def test_rims_turn_with_the_head_as_if_the_eyes_were_open() -> None:
