@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 KERNELS_BYTES = 32_000_000  # room that their place needs at least; they take ten
+KERNEL_NAME_CHARS = 160  # the longest name that numba gives below that place has some 156, its folder counted
+LONG_PACKAGE_CHARS = 90  # Windows takes paths of 259, unless somebody has allowed longer ones
 KERNELS_KEPT_S = 30 * 86_400.0  # compiled kernels of other versions, since they were last used
 
 
@@ -113,13 +115,18 @@ def place_numba_cache() -> None:
         return
     package = Path(__file__).parent
     kernels = kernels_hash(package)
-    for place in (lambda: package / "__pycache__" / "kernels", lambda: cache_folder() / "numba"):
+    windows = sys.platform == "win32"
+    probe = "x" * (KERNEL_NAME_CHARS - 8) if windows else None  # eight letters are added
+    places = [lambda: package / "__pycache__" / "kernels", lambda: cache_folder() / "numba"]
+    if windows and len(str(package)) > LONG_PACKAGE_CHARS:
+        places.reverse()
+    for place in places:
         try:
             base = place()
             folder = base / kernels
             folder.mkdir(parents=True, exist_ok=True)
             os.utime(folder)
-            with tempfile.TemporaryFile(dir=folder):  # os.access says yes to every folder on Windows
+            with tempfile.TemporaryFile(dir=folder, prefix=probe):  # os.access says yes to every folder on Windows
                 pass
             if not _drop_damaged(folder) and shutil.disk_usage(folder).free < KERNELS_BYTES:
                 continue  # a full disk: numba would fail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,8 +41,10 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        what = f"cannot write {path} ({error.strerror or error})"
-        raise OutputError(what, "free space or name another folder") from error
+        what, fix = f"cannot write {path} ({error.strerror or error})", "free space or name another folder"
+        if sys.platform == "win32" and isinstance(error, PermissionError) and path.is_file():
+            fix = "close the program that has it open, or name another file"  # Windows replaces no file that is in use
+        raise OutputError(what, fix) from error
     except BaseException:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

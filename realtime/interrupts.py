@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: a KeyboardInterrupt in the main thread.
+"""Ctrl-C, SIGTERM, Windows' Ctrl-Break and a closed terminal: a KeyboardInterrupt in the main thread.
 
 It comes once, and again where a library has swallowed it.
 
@@ -68,6 +68,8 @@ class Interrupts:
         if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
             self._terminals = {os.fstat(number).st_rdev for number in (0, 1, 2) if _is_terminal(number)}
             signal.signal(hangup, self._hung_up)
+        if (ctrl_break := getattr(signal, "SIGBREAK", None)) is not None:
+            signal.signal(ctrl_break, self._broken)
         if sys.unraisablehook != self._unraisable:
             self._hook_before, sys.unraisablehook = sys.unraisablehook, self._unraisable
 
@@ -163,6 +165,10 @@ class Interrupts:
             with suppress(OSError, ValueError):
                 work()
         _lead_nowhere(self._terminals)
+        signal.raise_signal(signal.SIGTERM)
+
+    def _broken(self, number: int, frame: object) -> None:
+        """Ctrl-Break, and what other programs send on Windows: as SIGTERM, which may be held."""
         signal.raise_signal(signal.SIGTERM)
 
     def _unraisable(self, what: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 from engines.errors import ConfigError, OutputError, WrongTarget
 
 LONG_NAME_BYTES = 100  # some file systems take 143 (eCryptfs), most 255 bytes or UTF-16 units
+# What Windows keeps for devices, whatever ending follows, and what it takes in no name.
+WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|con(in|out)\$|(com|lpt)[1-9\u00b9\u00b2\u00b3]) *(\..*)?", re.I | re.S)
+WINDOWS_REFUSES = re.compile(r'[<>:"|?*\0-\x1f]')
+WINDOWS_LONGEST = 255  # UTF-16 units
 FILE_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".png", ".jpg", ".npz")  # no folder is meant to be called so
 
 
@@ -20,6 +26,8 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
         if len(suffixes) == 1:
             raise ConfigError(f"{name!r} does not end in {suffixes[0]}", f"name it {path.stem or 'out'}{suffixes[0]}")
         raise ConfigError(f"{name!r} has no known ending", f"use one of {', '.join(suffixes)}")
+    if sys.platform == "win32":
+        _check_windows_name(path.name)
     there = _exists(path)
     if path.is_dir():
         raise WrongTarget(f"{path} is a folder", "name a file")
@@ -28,10 +36,21 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
     if path.parent.exists() and not path.parent.is_dir():
         raise WrongTarget(f"{path.parent} is a file, not a folder", "name another")
     if not path.parent.is_dir():
-        raise WrongTarget(f"there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        make = "mkdir" if sys.platform == "win32" else "mkdir -p"
+        raise WrongTarget(f"there is no folder {path.parent}", f"{make} {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path.parent} cannot be written to", "name another folder")
     return path
+
+
+def _check_windows_name(name: str) -> None:
+    """WrongTarget where Windows takes no such name: it says so only after the work, or writes to a device instead."""
+    if refused := WINDOWS_REFUSES.search(name):
+        raise WrongTarget(f"Windows takes no {refused[0]!r} in a file's name ({name[:40]})", "name another")
+    if WINDOWS_DEVICES.fullmatch(name):
+        raise WrongTarget(f"Windows keeps the name {name} for a device", "name another")
+    if len(name.encode("utf-16-le", "surrogatepass")) // 2 > WINDOWS_LONGEST:
+        raise WrongTarget(f"no file can be called {name[:40]}... (File name too long)", "name another")
 
 
 def _exists(path: Path) -> bool:

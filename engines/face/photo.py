@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ MIN_SIDE_PX = 100  # what counts is the eye distance (landmarker.py); smaller pi
 MAX_PIXELS = 60_000_000  # phones take up to 50 MP; what is larger is a panorama, a scan or a trap
 MAX_FILE_BYTES = 200_000_000
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257  # tags
+ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"  # in an AVIF file's properties, where it has transparency
 BEHIND = 128.0  # grey level shown through transparent places
 GOOD_PHOTO = "give a JPEG, PNG or WebP photo of one person who looks at the camera"
 ORIENTATIONS = {
@@ -51,6 +53,8 @@ def read_photo(path: str | os.PathLike[str], notes: list[str] | None = None) -> 
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         picture = None
+    if picture is None and _is_avif(data[:64]) and not cv2.haveImageWriter(".avif"):
+        picture = _read_avif(data)  # Windows' OpenCV is built without
     if picture is None:
         raise InputError(f"{path} is not a picture that can be read", _advice(data))
     rgb = _in_srgb(to_rgb(picture, path), data, notes)
@@ -157,6 +161,45 @@ def _read_heic(path: Path, data: bytes) -> np.ndarray:
         raise InputError(f"{path} is an HEIC photo that cannot be read", "export it as JPEG") from error
 
 
+def _read_avif(data: bytes) -> np.ndarray | None:
+    """BGR(A) pixels of an AVIF photo, not turned yet, by FFmpeg; None where it is damaged or of an unknown kind.
+
+    FFmpeg shows its parts as streams: the colours, the transparency, each tile of a large one. One of tiles is left.
+    """
+    import av
+
+    claimed = _header_size(data)
+    if claimed is None:
+        return None
+    try:
+        with av.open(io.BytesIO(data), "r") as photo:
+
+            def first(stream: av.VideoStream) -> av.VideoFrame | None:
+                # What the header claims is known to be no trap; the picture inside may claim something else. Unless it
+                # is told to be strict, FFmpeg draws whatever it finds where a part is damaged.
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), "strict": "strict"}
+                photo.seek(0)
+                for packet in photo.demux(stream):
+                    for frame in [] if packet.is_corrupt else packet.decode():
+                        return frame if (frame.width, frame.height) == claimed else None
+                return None
+
+            parts = photo.streams.video
+            colours = next((part for part in parts if part.disposition & av.stream.Disposition.default), None)
+            frame = first(colours) if colours is not None else None
+            if frame is None:
+                return None
+            picture = frame.to_ndarray(format="bgr24")
+            if ALPHA not in data[:65_536]:
+                return picture
+            greys = (part for part in parts if part is not colours and (part.width, part.height) == claimed)
+            alpha = next(greys, None)
+            frame = first(alpha) if alpha is not None else None
+            return None if frame is None else np.dstack([picture, frame.to_ndarray(format="gray")])
+    except (av.FFmpegError, OSError, ValueError, RuntimeError):
+        return None
+
+
 def _advice(data: bytes) -> str:
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
         return "it is an AVIF photo, damaged or of a kind that is not read: download it again, or export it as JPEG"
@@ -170,7 +213,9 @@ def _advice(data: bytes) -> str:
 def _read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
-        if not path.is_file() and not path.is_dir():  # a device may never end
+        if path.is_dir():  # asked first: Windows says that a folder is empty
+            raise WrongInput(f"{path} is a folder", GOOD_PHOTO)
+        if not path.is_file():  # a device may never end
             raise WrongInput(f"{path} is a pipe or a device, not a file", "save the photo to a file first")
         if size == 0:
             raise InputError(f"{path} is empty", GOOD_PHOTO)
@@ -181,8 +226,6 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise WrongInput(f"{path} does not exist", "check the path") from error
-    except IsADirectoryError as error:
-        raise WrongInput(f"{path} is a folder", GOOD_PHOTO) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})", "check the path and its permissions") from error
 

@@ -23,7 +23,7 @@ OWNER, STARTED = "voxcam.pid", "voxcam.started"  # the program that made it: ano
 PULSE_FIX = "check that pactl info works"
 OTHER_SYSTEMS = {
     "darwin": "install BlackHole (brew install blackhole-2ch), then --audio-out BlackHole",
-    "win32": "install VB-Cable, then --audio-out 'CABLE Input'",
+    "win32": 'install VB-Cable, then --audio-out "CABLE Input"',  # cmd knows no other quotes
 }
 
 

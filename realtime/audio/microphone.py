@@ -19,6 +19,8 @@ from realtime.clock import Clock
 from realtime.interrupts import interrupts
 
 MICROPHONE_FIX = "voxcam devices lists what there is"
+WASAPI = "Windows WASAPI"  # as PortAudio calls it
+WASAPI_CHANNELS = 2  # it opens a device with more of them (an array of four microphones) at its own number only
 ANSWER_S = 5.0  # a sound server that takes longer hangs
 CLOSE_S = 2.0  # how long the end waits for a device to close
 LOCK_S = 1.0  # and for a scan
@@ -75,9 +77,10 @@ def import_sounddevice() -> Any:
     try:
         return _sounddevice()
     except (ImportError, OSError) as error:
-        raise DeviceError(
-            "PortAudio, which reads microphones, is not installed", "sudo apt-get install libportaudio2"
-        ) from error
+        fix = "sudo apt-get install libportaudio2"
+        if sys.platform in ("win32", "darwin"):  # it comes inside the library
+            fix = "pip install --force-reinstall sounddevice"
+        raise DeviceError("PortAudio, which reads microphones, is not installed", fix) from error
 
 
 @cache
@@ -98,20 +101,26 @@ def _sounddevice() -> Any:
 def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str, Any]]:
     """PortAudio's number and description of a device by name, part of a name, or number.
 
-    direction is "input" or "output". DeviceError names the nearest choices.
+    direction is "input" or "output". DeviceError names the nearest choices. Windows shows each device once by each of
+    its sound systems: WASAPI's comes first, which is the quickest and knows the whole name, unless the device has more
+    channels than it gives two of.
     """
     sd = import_sounddevice()
     key = f"max_{direction}_channels"
     try:
         devices = [dict(device) for device in sd.query_devices()]
+        wasapi = _wasapi(sd)
     except sd.PortAudioError as error:
         raise DeviceError(f"the sound system does not answer ({error})", "voxcam doctor") from error
     usable = {i: device for i, device in enumerate(devices) if device[key] > 0}
+    quick = [i for i in wasapi.get("devices", ()) if i in usable and usable[i][key] <= WASAPI_CHANNELS]
     word = "microphone" if direction == "input" else "sound output"
     if not usable:
         raise DeviceError(f"this computer shows no {word}", "connect one, then voxcam devices")
     if wanted is None or wanted == "default":
-        number = sd.default.device[0 if direction == "input" else 1]
+        number = wasapi.get(f"default_{direction}_device", -1)
+        if number not in quick:
+            number = sd.default.device[0 if direction == "input" else 1]
         if number not in usable:
             number = next((i for i, device in usable.items() if device["name"] == "default"), next(iter(usable)))
         return number, usable[number]
@@ -122,9 +131,17 @@ def find_device(wanted: str | int | None, direction: str) -> tuple[int, dict[str
     partly = [i for i, device in usable.items() if text.lower() in device["name"].lower()]
     for matches in (exact, partly):
         if matches:
-            return matches[0], usable[matches[0]]
+            number = next((i for i in matches if i in quick), matches[0])
+            return number, usable[number]
     names = ", ".join(sorted({device["name"] for device in usable.values()})[:6])
     raise DeviceError(f"no {word} is called {text!r} (there are: {names})", MICROPHONE_FIX)
+
+
+def _wasapi(sd: Any) -> dict[str, Any]:
+    """What PortAudio says of Windows' own sound system: `devices`, `default_input_device`; empty elsewhere."""
+    if sys.platform != "win32":
+        return {}
+    return next((dict(host) for host in sd.query_hostapis() if host["name"] == WASAPI), {})
 
 
 class Stream(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,8 @@ def sounds_in(folder: Path) -> list[Path]:
         raise InputError(f"{folder} holds no sound files", f"known endings: {' '.join(SOUND_ENDINGS)}")
     stems: dict[str, Path] = {}
     for path in found:
-        other = stems.setdefault(path.stem, path)
+        # Where Take.npz and take.npz are one file.
+        other = stems.setdefault(path.stem.casefold() if sys.platform in ("win32", "darwin") else path.stem, path)
         if other is not path:
             raise ConfigError(f"{other.name} and {path.name} would both become {path.stem}.npz", "rename one of them")
     return found

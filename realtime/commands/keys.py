@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
 from collections import deque
 from contextlib import suppress
+from ctypes import wintypes
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +16,7 @@ from realtime.interrupts import interrupts
 
 TERMINAL_BYTES = 4096  # no terminal lets more wait
 LOCAL_MODES = 3  # where termios.tcgetattr keeps them
+KEY_EVENT, STANDARD_INPUT = 1, -10  # as Windows' consoles call them
 ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O[ -~])?")  # an arrow, a function key, or Esc itself
 
 
@@ -25,6 +28,25 @@ def in_foreground(descriptor: int) -> bool:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:  # not the terminal whose job we are: it stops nobody
         return True
+
+
+class ConsoleKey(ctypes.Structure):
+    """KEY_EVENT_RECORD of Windows."""
+
+    _fields_ = (
+        ("down", wintypes.BOOL),
+        ("repeats", wintypes.WORD),
+        ("key", wintypes.WORD),
+        ("scan", wintypes.WORD),
+        ("letter", wintypes.WCHAR),
+        ("held", wintypes.DWORD),
+    )
+
+
+class ConsoleRecord(ctypes.Structure):
+    """INPUT_RECORD: as large as those of the mouse and of the window, which come in the same queue."""
+
+    _fields_ = (("kind", wintypes.WORD), ("key", ConsoleKey))
 
 
 class Keys:
@@ -74,9 +96,9 @@ class Keys:
 
     def pressed(self) -> str:
         if sys.platform == "win32":
-            import msvcrt
-
-            return msvcrt.getwch() if sys.stdin.isatty() and msvcrt.kbhit() else ""
+            if not self._typed and sys.stdin is not None and sys.stdin.isatty():
+                self._typed.extend(_waiting_in_console())
+            return self._typed.popleft() if self._typed else ""
         self._look()
         if not self._typed and self.on:
             self._typed.extend(_waiting(sys.stdin.fileno()))
@@ -90,3 +112,19 @@ def _waiting(descriptor: int) -> str:
     if not in_foreground(descriptor) or not select.select([descriptor], [], [], 0)[0]:
         return ""
     return ESCAPE.sub("", os.read(descriptor, TERMINAL_BYTES).decode(errors="ignore"))
+
+
+def _waiting_in_console() -> str:
+    """The same on Windows. Not by msvcrt.getwch, which makes two keys of an arrow, the second one a letter."""
+    windows: Any = ctypes  # elsewhere it has no windll
+    kernel32 = windows.windll.kernel32
+    kernel32.GetStdHandle.restype = wintypes.HANDLE
+    console = wintypes.HANDLE(kernel32.GetStdHandle(STANDARD_INPUT))
+    record, count, typed = ConsoleRecord(), wintypes.DWORD(), ""
+    # Asked each time: reading waits where there is nothing.
+    while kernel32.GetNumberOfConsoleInputEvents(console, ctypes.byref(count)) and count.value:
+        if not kernel32.ReadConsoleInputW(console, ctypes.byref(record), 1, ctypes.byref(count)):
+            break
+        if record.kind == KEY_EVENT and record.key.down:
+            typed += record.key.letter.strip("\0\x1b")  # Esc, and keys without a character
+    return typed

@@ -44,8 +44,13 @@ def open_camera(width: int, height: int, picture_rate: int, device: str | None) 
     try:
         return pyvirtualcam.Camera(width, height, picture_rate, device=device)
     except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
-        raise DeviceError(f"{_which(device)} cannot be opened ({reason})", FIX) from error
+        raise DeviceError(f"{_which(device)} cannot be opened ({_reason(error)})", FIX) from error
+
+
+def _reason(error: Exception) -> str:
+    """Its last line; of the lines for each backend that there are on Windows the one for OBS, which FIX is about."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return next((line for line in lines if line.startswith("'obs' backend")), lines[-1])
 
 
 def _which(device: str | None) -> str:

@@ -12,14 +12,13 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from engines.errors import DeviceError, OutputError
 from realtime.messages import Picture
-from realtime.pictures.sinks import Sink
+from realtime.pictures.sinks import Sink, reader_is_gone
 
 MOST_WIDTH, MOST_HEIGHT = 960, 720
 READY = b"ready"
@@ -63,7 +62,9 @@ class PreviewSink(Sink):
         try:
             window.stdin.write(shown.data)
             window.stdin.flush()
-        except (BrokenPipeError, ValueError) as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and not reader_is_gone(error):
+                raise
             raise OutputError("the preview window was closed") from error
 
     def close(self) -> None:
@@ -74,8 +75,11 @@ class PreviewSink(Sink):
         window.wait()
         for pipe in (window.stdin, window.stdout):
             if pipe is not None:
-                with suppress(BrokenPipeError):
+                try:
                     pipe.close()
+                except OSError as error:
+                    if not reader_is_gone(error):
+                        raise
 
 
 class Newest:

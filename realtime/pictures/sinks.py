@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from errno import ENOSPC
+from errno import EINVAL, ENOSPC
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from realtime.messages import Picture
 from realtime.pictures.picture_pool import PicturePool
 
 MOST_SOUND_BYTES = 64_000_000  # minutes of sound that wait for a stuck sink
+
+
+def reader_is_gone(error: OSError) -> bool:
+    """Whether a pipe's reader has ended: Windows says "invalid argument" then."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == EINVAL)
 
 
 class Sink(AbstractContextManager["Sink"]):
@@ -75,7 +80,9 @@ class RawSink(Sink):
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except BrokenPipeError as error:
+        except OSError as error:
+            if not reader_is_gone(error):
+                raise
             raise OutputError("the program that reads the raw pictures has ended") from error
 
 

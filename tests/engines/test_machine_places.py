@@ -38,10 +38,10 @@ def read_only_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows: os.access says yes, writing fails. (To a test that root runs no folder is read-only.)"""
     package, open_file = Path(machine.__file__).parent, tempfile.TemporaryFile
 
-    def refuse(dir: Path) -> IO[bytes]:
+    def refuse(dir: Path, prefix: str | None) -> IO[bytes]:
         if dir.is_relative_to(package):
             raise PermissionError(13, "Permission denied")
-        return open_file(dir=dir)
+        return open_file(dir=dir, prefix=prefix)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
 
@@ -68,6 +68,32 @@ def test_numba_gets_a_place_where_the_package_is_read_only(
     before = os.environ["NUMBA_CACHE_DIR"]
     machine.place_numba_cache()
     assert os.environ["NUMBA_CACHE_DIR"] == before
+
+
+@pytest.mark.parametrize("longest", [259, 32_000])
+@pytest.mark.parametrize("package", ["C:/voxcam", "C:/Users/maria/" + "x" * 90])
+def test_kernels_are_where_windows_takes_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_place: None, longest: int, package: str
+) -> None:
+    """The longest that numba gives here has 156 characters, its folder's counted, below the place for kernels."""
+    here = tmp_path / package.replace(":", "")
+    here.mkdir(parents=True)
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr(machine, "__file__", str(here / "machine.py"))
+    monkeypatch.setenv("VOXCAM_CACHE", str(tmp_path / "cache"))
+    open_file = tempfile.TemporaryFile
+
+    def windows(dir: Path, prefix: str | None) -> IO[bytes]:
+        name = dir / f"{prefix}12345678"
+        if len(str(name).removeprefix(f"{tmp_path}/")) > longest:
+            raise FileNotFoundError(2, "No such file or directory")
+        return open_file(dir=dir, prefix=prefix)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", windows)
+    machine.place_numba_cache()
+    place = Path(os.environ["NUMBA_CACHE_DIR"]).relative_to(tmp_path)
+    assert len(str(place)) + 1 + 156 <= 259
+    assert place.is_relative_to(package.replace(":", "")) == (package == "C:/voxcam")
 
 
 def test_old_kernels_go_and_young_ones_stay(

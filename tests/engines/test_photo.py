@@ -334,8 +334,76 @@ def test_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     assert "too large (60000x50000 px)" in line_of(path)
 
 
+writes_avif = pytest.mark.skipif(not cv2.haveImageWriter(".avif"), reason="this OpenCV writes no AVIF")
+
+
+@pytest.fixture
+def no_avif(monkeypatch):
+    """OpenCV as it is built for Windows."""
+
+    def leave_out():
+        monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+        monkeypatch.setattr(cv2, "haveImageWriter", lambda name: name != ".avif")
+
+    return leave_out
+
+
+@writes_avif
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("height", [240, 239])
+def test_avif_is_read_without_opencvs_help(tmp_path, no_avif, channels, height):
+    y, x = np.mgrid[:height, :320]
+    alpha = np.where(x < 160, 255, y).astype(np.uint8)
+    picture = {1: gradient(height)[..., 1], 3: gradient(height), 4: np.dstack([gradient(height), alpha])}[channels]
+    path = write(tmp_path / "photo.avif", picture, cv2.IMWRITE_AVIF_QUALITY, 95)
+    by_opencv = read_photo(path).astype(int)
+    no_avif()
+    found = read_photo(path)
+    assert found.shape == by_opencv.shape
+    assert np.abs(found - by_opencv).mean() < 2
+    assert np.abs(found - by_opencv).max() < 16
+
+
+@writes_avif
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_damaged_avif_is_refused_without_opencvs_help(tmp_path, no_avif, kept, filled):
+    path = write(tmp_path / "photo.avif", np.dstack([gradient(), gradient()[..., 0]]), cv2.IMWRITE_AVIF_QUALITY, 95)
+    whole = path.read_bytes()
+    keep = round(kept * len(whole))
+    path.write_bytes(whole[:keep] + bytes(len(whole) - keep if filled else 0))
+    no_avif()
+    assert "it is an AVIF photo, damaged" in line_of(path)
+
+
+@writes_avif
+def test_an_avif_that_opencv_refuses_is_refused(tmp_path, monkeypatch, no_avif):
+    """Where it has an AVIF reader, that one decides."""
+    path = write(tmp_path / "photo.avif", gradient())
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    assert "it is an AVIF photo, damaged" in line_of(path)
+
+
+@writes_avif
+def test_an_avif_that_is_larger_than_it_says_is_refused(tmp_path, no_avif):
+    path = write(tmp_path / "photo.avif", gradient())
+    whole = path.read_bytes()
+    sides = b"ispe" + struct.pack(">III", 0, 320, 240)
+    assert sides in whole
+    path.write_bytes(whole.replace(sides, b"ispe" + struct.pack(">III", 0, 300, 200)))
+    no_avif()
+    assert "it is an AVIF photo, damaged" in line_of(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its folder of processes is of 0 bytes, as each is on Windows")
+def test_a_folder_is_not_called_empty():
+    assert Path("/proc").stat().st_size == 0
+    assert "/proc is a folder" in line_of(Path("/proc"))
+
+
+@pytest.mark.parametrize("help_of_opencv", [True, False])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_avif_photo_is_read_upright(tmp_path, orientation):
+def test_a_turned_avif_photo_is_read_upright(tmp_path, no_avif, orientation, help_of_opencv):
     """Written by libavif itself, which makes a turn and a mirror of the EXIF orientation."""
     pillow = pytest.importorskip("PIL.Image")
     if not pytest.importorskip("PIL.features").check("avif"):
@@ -344,10 +412,9 @@ def test_a_turned_avif_photo_is_read_upright(tmp_path, orientation):
     photo.getexif()[0x0112] = orientation
     path = tmp_path / "turned.avif"
     photo.save(path, "AVIF", exif=photo.getexif().tobytes(), quality=95)
-    try:
-        found = read_photo(path)
-    except InputError:
-        pytest.skip("this OpenCV reads no AVIF")
+    if not help_of_opencv:
+        no_avif()
+    found = read_photo(path)
     upright = np.asarray(pytest.importorskip("PIL.ImageOps").exif_transpose(photo))
     assert found.shape == upright.shape
     assert np.abs(found.astype(int) - upright).mean() < 4

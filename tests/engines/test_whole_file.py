@@ -29,6 +29,23 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.card.json"]
 
 
+@pytest.mark.parametrize(("system", "fix"), [("win32", "close the program that has it open"), ("linux", "free space")])
+def test_a_file_that_is_in_use_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, fix: str
+) -> None:
+    path = tmp_path / "codes.npz"
+    path.write_bytes(b"old")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr("sys.platform", system)
+    with pytest.raises(OutputError, match=f"Access is denied.*: {fix}"):
+        write_atomically(path, b"new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["codes.npz"]
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: io.BytesIO, **_: np.ndarray) -> None:
         file.write(b"half")
