@@ -156,18 +156,17 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = STOPPED
     except Exception as error:
-        code = _reader_gone() if is_broken_pipe(error) else _other_error(error)
+        code = _reader_gone() if reader_is_gone(error) else _other_error(error)
     if code == STOPPED:
         say("voxcam: stopped")
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def is_broken_pipe(error: Exception) -> bool:
-    """Whether nobody reads any more what is written; Windows calls that an invalid argument."""
-    on_windows = (
-        os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
-    )
-    return isinstance(error, BrokenPipeError) or on_windows
+def reader_is_gone(error: Exception) -> bool:
+    """Whether a pipe's reader has ended: Windows says "invalid argument" then."""
+    if sys.platform == "win32" and isinstance(error, OSError) and error.errno == errno.EINVAL:
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)
 
 
 def _reader_gone() -> int:

@@ -27,7 +27,7 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
             raise ConfigError(f"{name!r} does not end in {suffixes[0]}", f"name it {path.stem or 'out'}{suffixes[0]}")
         raise ConfigError(f"{name!r} has no known ending", f"use one of {', '.join(suffixes)}")
     if sys.platform == "win32":
-        _check_windows_name(path.name)
+        check_windows_name(path.name)
     there = _exists(path)
     if path.is_dir():
         raise WrongTarget(f"{path} is a folder", "name a file")
@@ -43,7 +43,7 @@ def checked_target(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
     return path
 
 
-def _check_windows_name(name: str) -> None:
+def check_windows_name(name: str) -> None:
     """WrongTarget where Windows takes no such name: it says so only after the work, or writes to a device instead."""
     if refused := WINDOWS_REFUSES.search(name):
         raise WrongTarget(f"Windows takes no {refused[0]!r} in a file's name ({name[:40]})", "name another")

@@ -382,6 +382,17 @@ def hold_light(
         colour[c] *= 1.0 + flesh_light * (lip_hue[c] - 1.0)
 
 
+@numba.njit(cache=True, fastmath=True, inline="always")
+def lift_haze(haze: np.ndarray, colour: np.ndarray) -> None:
+    """Lay haze over what is dark in `colour` (3,): as much as black gains, less the lighter, none from haze[3] on.
+
+    haze (4,): the colour that black turns into, and the light from which on nothing is lifted; 0..255.
+    """
+    share = max(0.0, 1.0 - luma(colour) / haze[3])
+    for c in range(3):
+        colour[c] += share * haze[c]
+
+
 @numba.njit(cache=True, fastmath=True)
 def paint_mouth(
     picture: np.ndarray,
@@ -405,6 +416,7 @@ def paint_mouth(
     interior: np.ndarray,
     spared: float,
     coloured: float,
+    haze: np.ndarray,
     cover: np.ndarray,
 ) -> None:
     """Paint the inside of the mouth between the lips' lines of now.
@@ -414,8 +426,8 @@ def paint_mouth(
     teeth, by how much one eye distance of depth is seen shifted, beyond what the texture shows already. cavity, tongue
     (3,): colours 0..255. gap, smile, shown, lift: as in `Opening`, one by one: of every tuple numba would keep memory.
     interior (h, w) float32: the network's light on it, as a gain, stretched between the lips; may be empty. spared:
-    share of its shade that teeth go without. coloured: 0 for a photo without colours .. 1. cover (of the picture's
-    size): takes how much of a pixel is inside the mouth, 0..255.
+    share of its shade that teeth go without. coloured: 0 for a photo without colours .. 1. haze (4,): of `lift_haze`.
+    cover (of the picture's size): takes how much of a pixel is inside the mouth, 0..255.
     """
     origin, along, across, ends, upper, lower = lines
     photo, frame, photo_lines = still
@@ -487,6 +499,8 @@ def paint_mouth(
                     colour[c] *= 1.0 + (1.0 + coloured * (INSIDE_TINT[c] - 1.0)) * light
             if held.share * enamel > 0.0:
                 hold_light(held, spot, enamel, bright, coloured, lip_lights, lip_hue, colour)
+            if haze[3] > 0.0:
+                lift_haze(haze, colour)
             cover[y, x] = np.uint8(255.0 * alpha)
             for c in range(3):
                 value = lip[c] * (1.0 - alpha) + colour[c] * alpha

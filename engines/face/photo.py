@@ -53,8 +53,10 @@ def read_photo(path: str | os.PathLike[str], notes: list[str] | None = None) -> 
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         picture = None
-    if picture is None and _is_avif(data[:64]) and not cv2.haveImageWriter(".avif"):
-        picture = _read_avif(data)  # Windows' OpenCV is built without
+    deep = picture is not None and picture.dtype == np.uint16  # 10 bits or 12, which are not told
+    lacking = picture is None and not cv2.haveImageWriter(".avif")  # Windows' OpenCV is built without
+    if _is_avif(data[:64]) and (deep or lacking):
+        picture = _read_avif(data)
     if picture is None:
         raise InputError(f"{path} is not a picture that can be read", _advice(data))
     rgb = _in_srgb(to_rgb(picture, path), data, notes)

@@ -39,7 +39,7 @@ from realtime.commands.options import (
 from realtime.interrupts import interrupts
 from realtime.pacer import checked_lookahead, checked_rate
 from realtime.pictures.provenance import open_signer
-from realtime.targets import checked_apart
+from realtime.targets import check_windows_name, checked_apart
 
 if TYPE_CHECKING:
     from realtime.audio.audio_out import AudioOut
@@ -458,6 +458,8 @@ def _closing_line(session: LiveSession) -> str:
 
 def _check_log(path: Path, overwrite: bool) -> None:
     """ConfigError or WrongTarget where there can be none; nothing is opened."""
+    if sys.platform == "win32":
+        check_windows_name(path.name)
     try:
         if path.is_file() and not overwrite:
             raise ConfigError(f"{path} exists", "add --overwrite, or name another file")

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from engines.errors import DeviceError, OutputError
+from realtime.cli import reader_is_gone
 from realtime.messages import Picture
-from realtime.pictures.sinks import Sink, reader_is_gone
+from realtime.pictures.sinks import Sink
 
 MOST_WIDTH, MOST_HEIGHT = 960, 720
 READY = b"ready"

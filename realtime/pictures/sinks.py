@@ -8,21 +8,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from errno import EINVAL, ENOSPC
+from errno import ENOSPC
 
 import numpy as np
 
 from engines.errors import OutputError, VoxcamError
+from realtime.cli import reader_is_gone
 from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import Picture
 from realtime.pictures.picture_pool import PicturePool
 
 MOST_SOUND_BYTES = 64_000_000  # minutes of sound that wait for a stuck sink
-
-
-def reader_is_gone(error: OSError) -> bool:
-    """Whether a pipe's reader has ended: Windows says "invalid argument" then."""
-    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == EINVAL)
 
 
 class Sink(AbstractContextManager["Sink"]):

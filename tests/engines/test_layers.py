@@ -111,6 +111,7 @@ def wedge() -> tuple[np.ndarray, np.ndarray]:
         np.zeros((0, 0), np.float32),
         0.0,
         1.0,
+        np.zeros(4),
         cover,
     )
     return picture, cover

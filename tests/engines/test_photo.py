@@ -477,3 +477,15 @@ def test_damaged_files_give_pixels_or_one_line(tmp_path, flips, keep):
         lines = ["a photo"]
         assert (rgb.ndim, rgb.shape[2], rgb.dtype) == (3, 3, np.uint8)
     assert len(lines) == 1
+
+
+@pytest.mark.skipif(not cv2.haveImageWriter(".avif"), reason="this OpenCV writes no AVIF")
+@pytest.mark.parametrize("bits", [10, 12])
+def test_an_avif_of_more_bits_has_its_light(tmp_path, bits):
+    """OpenCV gives values up to 1023 or 4095 as those of 16 bits: the photo was nearly black."""
+    light = np.linspace(20, 230, 160)[:, None, None] * np.array([1.0, 0.9, 0.8])
+    deep = np.repeat(light * (2**bits - 1) / 255, 120, 1).astype(np.uint16)
+    path = tmp_path / "deep.avif"
+    assert cv2.imwrite(str(path), deep, [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 100])
+    rgb = read_photo(path)
+    assert np.abs(rgb[..., ::-1].astype(float) - light).max() < 8

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.face.tones import LUMA, measure_palette, measure_tones
-from engines.face_points import EYES, OUTER_LIPS
+from engines.face.tones import LUMA, haze_of, measure_palette, measure_tones
+from engines.face_points import EYES, INNER_LIPS, OUTER_LIPS
 from engines.generator import Generator, open_generator
-from engines.portrait import make_portrait
+from engines.portrait import Portrait, make_portrait
 from tests.painted_faces import EYES_PX, code, paint_face
 
 
@@ -146,3 +146,60 @@ def test_teeth_have_the_light_of_bright_lips_under_dark_glasses() -> None:
     before = measure_tones(dark, landmarks)["white"]
     cv2.fillPoly(dark, [np.round(landmarks[list(OUTER_LIPS), :2]).astype(np.int32)], (190, 170, 165))
     assert (measure_tones(dark, landmarks)["white"] > 1.8 * before).all()
+
+
+def test_red_skin_with_red_eyes_has_no_skin_coloured_teeth() -> None:
+    """An old, red face with lids for eyes had teeth of the skin's colour; warm light stays warm."""
+    photo, landmarks = paint_face()
+    red = photo * np.array((1.0, 0.70, 0.62))
+    for eye in EYES:
+        cv2.fillPoly(red, [np.round(landmarks[eye.opening, :2]).astype(np.int32)], (120.0, 66, 50))
+    tones = measure_tones(red.astype(np.uint8), landmarks)
+    skin, teeth = tones["skin"], tones["white"]
+    assert skin[1] / skin[0] < 0.56
+    assert teeth[1] / teeth[0] > 0.78
+    assert teeth[2] / teeth[1] > 0.8
+    warm = red * np.array((1.0, 1.0, 0.55))
+    teeth = measure_tones(warm.astype(np.uint8), landmarks)["white"]
+    assert teeth[1] / teeth[0] < 0.68
+
+
+def test_teeth_are_no_darker_than_skin_where_eyes_are_hidden_or_skin_is_bright() -> None:
+    """They were grey under dark glasses and in a high key, once the lips' shade lay on them."""
+    hidden, landmarks = with_eyes((0, 0, 0))
+    bright = np.clip(1.36 * with_eyes((178, 176, 172))[0], 0, 255).astype(np.uint8)
+    for photo, least in ((hidden, 1.05), (bright, 1.05)):
+        tones = measure_tones(photo, landmarks)
+        assert least < 240 * tones["white"] @ LUMA / (tones["skin"] @ LUMA) < 1.15
+        assert 240 * tones["white"].max() <= 240.5
+
+
+def hazy_face() -> tuple[np.ndarray, np.ndarray]:
+    """A face against a window: dark, and its black as light as seven tenths of its skin."""
+    photo, landmarks = paint_face()
+    return (0.10 * photo + 42).astype(np.uint8), landmarks
+
+
+def test_no_mouth_is_darker_than_the_darkest_of_a_hazy_face() -> None:
+    """A black hole opened in it."""
+    for (photo, landmarks), lifted in ((hazy_face(), True), (paint_face(), False)):
+        portrait, generator = make_portrait(photo, landmarks), Generator()
+        picture = generator.draw(SHAPES["wide"], portrait)
+        inside = picture[mouth_of(generator, portrait, picture.shape[:2])]
+        darkest = float(np.quantile(inside @ LUMA, 0.05))
+        skin = measure_tones(photo, landmarks)["skin"]
+        floor = haze_of(photo, landmarks, skin)
+        assert bool(floor.any()) == lifted
+        if lifted:
+            assert 0.7 * floor @ LUMA < darkest < 1.05 * floor @ LUMA
+            assert np.quantile(inside @ LUMA, 0.95) < 1.6 * skin @ LUMA
+        else:
+            assert darkest < 0.4 * skin @ LUMA
+
+
+def mouth_of(generator: Generator, portrait: Portrait, size: tuple[int, int]) -> np.ndarray:
+    """Between the lips of the wide shape, a little inwards, (H, W) bool."""
+    lips = generator.mesh(SHAPES["wide"], portrait)[list(INNER_LIPS)]
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(lips).astype(np.int32)], 1)
+    return cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0

@@ -15,6 +15,7 @@ from engines.face.unfold import (
     cheeks,
     cut,
     fill_lines,
+    hidden_mouth,
     moustache,
     scars,
     smile_of,
@@ -22,11 +23,11 @@ from engines.face.unfold import (
     to_crop,
 )
 from engines.face.unsmile import rest_shift
-from engines.face_points import INNER_LIPS
+from engines.face_points import INNER_LIPS, OUTER_LIPS
 from engines.generator import Generator
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS
-from tests.painted_faces import CLOSE_EYES_PX, bearded, blurred, paint_creases, place
+from tests.painted_faces import CLOSE_EYES_PX, EYES_PX, bearded, blurred, code, paint_creases, paint_face, place
 
 FULL, GRIN = 0.06, 0.2
 
@@ -198,3 +199,43 @@ def test_a_portrait_at_rest_keeps_its_photo() -> None:
     portrait = make_portrait(photo, points + np.array([0.5, 0.5, 0]))
     assert np.array_equal(portrait.photo, photo)
     assert np.array_equal(Generator().draw(np.zeros(len(MOTION_CHANNELS), np.float32), portrait), photo)
+
+
+def under_hair(light: float, opened: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """A face whose mouth lies under hair of a share of white; `opened` as of `paint_face`."""
+    photo, landmarks = paint_face(opened)
+    grows = cv2.fillPoly(
+        np.zeros(photo.shape[:2], np.uint8), [np.round(landmarks[list(OUTER_LIPS), :2]).astype(np.int32)], 1
+    )
+    grows = cv2.dilate(grows, np.ones((15, 15), np.uint8))
+    strands = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, grows.shape), (0, 0), sigmaX=0.9, sigmaY=2.5)
+    away = np.abs(np.arange(len(photo)) - landmarks[13, 1])[:, None] / EYES_PX
+    bush = 1 - np.minimum(1.5 * away, 0.25)  # lightest where it stands out furthest
+    hairs = light * (bush * (245 + 4 * strands / strands.std()))[..., None] * (1.0, 0.98, 0.94)
+    return np.where(grows[..., None] > 0, hairs, photo).clip(0, 255).astype(np.uint8), landmarks
+
+
+def test_a_mouth_under_white_hair_hardly_opens_but_its_chin_moves() -> None:
+    """A black mouth stood open in a white moustache."""
+    motion, generator, gaps, chins = code(jawOpen=0.24, jawDrop=0.2, mouthOpenSide=0.14), Generator(), [], []
+    for photo, landmarks in (paint_face(), under_hair(1.0)):
+        portrait = make_portrait(photo, landmarks)
+        generator.draw(motion, portrait)
+        moved = generator.scratch_of(portrait).moved - portrait.source
+        gaps.append(moved[14, 1] - moved[13, 1])
+        chins.append(moved[152, 1])
+    assert gaps[1] < 0.5 * gaps[0]
+    assert chins[1] > 0.5 * chins[0] > 0.03 * EYES_PX
+
+
+@pytest.mark.parametrize(
+    ("face", "brighter"),
+    [
+        (paint_face(), 1.5),  # light lips with a seam
+        (under_hair(0.5), 0.8),  # dark hair
+        (under_hair(1.0, opened=0.12), 1.5),  # open
+    ],
+)
+def test_a_mouth_that_is_seen_opens(face: tuple[np.ndarray, np.ndarray], brighter: float) -> None:
+    photo, landmarks = face
+    assert hidden_mouth(photo, landmarks[:, :2], np.array([0.0, 1.0]), EYES_PX, brighter) == 0.0

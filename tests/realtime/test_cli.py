@@ -348,9 +348,9 @@ def test_an_empty_argument_is_no_folder(run: Run, arguments: tuple[str, ...], to
 
 def test_windows_calls_a_reader_that_has_gone_an_invalid_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = OSError(errno.EINVAL, "Invalid argument")
-    assert cli.is_broken_pipe(BrokenPipeError())
-    assert not cli.is_broken_pipe(gone)
-    monkeypatch.setattr(cli.os, "name", "nt")
-    assert cli.is_broken_pipe(gone)
-    assert not cli.is_broken_pipe(OSError(errno.EINVAL, "Invalid argument", "a?b.npz"))
+    assert cli.reader_is_gone(BrokenPipeError())
+    assert not cli.reader_is_gone(gone)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert cli.reader_is_gone(gone)
+    assert not cli.reader_is_gone(OSError(errno.EINVAL, "Invalid argument", "a?b.npz"))
     monkeypatch.undo()
