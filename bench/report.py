@@ -184,7 +184,7 @@ def tables(name: str, rows: list[Row], padded: bool = False) -> str:
     ]
     about = (
         "± is the standard error over clips. SNR: of the loudest half of the speech's 20 ms chunks. docs/reports/motion"
-        " reckons it of what lies within 25 dB of the loudest twentieth: the same figure is some 1.3 dB less noise there."
+        " reckons it of what lies within 25 dB of the loudest twentieth: the same figure is 1.3 dB less noise there."
     )
     found = [about, markdown_table(mouth, ("system", "snr_db", *scores), heads, padded)]
     apart = [row for row in rows if row["measure"] == "difference"]
