@@ -213,7 +213,7 @@ def report(
     teach: Teach = None,
     emotional: Emotional = None,
     encoder: Encoders = None,
-    only: Annotated[str, typer.Option(help="make again only these parts, such as latency,scale")] = "",
+    only: Annotated[str | None, typer.Option(help="make again only these parts, such as latency,scale")] = None,
     page: Annotated[bool, typer.Option("--page", help="measure nothing: README.md again, from the JSON files")] = False,
 ) -> None:
     """Write the report: tables, figures, machine, spread, and the command under each figure."""
@@ -223,7 +223,7 @@ def report(
         write_page(out)
     else:
         folders = _folders(clips, noise, teach, emotional, encoder)
-        write_bench_report(out, quick, folders, tuple(part for part in only.split(",") if part), say)
+        write_bench_report(out, quick, folders, tuple(part for part in (only or "").split(",") if part), say)
     print(out / "README.md")
 
 

@@ -17,9 +17,10 @@ class Compiling(TimingListener):  # type: ignore[misc]
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__()
-        self.patience = threading.Timer(PATIENCE_S, tell, ("compiling for this computer, once: up to a minute",))
+        self.patience = threading.Timer(PATIENCE_S, self._wonder)
         self.patience.daemon = True
-        self._begun = False
+        self._tell = tell
+        self._begun = self._due = False
 
     @property
     def seconds(self) -> float:
@@ -31,6 +32,19 @@ class Compiling(TimingListener):  # type: ignore[misc]
             self._begun = True
             self.patience.start()
         super().on_start(event)
+        if self._due:
+            self._say()
+
+    def _wonder(self) -> None:
+        """Somebody may wonder now, if a kernel is being made, or as soon as another one is."""
+        if self._depth > 0:
+            self._say()
+        else:
+            self._due = True
+
+    def _say(self) -> None:
+        self._due = False
+        self._tell("compiling for this computer, once: up to a minute")
 
 
 @contextmanager

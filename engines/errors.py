@@ -37,6 +37,10 @@ class InputError(VoxcamError):
     """A photo or a sound that cannot be used."""
 
 
+class CutOff(InputError):
+    """A face that the picture's edge cuts off."""
+
+
 class WrongInput(InputError):
     """Wrong use: a path that was named to be read leads to nothing, or to something of another kind."""
 

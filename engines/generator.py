@@ -42,8 +42,7 @@ from engines.drawing.mouth import paint_mouth
 from engines.drawing.warp import FINE, GRID_PX, BackwardMap, make_finer, warp
 from engines.errors import ConfigError, EngineMismatch
 from engines.face.dentition import slant_of
-from engines.face.tones import LUMA, haze_of
-from engines.face.unfold import crop_corners, hidden_mouth
+from engines.face.unfold import crop_corners
 from engines.face_points import EYES, FACE_OVAL, LOWER_SEAM, UPPER_SEAM
 from engines.opening import open_session
 from engines.portrait import CROP_PX, CROP_SIZE_PX, EYEBALL_RADIUS, LOWER_DROP, Portrait, crop_to_photo
@@ -59,8 +58,6 @@ LOWER_SHOWN, SHOWN_BY_LIP, SHOWN_BY_LIP_ALONE, SHOWN_MOST = 0.020, 0.17, 0.10, 0
 # in sum, but single teeth are .91 as bright as true ones. Where single teeth can be seen, from SHARP_PX for one eye
 # distance on, this share of the shade is left out; below SMALL_PX none.
 TEETH_SPARED, SMALL_PX, SHARP_PX = 0.5, 50.0, 110.0
-DEEPEST = 0.6  # light of the darkest twentieth between the lips over the cavity's (88 faces, wide: .4 to 1.0)
-HAZE_IN_MOUTH = 0.85  # of the darkest of a hazy face: with all of it two open mouths could hardly be seen any more
 FRINGE_SEEN = 0.35  # share of a fringe that is none of the lashes seen one by one
 BAND_PX = 6.0  # beside lips and lids, where the coarse map is too coarse, pixels are fetched one by one
 # Codes beyond these are not faces; a wild number must not tear the picture.
@@ -145,8 +142,6 @@ class Scratch:
     photo_frames: np.ndarray  # (3, 6)
     photo_lines: np.ndarray  # (3, 2, LINE)
     eye_planes: np.ndarray  # (2, 2, 3)
-    hidden: float  # how far hair hides the mouth, 0..1: `hidden_mouth` in engines/face/unfold.py
-    haze: np.ndarray  # (4,) what it does to the darkest of the mouth: `lift_haze` in engines/drawing/mouth.py
     skin: np.ndarray  # (96, 120, 3) float32: gain of the lower face's skin
     rims: RimsMotion
     to_px: np.ndarray  # (2, 3): canonical lengths -> px
@@ -239,9 +234,9 @@ class Generator:
         for side in range(2):  # one by one: no array is made
             code[BLINK + side] *= portrait.bare.shuts[side]
         scratch = self.scratch_of(portrait)
-        if scratch.hidden > 0.0:
+        if portrait.mouth_in_hair > 0.0:
             for channel in LIPS_APART:
-                code[channel] *= 1.0 - (1.0 - GAP_IN_HAIR) * scratch.hidden
+                code[channel] *= 1.0 - (1.0 - GAP_IN_HAIR) * portrait.mouth_in_hair
         learned = self.corrections(code, portrait)
         moved, skull = self._move(code, portrait, scratch)
         fade_marks(portrait, moved, code, scratch)
@@ -306,8 +301,6 @@ class Generator:
                 photo_frames=np.zeros((3, 6)),
                 photo_lines=np.zeros((3, 2, LINE)),
                 eye_planes=np.zeros((2, 2, 3)),
-                hidden=hair_on_mouth(portrait),
-                haze=np.zeros(4),
                 skin=np.zeros((*CROP_SIZE_PX, 3), np.float32),
                 rims=NO_RIMS_MOVE,
                 to_px=portrait.scale[0] * portrait.rotation[:2],
@@ -419,29 +412,8 @@ def take_photo(portrait: Portrait, scratch: Scratch) -> None:
     for side in range(2):
         scratch.eye_planes[side] = plane_to_px(portrait, STILL, eye_place(portrait, side))
         scratch.depths[side] = plane_to_px(portrait, STILL, DEPTHS[side])
-    scratch.haze[:] = haze_on_mouth(portrait)
     scratch.source_there, scratch.faded[:] = True, 0.0
     scratch.rims = rims_motion(portrait, scratch.maps.shift)
-
-
-def hair_on_mouth(portrait: Portrait) -> float:
-    """How far light hair hides a portrait's mouth, 0..1."""
-    skin, lip = (float(portrait.tones[part] @ LUMA) for part in (slice(0, 3), slice(3, 6)))
-    brighter = lip / max(skin, 1e-3)
-    return hidden_mouth(portrait.photo, portrait.source, portrait.rotation[:2, 1], float(portrait.scale[0]), brighter)
-
-
-def haze_on_mouth(portrait: Portrait) -> np.ndarray:
-    """(4,) as `lift_haze` wants it: the inside's darkest places become about as light as a hazy face's."""
-    skin = 255 * portrait.tones[:3].astype(np.float64)
-    floor = haze_of(portrait.photo, portrait.landmarks, skin)
-    floor *= HAZE_IN_MOUTH
-    light, most = float(floor @ LUMA), max(float(skin @ LUMA), 1.0)
-    drawn = DEEPEST * float(portrait.cavity @ LUMA)
-    if light <= drawn:
-        return np.zeros(4)
-    # What is drawn is no black: it needs less, and what is added there is less by its own light.
-    return np.append(floor * (light - drawn) / (light * (1.0 - min(drawn / most, 0.9))), most)
 
 
 def rims_motion(portrait: Portrait, shift: np.ndarray) -> RimsMotion:
@@ -635,7 +607,7 @@ def draw_mouth(
         interior,
         TEETH_SPARED * fineness(scale),
         float(portrait.colour[0]),
-        scratch.haze,
+        portrait.haze,
         scratch.cover,
     )
     return box

@@ -41,9 +41,9 @@ from engines.face.masks import disc, polygon
 from engines.face.measure import canonical_face, eye_distance, head_angles, remove_pose, to_pixel_centres
 from engines.face.person import person_mask
 from engines.face.rims import behind_dark_glasses, behind_strands
-from engines.face.tones import measure_palette, measure_tones, room_for_light
+from engines.face.tones import LUMA, haze_of, measure_palette, measure_tones, room_for_light
 from engines.face.tooth_rows import LEARNED_BLUR_PX, WHITE, guessed_lower, guessed_upper, tint_teeth
-from engines.face.unfold import LOOKED_PX, moustache, smile_of, take_folds_off, to_crop
+from engines.face.unfold import LOOKED_PX, hidden_mouth, moustache, smile_of, take_folds_off, to_crop
 from engines.face.unsmile import rest_shift
 from engines.face_points import EYES, FACE, FACE_OVAL, LOWER_SEAM, RIGID, UPPER_SEAM, Eye
 from engines.motion.reach import TYPICAL_REACH
@@ -78,6 +78,8 @@ TOO_LOW, JAW_HANGS = 0.020, 0.16
 # Teeth of a photo that end so far above the line of lips at rest, which is a guess in a smile, are hung below it; what
 # ends further below it is not believed.
 RAISED, LEAST_DROP, LOWEST = 0.025, 0.005, 0.16
+DEEPEST = 0.6  # light of the darkest twentieth between the lips over the cavity's (88 faces, wide: .4 to 1.0)
+HAZE_IN_MOUTH = 0.85  # of the darkest of a hazy face: with all of it two open mouths could hardly be seen any more
 FLESH = 0.97  # of the skin's red over green: of 206 mouths' teeth all but one's have .965 at most, slits of lips .98
 
 
@@ -154,6 +156,25 @@ class Portrait:
             self.skin_mask / np.float32(255)
         )
 
+    @cached_property
+    def mouth_in_hair(self) -> float:
+        """How far light hair hides the mouth, 0..1."""
+        skin, lip = (float(self.tones[part] @ LUMA) for part in (slice(0, 3), slice(3, 6)))
+        down, brighter = self.rotation[:2, 1], lip / max(skin, 1e-3)
+        return hidden_mouth(self.photo, self.source, down, float(self.scale[0]), brighter)
+
+    @cached_property
+    def haze(self) -> np.ndarray:
+        """(4,) as `lift_haze` wants it: the mouth's darkest places become about as light as a hazy face's."""
+        skin = 255 * self.tones[:3].astype(np.float64)
+        floor = HAZE_IN_MOUTH * haze_of(self.photo, self.landmarks, skin)
+        light, most = float(floor @ LUMA), max(float(skin @ LUMA), 1.0)
+        drawn = DEEPEST * float(self.cavity @ LUMA)
+        if light <= drawn:
+            return np.zeros(4)
+        # What is drawn is no black: it needs less, and what is added there is less by its own light.
+        return np.append(floor * (light - drawn) / (light * (1.0 - min(drawn / most, 0.9))), most)
+
     def prepare(self) -> Portrait:
         """The portrait itself, after what pictures need beside what is stored: a photo that fails, fails here.
 
@@ -161,7 +182,7 @@ class Portrait:
         generator would make the same at its first picture. InputError where that cannot be made.
         """
         try:
-            _ = self.bare, self.room, self.folds
+            _ = self.bare, self.room, self.folds, self.mouth_in_hair, self.haze
         except (cv2.error, ArithmeticError, LookupError, ValueError) as error:
             raise InputError("no picture can be made from this photo", "give another photo of the same face") from error
         return self

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from engines.errors import ConfigError, VoxcamError
+from realtime.broken_pipe import reader_is_gone
 from realtime.interrupts import interrupts  # its clock notes when the program started
 
 COMMANDS = {
@@ -162,13 +163,6 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def reader_is_gone(error: Exception) -> bool:
-    """Whether a pipe's reader has ended: Windows says "invalid argument" then."""
-    if sys.platform == "win32" and isinstance(error, OSError) and error.errno == errno.EINVAL:
-        return error.filename is None
-    return isinstance(error, BrokenPipeError)
-
-
 def _reader_gone() -> int:
     _drain(sys.stdout)
     return 1
@@ -177,6 +171,8 @@ def _reader_gone() -> int:
 def _check_empty(arguments: list[str]) -> None:
     """ConfigError for an empty argument, as of a variable that is not set: as a path it would be this folder."""
     for before, argument in zip(["", *arguments], arguments, strict=False):
+        if argument == "--":
+            break
         name, equals, value = argument.partition("=")
         if not argument:
             raise ConfigError(f"{before if before.startswith('-') else 'an argument'} is empty", "give a value")

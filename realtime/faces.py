@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 FACE_SIZES = ("full", "face")
 ROUNDED_PX = 2  # so much that a photo lacks of the camera's width is rounding, and no side
-QUARTER = np.pi / 2
+QUARTER, TILTED_ALIKE = np.pi / 2, np.pi / 6  # nearer than that to a quarter a photo lies on its side, as cameras do
 HEAD_ROOM = 1.65  # least height of a camera picture in heights of the face
-# Of a camera picture's height, between the eyes of who sits before it: nearer than that a photo is not looked at from,
-# where it has no more pixels.
+# Of a camera picture's height: so far apart the eyes are in it at least, as of who sits before a camera, unless the cut
+# would have fewer pixels than the picture.
 LEAST_EYES = 0.1
+SPARED = 0.1  # of a photo's sides: less is not cut off
+HEAD_EYES = 4.5  # so many eye distances a head with its hair is high and wide
 KEPT_DAYS = 30  # a cached portrait after its last use; an update asks for none of those before it
 KEPT_NAME = re.compile(r"[0-9a-f]{32}\.(npz|json)")  # what else lies there is somebody's own
-FRAMING = 8  # counts changes of how photos are framed: cached portraits depend on it
+ANALYSIS = 9  # counts changes of how photos are framed and analysed: cached portraits depend on it
 # The light of a face's brightest places (98 %) and its median, 0..255, and the share that is white. In 427 photos, all
 # skins and dim rooms among them: from 91 up, up to 225, up to .17; three drawings of white plaster: 240.
 DARK_LIGHT, BRIGHT_LIGHT, MOST_WHITE, WHITE = 70, 232, 0.3, 250
@@ -175,10 +177,11 @@ def analyse_photo(
     rgb = read_photo(path, notes)
     options: dict[str, Any] = {}
     with Landmarker() as landmarker:
-        report = landmarker.examine(rgb)
-        if quarters := round(report.roll / QUARTER):
+        report = landmarker.examine(rgb, beside=True)
+        quarters = round(report.roll / QUARTER)
+        if quarters and abs(report.roll - quarters * QUARTER) < TILTED_ALIKE:
             rgb = np.ascontiguousarray(np.rot90(rgb, quarters))
-            report = landmarker.examine(rgb)
+            report = landmarker.examine(rgb, beside=True)
             notes.append("the photo is turned upright")
         notes += [*report.notes, *light_notes(rgb, report.landmarks), *drawn_notes(rgb, report.landmarks)]
         if teeth is not None:
@@ -202,7 +205,8 @@ def analyse_photo(
         whole = rgb.shape
         rgb, landmarks = cut_near(rgb, landmarks)
         if rgb.shape != whole:
-            notes.append(f"the face is small in this photo: {rgb.shape[1]}x{rgb.shape[0]} px around it are taken")
+            size_px = f"{rgb.shape[1]}x{rgb.shape[0]}"
+            notes.append(f"the photo is cut to {size_px} px around the face, which would turn soft in the whole of it")
     portrait = make_portrait(rgb, landmarks, size=size, **options).prepare()
     if portrait.eyes_hidden.all():
         notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
@@ -286,13 +290,20 @@ def clip_notes(first: PhotoReport, learned: Reach, speaker: np.ndarray, path: Pa
 def cut_near(rgb: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cut a photo (H, W, 3) that would be made so small that its face turns soft; landmarks (478, 3) px follow.
 
-    What is left is as large as it can be with a sharp face, and not smaller than a portrait's largest side.
+    What is left has the photo's shape, as far as a head fits into it, is as large as it can be with a sharp face, and
+    not smaller than a portrait's largest side. A photo that would lose less than SPARED of its sides stays whole.
     """
     from engines.face.landmarker import SOFT_EYES_PX
     from engines.portrait import MAX_SIDE_PX
 
-    most = round(MAX_SIDE_PX * max(1.0, float(eye_distance(landmarks)) / SOFT_EYES_PX))
-    return cut_around(rgb, landmarks, min(rgb.shape[1], most), min(rgb.shape[0], most))
+    height, width = rgb.shape[:2]
+    eyes_px = float(eye_distance(landmarks))
+    share = MAX_SIDE_PX * max(1.0, eyes_px / SOFT_EYES_PX) / max(height, width)
+    if share > 1 - SPARED:
+        return rgb, landmarks
+    head = HEAD_EYES * eyes_px
+    cut_width, cut_height = (min(side, round(max(share * side, head))) for side in (width, height))
+    return cut_around(rgb, landmarks, cut_width, cut_height)
 
 
 def cut_around(rgb: np.ndarray, landmarks: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -346,5 +357,5 @@ def _key(path: Path, size: str, camera: tuple[int, int] | None) -> str:
     except OSError as error:
         raise InputError(f"the photo {path} cannot be read ({error.strerror})", "check the path") from error
     total = hashlib.sha256(content)
-    total.update(f"{FRAMING} {VERSION} {geometry_hash()} {size} {camera}".encode())
+    total.update(f"{ANALYSIS} {VERSION} {geometry_hash()} {size} {camera}".encode())
     return total.hexdigest()[:32]

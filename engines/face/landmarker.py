@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.errors import InputError
+from engines.errors import CutOff, InputError
 from engines.face.measure import (
     canonical_face,
     eye_distance,
@@ -202,26 +202,31 @@ class Landmarker:
         mirrored, _ = self._read_region(rgb, *region, mirrored=True)
         return (plain + mirrored) / 2, presence
 
-    def examine(self, rgb: np.ndarray) -> PhotoReport:
-        """Find the face to animate and judge the photo. InputError, with advice, where it will not do."""
+    def examine(self, rgb: np.ndarray, beside: bool = False) -> PhotoReport:
+        """Find the face to animate and judge the photo. InputError, with advice, where it will not do.
+
+        beside: where the edge cuts the largest face off, a whole one beside it will do, and a note says so.
+        """
         found = sorted(self.find_faces(rgb), key=lambda face: -face.size_px)
-        refused: InputError | None = None
+        cut: CutOff | None = None
         alike: list[Face] = []
         for face in found:
-            if refused and all(face is not other for other in alike):
+            if cut and all(face is not other for other in alike):
                 break  # somebody in the background is not who was meant
             reading = self.landmarks(rgb, self._upright(rgb, face))
             if not reading.is_face:
                 continue
             alike = alike or [other for other in found if other.size_px > BESIDE * face.size_px]
             note = largest_face(alike)[1]
-            if refused:
-                note = f"{len(alike)} faces found: not the largest is used, for there {refused.what}"
+            if cut:
+                note = f"{len(alike)} faces found: not the largest is used, for there {cut.what}"
             try:
                 return judge(face, reading, rgb.shape[:2], (note,))
-            except InputError as error:
-                refused = refused or error
-        raise refused or InputError(
+            except CutOff as error:
+                cut = cut or error
+                if not beside:
+                    break
+        raise cut or InputError(
             "no face found in the photo", "use one where the face is sharp, lit, large and uncovered"
         )
 
@@ -451,7 +456,7 @@ def judge(face: Face, reading: Reading, picture_size: tuple[int, int], notes: tu
     inside = np.all((xy >= 0) & (xy <= (width, height)), axis=1)
     features = inside[list(FEATURES)]
     if not features.all():
-        raise InputError("the picture's edge cuts the face off", "use a photo that shows the whole face")
+        raise CutOff("the picture's edge cuts the face off", "use a photo that shows the whole face")
     if inside.mean() < 0.98:
         found.append("the picture's edge cuts the face: what lies outside cannot be shown")
     found += _lid_notes(lid_opening(aligned)[0], abs(yaw) <= TURNED)

@@ -13,7 +13,7 @@ from engines.motion.reach import MOUTH
 from engines.ramps import share_of
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 
-JAW_OPEN, JAW_DROP = MOTION_CHANNELS.index("jawOpen"), MOTION_CHANNELS.index("jawDrop")
+JAW_OPEN = MOTION_CHANNELS.index("jawOpen")
 OPEN_SIDE, UPPER_UP = MOTION_CHANNELS.index("mouthOpenSide"), MOTION_CHANNELS.index("mouthUpperUp")
 SMILE_LEFT, SMILE_RIGHT = MOTION_CHANNELS.index("mouthSmileLeft"), MOTION_CHANNELS.index("mouthSmileRight")
 TONGUE_UP = MOTION_CHANNELS.index("tongueUp")

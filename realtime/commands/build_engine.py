@@ -21,18 +21,18 @@ def command(
     model: Annotated[str, typer.Option(help="all, encoder, generator, portrait_encoder, or a card's path")] = "all",
     backend: Annotated[str, typer.Option(help="onnxruntime, openvino, tensorrt or tensorrt-rtx")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8")] = "fp32",
-    compute_capability: Annotated[str, typer.Option(help="for tensorrt-rtx, such as 7.5,8.6,8.9,12.0")] = "",
-    device: Annotated[str, typer.Option(help="cpu or cuda; the backend's own if left out")] = "",
+    compute_capability: Annotated[str | None, typer.Option(help="for tensorrt-rtx, such as 7.5,8.6,8.9,12.0")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the backend's own if left out")] = None,
     out: Annotated[Path | None, typer.Option(help="folder to keep engines in; the cache if left out")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build engines for this machine and verify them against their golden stream."""
-    capabilities = tuple(part.strip() for part in compute_capability.split(",") if part.strip())
+    capabilities = tuple(part.strip() for part in (compute_capability or "").split(",") if part.strip())
     rows: list[dict[str, Any]] = []
     failed: VoxcamError | None = None
     for card in _cards(model):
         try:
-            result = build_engine(card, backend, precision, device or None, capabilities, out, say)
+            result = build_engine(card, backend, precision, device, capabilities, out, say)
         except VoxcamError as error:
             if isinstance(error, ConfigError) or model != "all":
                 raise

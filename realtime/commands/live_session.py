@@ -156,7 +156,7 @@ class LiveSession:
         from realtime.faces import load_portrait
 
         try:
-            portrayed = load_portrait(self.portrait_path, camera=self.camera_size)
+            portrayed = load_portrait(self.portrait_path, camera=self.camera_size, asked=False)
             portrait = portrayed.portrait
             if portrait.size != (self.pipeline.face.height, self.pipeline.face.width):
                 self.tell("the portrait stays: the new one has another size, start live again")

@@ -16,7 +16,9 @@ CAMERA_SIZES = "640x360, 640x480, 960x540, 1280x720 or 1920x1080"
 LOOKS = "neutral, happiness, sadness, anger, disgust, fear, boredom, surprise, frown"  # engines/motion/expression.py
 
 PortraitPath = Annotated[Path, typer.Option("--portrait", "-p", help="A photo, or a portrait made by voxcam enroll.")]
-FaceSize = Annotated[str, typer.Option(help="full: the photo. face: the aligned face, 256x256.")]
+FaceSize = Annotated[
+    str, typer.Option(help="full: the photo, cut where its face would be too small. face: the aligned face, 256x256.")
+]
 Fps = Annotated[int, typer.Option(help=f"Pictures a second: one of {', '.join(map(str, PICTURE_RATES))}.")]
 LookaheadMs = Annotated[int, typer.Option(help="Future sound that a picture may use: 0, 40 or 80 ms.")]
 Mood = Annotated[str, typer.Option(help=f"auto, off, {LOOKS}, with a strength if you like: happiness:0.5.")]

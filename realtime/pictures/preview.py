@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from engines.errors import DeviceError, OutputError
-from realtime.cli import reader_is_gone
+from realtime.broken_pipe import reader_is_gone
 from realtime.messages import Picture
 from realtime.pictures.sinks import Sink
 

@@ -13,7 +13,7 @@ from errno import ENOSPC
 import numpy as np
 
 from engines.errors import OutputError, VoxcamError
-from realtime.cli import reader_is_gone
+from realtime.broken_pipe import reader_is_gone
 from realtime.clock import NS, Clock, Doorbell, SystemClock
 from realtime.messages import Picture
 from realtime.pictures.picture_pool import PicturePool

@@ -120,7 +120,9 @@ def test_another_one_where_the_largest_is_cut_off(landmarker, photo, truth):
     picture[:420, :315] = small
     chin = int(truth[14, 1])
     picture[-chin:, 400:850] = photo[:chin]
-    report = landmarker.examine(picture)
+    with pytest.raises(InputError, match="edge cuts"):
+        landmarker.examine(picture)  # as for a photo of teeth, which must not be another's
+    report = landmarker.examine(picture, beside=True)
     assert error(report.landmarks, 0.7 * truth) < UNSURE
     assert report.notes[0].startswith("2 faces found: not the largest is used, for there the picture's edge cuts")
 
@@ -136,7 +138,7 @@ def test_nobody_in_the_background_takes_the_place_of_who_is_cut_off(landmarker, 
     assert len(found) == 2
     monkeypatch.setattr(landmarker, "find_faces", lambda _: found)
     with pytest.raises(InputError, match="edge cuts"):
-        landmarker.examine(picture)
+        landmarker.examine(picture, beside=True)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

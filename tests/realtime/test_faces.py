@@ -183,9 +183,11 @@ def crowd(height: int, width: int, eyes_px: float) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize(
     ("size", "eyes_px", "left"),
     [
-        ((4000, 6000), 140, (2560, 2560)),  # shrunk to 1280 the eyes are 70 px apart
-        ((9000, 600), 140, (2560, 600)),
-        ((4000, 6000), 40, (1280, 1280)),  # nothing is gained by less than a portrait's largest side
+        ((4000, 6000), 140, (1707, 2560)),  # shrunk to 1280 the eyes are 70 px apart
+        ((9000, 600), 140, (2560, 600)),  # a head is wider than a shape so narrow
+        ((4000, 6000), 40, (853, 1280)),  # nothing is gained by less than a portrait's largest side
+        ((4000, 3000), 160, (2926, 2194)),
+        ((1000, 1400), 72, (1000, 1400)),  # for so little nothing is cut
         ((3000, 4000), 300, (3000, 4000)),
         ((800, 1200), 30, (800, 1200)),
     ],
@@ -217,8 +219,8 @@ def test_a_cut_is_told(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     cv2.imwrite(str(path), wall)
     made = load_portrait(path, use_cache=False)
-    assert any("around it are taken" in note for note in made.notes)
-    assert not any("around it are taken" in note for note in load_portrait(FACE, use_cache=False).notes)
+    assert any(note.startswith("the photo is cut to") for note in made.notes)
+    assert not any("is cut to" in note for note in load_portrait(FACE, use_cache=False).notes)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -232,3 +234,16 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(quarters: int, tmp_path
     assert np.array_equal(made.portrait.photo.shape, load_portrait(FACE, use_cache=False).portrait.photo.shape)
     forehead, chin = made.portrait.landmarks[10], made.portrait.landmarks[152]
     assert chin[1] - forehead[1] > 5 * abs(chin[0] - forehead[0])
+
+
+@pytest.mark.parametrize(("degrees", "turned"), [(20, False), (45, False), (70, True), (110, True), (135, False)])
+def test_a_tilted_head_is_no_photo_that_lies_on_its_side(degrees: float, turned: bool, tmp_path: Path) -> None:
+    upright = cv2.imread(str(FACE))
+    height, width = upright.shape[:2]
+    side = int(np.hypot(height, width))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    matrix[:, 2] += (side - width) / 2, (side - height) / 2
+    path = tmp_path / "tilted.png"
+    cv2.imwrite(str(path), cv2.warpAffine(upright, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE))
+    notes = load_portrait(path, use_cache=False).notes
+    assert ("the photo is turned upright" in notes) is turned
