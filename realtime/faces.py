@@ -208,6 +208,8 @@ def analyse_photo(
             size_px = f"{rgb.shape[1]}x{rgb.shape[0]}"
             notes.append(f"the photo is cut to {size_px} px around the face, which would turn soft in the whole of it")
     portrait = make_portrait(rgb, landmarks, size=size, **options).prepare()
+    if portrait.haze.any():
+        notes.append("the face lies in haze, or the light comes from behind: take a photo with the light on your face")
     if portrait.eyes_hidden.all():
         notes.append("dark glasses: the eyes stay as they are; a photo that shows them is better")
     return Portrayed(portrait, notes)

@@ -247,3 +247,11 @@ def test_a_tilted_head_is_no_photo_that_lies_on_its_side(degrees: float, turned:
     cv2.imwrite(str(path), cv2.warpAffine(upright, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE))
     notes = load_portrait(path, use_cache=False).notes
     assert ("the photo is turned upright" in notes) is turned
+
+
+def test_light_from_behind_is_told(tmp_path: Path) -> None:
+    photo = cv2.imread(str(FACE)).astype(np.float32)
+    path = tmp_path / "hazy.png"
+    cv2.imwrite(str(path), (60 + 0.2 * photo).astype(np.uint8))
+    assert any("from behind" in note for note in load_portrait(path, use_cache=False).notes)
+    assert not any("from behind" in note for note in load_portrait(FACE, use_cache=False).notes)
