@@ -54,5 +54,6 @@ def test_clips_without_a_shut_mouth_or_a_face_do_not_count(tmp_path) -> None:
         (tmp_path / talker).mkdir()
         for number, clip in enumerate(clips):
             np.save(tmp_path / talker / f"{number}.npy", clip)
-    assert {talker: len(ways) for talker, ways in read_ways(tmp_path).items()} == {"s1": 1}
-    assert read_ways(tmp_path, but=["s1"]) == {}
+    assert {talker: len(ways) for talker, ways in read_ways(tmp_path, least_clips=1).items()} == {"s1": 1}
+    assert read_ways(tmp_path, but=["s1"], least_clips=1) == {}
+    assert read_ways(tmp_path) == {}

@@ -212,7 +212,7 @@ def test_a_run_that_was_killed_logs_each_step_once(cache: Path, tmp_path: Path) 
         rows = list(csv.reader(file))
     assert [row[0] for row in rows] == ["step", "10", "20"]
     assert rows[1] == killed_later[0]
-    assert 100 < float(rows[2][1]) < 200
+    assert float(rows[2][1]) > 100  # goes on from the last row that stays
     assert rows[2][2:] != losses
     assert _cut_log(log, 0) == 0  # nothing to go on from: the log, too, begins anew
     assert not log.exists()
@@ -366,7 +366,7 @@ def run_processes(cache: Path, out: Path, devices: int, stop_at: int = CONFIG.st
         env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=480,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return checkpoint.load(out / "last.safetensors")[0]
@@ -376,7 +376,7 @@ def run_processes(cache: Path, out: Path, devices: int, stop_at: int = CONFIG.st
 def test_two_processes_equal_one_and_go_on(cache: Path, tmp_path: Path) -> None:
     """A run of two that was cut at the third of six steps has the streams of both, not the first one's alone."""
     one, two = (run_processes(cache, tmp_path / f"run{devices}", devices) for devices in (1, 2))
-    run_processes(cache, tmp_path / "cut", 2, stop_at=3)
+    run_processes(cache, tmp_path / "cut", 2, stop_at=CONFIG.steps // 2)
     resumed = run_processes(cache, tmp_path / "cut", 2)
     assert set(one) == set(two) == set(resumed)
     assert any(name.startswith("state1.") for name in two)

@@ -19,7 +19,7 @@ import torch
 from engines.drawing.geometry import ease
 from engines.drawing.layers import LINE
 from engines.drawing.mouth import bent_place
-from engines.errors import InputError
+from engines.errors import ConfigError, InputError
 from engines.face.measure import canonical_face, lid_opening, mouth_measures, remove_pose
 from engines.face_points import LOWER_SEAM, UPPER_SEAM
 from engines.generator import BLINK, Generator, invert, trace_pair
@@ -219,6 +219,11 @@ def prepare(
     held_out: GRID talkers nobody learns from; a few of their clips are written as kind `held`. What an earlier run
     wrote of a talker as the other kind is removed.
     """
+    train = data / "grid" / "train"
+    talkers = sorted(path for path in train.iterdir() if path.is_dir()) if train.is_dir() else []
+    if unknown := set(held_out) - {talker.name for talker in talkers}:
+        known = ", ".join(talker.name for talker in talkers) or f"there are none in {train}"
+        raise ConfigError(f"no talker is called {', '.join(sorted(unknown))}", f"--held-out takes one of {known}")
     out.mkdir(parents=True, exist_ok=True)
     for path in [*out.glob("grid_*.npz"), *out.glob("held_*.npz")]:
         kind, _, name = path.stem.partition("_")
@@ -242,9 +247,7 @@ def prepare(
 
         jobs.append((f"head_{head.stem}", rendered))
     clips = [
-        clip
-        for talker in sorted((data / "grid" / "train").iterdir())
-        for clip in spread(talker, HELD_CLIPS if talker.name in held_out else GRID_CLIPS)
+        clip for talker in talkers for clip in spread(talker, HELD_CLIPS if talker.name in held_out else GRID_CLIPS)
     ]
     for number, clip in enumerate(clips):
 

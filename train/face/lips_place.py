@@ -16,6 +16,7 @@ import numpy as np
 from train.face.face_score import LIPS, align, first_shut, true_codes
 
 RIDGE = 1e-4  # of a shape's squares, eye distances
+LEAST_CLIPS = 5  # of a talker who teaches: all count alike
 
 AS_PHOTO = "true shape, in the photo's place"
 AS_OTHERS = "true shape, in the place where training talkers have such a shape"
@@ -37,13 +38,16 @@ def lips_ways(landmarks: np.ndarray) -> np.ndarray | None:
     return ways
 
 
-def read_ways(folder: Path, but: Sequence[str] = ()) -> dict[str, list[np.ndarray]]:
-    """Talker -> the ways of each of their clips; folder: of cached landmarks, a folder a talker; `but`: left out."""
+def read_ways(folder: Path, but: Sequence[str] = (), least_clips: int = LEAST_CLIPS) -> dict[str, list[np.ndarray]]:
+    """Talker -> the ways of each of their clips; folder: of cached landmarks, a folder a talker.
+
+    but: talkers who are left out, as are those with fewer clips.
+    """
     found: dict[str, list[np.ndarray]] = {}
     for talker in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in but):
         clips = (np.load(path, allow_pickle=False).astype(np.float32) for path in sorted(talker.glob("*.npy")))
         ways = [way for way in map(lips_ways, clips) if way is not None]
-        if ways:
+        if len(ways) >= least_clips:
             found[talker.name] = ways
     return found
 

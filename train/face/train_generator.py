@@ -284,6 +284,7 @@ class Learner:
     def __init__(self, scales: Scales, plan: Plan) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.step = plan, 0
+        self.past_unknown = False  # of an earlier version's checkpoint: whom it left out
         self.encoder, self.decoder, self.adversaries = PortraitEncoder(scales), Decoder(scales), Adversaries(scales)
         self.both = torch.nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
         for module in (self.both, self.adversaries):
@@ -354,6 +355,7 @@ class Learner:
         return torch.maximum(skin, batch["mouth"][..., 0][:, None])
 
     def save(self, path: Path) -> None:
+        held_out = sorted(self.plan.held_out)
         parts = {
             "model": self.both.state_dict(),
             "average": self.average,
@@ -362,7 +364,7 @@ class Learner:
             "against": checkpoint.optimiser_tensors(self.against, self.adversaries),
         }
         tensors = {key: value for name, part in parts.items() for key, value in checkpoint.prefixed(name, part).items()}
-        checkpoint.save(path, tensors, {"step": self.step, "held_out": sorted(self.plan.held_out)})
+        checkpoint.save(path, tensors, {"step": self.step} | ({} if self.past_unknown else {"held_out": held_out}))
 
     def restore(self, path: Path) -> None:
         """Go on exactly where `save` was."""
@@ -373,6 +375,7 @@ class Learner:
         checkpoint.restore_optimiser(self.optimiser, self.both, checkpoint.part("optimiser", tensors))
         checkpoint.restore_optimiser(self.against, self.adversaries, checkpoint.part("against", tensors))
         self.step = facts["step"]
+        self.past_unknown = "held_out" not in facts
 
     def begin(self, path: Path) -> list[str]:
         """Start from the averaged networks of another run, or from exported ones, of this form or an earlier one.
@@ -430,9 +433,11 @@ def held_score(encoder: PortraitEncoder, decoder: Decoder, held: Samples, batche
 def refuse_other_people(kept: Path, plan: Plan) -> None:
     """ConfigError where a checkpoint left out other talkers than the plan: its weights may know the plan's by heart.
 
-    Earlier versions' checkpoints don't say whom they left out, and are taken.
+    Earlier versions' checkpoints don't say whom they left out: with nobody left out they are taken.
     """
     known = checkpoint.facts_of(kept).get("held_out")
+    if known is None and plan.held_out:
+        raise ConfigError(f"{kept} does not say whom it left out", "use another --out, or leave out --held-out")
     if known is not None and set(known) != set(plan.held_out):
         before, now = (", ".join(sorted(people)) or "nobody" for people in (known, plan.held_out))
         raise ConfigError(

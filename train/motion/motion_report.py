@@ -572,6 +572,7 @@ def made_with(work: Work, name: str) -> str:
         paths += [WEIGHTS.parent / file for file in LAWS]
     if name == "others":
         paths += [path for _, path in sorted(work.others.items())]
+        paths += [work.calibration] if work.calibration else []  # it scales them
     # Every truth is moved by its talker's offset; the labeller is taught in the talkers' scales.
     labels = {key: work.prepared[key] for key in ("offsets_s", "scales")}
     return hash_of(name, str(work.seed), json.dumps(labels, sort_keys=True), files=paths, more=gain)

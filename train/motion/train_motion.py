@@ -55,7 +55,7 @@ def train_motion(
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, config)
         batch = next(loader)
-        # Warping by 1 would change the log-mel by rounding alone.
+        # Without vocal-tract augmentation nothing is warped: warping by 1 only adds rounding.
         stretch = batch["stretch"] if config.batch.augment.vocal_tract else None
         out_now, _ = encoder(batch["samples"], stretch=stretch)
         losses = motion_losses(align_rows(out_now["motion"]), batch)
