@@ -88,6 +88,11 @@ class LiveOptions:
     threads: int
     nice: int
 
+    @property
+    def picture_size(self) -> str:
+        """The camera picture's, asked for or not."""
+        return self.camera_size or CAMERA_SIZE
+
 
 def open_source(microphone: str | None, source: str | None, rate: int, channels: int, sample_format: str) -> Source:
     """The source that the options name; not yet entered."""
@@ -196,7 +201,7 @@ def _check(options: LiveOptions) -> None:
     checked_lookahead(options.lookahead_ms)
     checked_engine(options.engine)
     parse_emotion(options.emotion)
-    parse_size(options.camera_size or CAMERA_SIZE)
+    parse_size(options.picture_size)
     if options.osc is not None:
         parse_target(options.osc)
     if options.seconds is not None and not math.isfinite(options.seconds):
@@ -262,7 +267,7 @@ def _opened(options: LiveOptions, stack: ExitStack) -> LiveSession:
         pipeline,
         engines,
         options.portrait,
-        parse_size(options.camera_size or CAMERA_SIZE),
+        parse_size(options.picture_size),
         options.emotion,
         pipeline.face.badge or Badge(pipeline.face.height, pipeline.face.width),
         None,
@@ -294,7 +299,7 @@ def _pipeline(options: LiveOptions, stack: ExitStack, sound: Source, sinks: list
 
     # Whose size is as enrolled wonders only where a size was asked for, or a call sees it.
     asked = options.camera_size is not None or options.camera != "none"
-    portrayed = load_portrait(options.portrait, camera=parse_size(options.camera_size or CAMERA_SIZE), asked=asked)
+    portrayed = load_portrait(options.portrait, camera=parse_size(options.picture_size), asked=asked)
     for note in portrayed.notes:
         say(f"note: {note}")
     portrait, seed = portrayed.portrait, options.seed

@@ -54,7 +54,7 @@ from train.face.face_sound import (
 )
 from train.face.face_steady import draw_figure, score_flicker, score_outside, score_true_flicker
 from train.face.face_stills import FaceModel, Photos, score_identity, score_sharpness, score_smiles
-from train.face.lips_place import lips_ways, place_by_shape, read_ways, shares_left
+from train.face.lips_place import place_by_shape, read_ways, shares_left, ways_of
 from train.motion.heard import Rows, hear, shaped_motion
 from train.motion.reach import bare_shaper, listen, reach_of
 from train.motion.score_motion import kept_motion, takes, talker_offsets
@@ -266,8 +266,7 @@ def place(work: Work) -> dict:
     for people, talker in TALKERS.items():
         weights = place_by_shape(read_ways(work.landmarks / "grid" / "train", but=[talker]))
         files = [work.landmarks / "grid" / "val" / talker / f"{name}.npy" for name in work.clip_names(talker)]
-        read = [lips_ways(np.load(path, allow_pickle=False).astype(np.float32)) for path in files]
-        found[people] = shares_left([ways for ways in read if ways is not None], weights)
+        found[people] = shares_left(ways_of(files), weights)
     return found
 
 

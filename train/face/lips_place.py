@@ -38,6 +38,12 @@ def lips_ways(landmarks: np.ndarray) -> np.ndarray | None:
     return ways
 
 
+def ways_of(files: Iterable[Path]) -> list[np.ndarray]:
+    """The ways of each clip of cached landmarks that has some."""
+    clips = (np.load(path, allow_pickle=False).astype(np.float32) for path in files)
+    return [ways for ways in map(lips_ways, clips) if ways is not None]
+
+
 def read_ways(folder: Path, but: Sequence[str] = (), least_clips: int = LEAST_CLIPS) -> dict[str, list[np.ndarray]]:
     """Talker -> the ways of each of their clips; folder: of cached landmarks, a folder a talker.
 
@@ -45,8 +51,7 @@ def read_ways(folder: Path, but: Sequence[str] = (), least_clips: int = LEAST_CL
     """
     found: dict[str, list[np.ndarray]] = {}
     for talker in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in but):
-        clips = (np.load(path, allow_pickle=False).astype(np.float32) for path in sorted(talker.glob("*.npy")))
-        ways = [way for way in map(lips_ways, clips) if way is not None]
+        ways = ways_of(sorted(talker.glob("*.npy")))
         if len(ways) >= least_clips:
             found[talker.name] = ways
     return found
