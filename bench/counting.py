@@ -7,6 +7,7 @@ in the code, not a busy computer.
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -95,26 +96,48 @@ def count_allocations(rig: Rig, pictures: int = 50) -> Allocations:
         try:
             for _ in range(30):  # objects from before the tracing are replaced by traced ones first
                 stream.picture()
-            # What grows with every picture grows in every stretch. What Python puts aside for itself (its lists of
-            # free objects fill slowly), or a table that was enlarged once, ends: so the least growth is the true one,
-            # and the least peak, above which lies what waits for the collector.
-            least, least_peak, held = float("inf"), float("inf"), _held_bytes()
-            for stretch in range(MOST_STRETCHES):
-                tracemalloc.reset_peak()
-                for _ in range(pictures):
-                    stream.picture()
-                least_peak = min(least_peak, tracemalloc.get_traced_memory()[1] - held)
-                earlier, held = held, _held_bytes()
-                least = min(least, held - earlier)
-                if least <= QUIET_BYTES * pictures and stretch >= LEAST_STRETCHES - 1:
-                    break
+            peak, kept = _least_peak(stream, pictures), _least_growth(stream, pictures)
         finally:
             tracemalloc.stop()
-    return Allocations(max(0, round(least)), round(least_peak))
+    return Allocations(max(0, kept), peak)
+
+
+def _least_peak(stream: _Stream, pictures: int) -> int:
+    """Largest sum above what was held, the least of some stretches: what waits for the collector lies above it."""
+    least = math.inf
+    for _ in range(MOST_STRETCHES):
+        gc.collect()
+        tracemalloc.reset_peak()
+        held = tracemalloc.get_traced_memory()[0]
+        for _ in range(pictures):
+            stream.picture()
+        least = min(least, tracemalloc.get_traced_memory()[1] - held)
+    return round(least)
+
+
+def _least_growth(stream: _Stream, pictures: int) -> int:
+    """Growth of a stretch, the least of some: what grows with every picture does so in each, a larger table in one."""
+    least, held = math.inf, _held_bytes()
+    for stretch in range(MOST_STRETCHES):
+        for _ in range(pictures):
+            stream.picture()
+        earlier, held = held, _held_bytes()
+        least = min(least, held - earlier)
+        if least <= QUIET_BYTES * pictures and stretch >= LEAST_STRETCHES - 1:
+            break
+    return round(least)
 
 
 def _held_bytes() -> int:
-    gc.collect()  # what waits for the collector is not held
+    """What is held for good: neither what waits for the collector nor what Python's own cache of attributes holds.
+
+    That keeps the names that were looked up, 4,096 of them at most. Numba asks three of each named tuple, by strings
+    made anew, which fill it sooner or later, as their addresses are used again or not.
+    """
+    gc.collect()
+    clear = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", None)
+    if clear is not None:
+        clear()
     return tracemalloc.get_traced_memory()[0]
 
 
