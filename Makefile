@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOAK_S ?= 900
+# No rigs and no clock in them: two at a time.
+SIDE_BY_SIDE := tests/engines tests/train
 TEST_EXTRAS := c2pa,camera,openvino,osc,tensorrt-rtx,train,bench,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -17,7 +19,8 @@ demo: $(VENV)/.demo
 	$(BIN)/voxcam demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -rfEs
+	$(BIN)/python -m pytest -rfEs -n 2 $(SIDE_BY_SIDE); side_by_side=$$?; \
+	$(BIN)/python -m pytest -rfEs $(SIDE_BY_SIDE:%=--ignore=%) && exit $$side_by_side
 
 soak: $(VENV)/.test
 	VOXCAM_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest -m soak
