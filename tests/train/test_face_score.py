@@ -15,7 +15,7 @@ import pytest
 from engines.card import WEIGHTS
 from engines.face.measure import canonical_face
 from engines.face_points import FACE_OVAL, INNER_LIPS, OUTER_LIPS
-from engines.generator import Generator, open_generator
+from engines.generator import BLINK, Generator, open_generator
 from engines.motion.reach import at_times
 from engines.portrait import make_portrait
 from engines.spec import MOTION_CHANNELS, SPEECH_CHANNELS
@@ -29,6 +29,7 @@ from train.face.face_score import (
     Driven,
     drawn_lids,
     exact_displacement,
+    first_shut,
     lips_apart,
     lips_mask,
     summarise,
@@ -126,6 +127,15 @@ def test_exact_displacement_takes_off_scale_and_turn() -> None:
     expected[[i for i, (theirs, _) in enumerate(EXACT_LIPS) if theirs in lower], 1] = 0.1
     assert found[0] == pytest.approx(np.zeros((20, 2)), abs=1e-5)
     assert found[1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_first_shut_mouth_is_looked_for_among_some_pictures() -> None:
+    codes = np.zeros((8, len(MOTION_CHANNELS)), np.float32)
+    codes[[0, 3, 7], 0] = 0.1
+    codes[4, BLINK] = 1
+    assert first_shut(codes) == 1
+    assert first_shut(codes, np.arange(8) >= 3) == 5
+    assert first_shut(codes, np.arange(8) == 4) is None
 
 
 def test_lids_of_what_was_drawn(portrait) -> None:
@@ -273,7 +283,9 @@ def test_the_page_says_what_is_missing_and_what_is_old(tmp_path: Path) -> None:
     assert "earlier weights or code: identity" in page
     sound = {"unseen, s5": {"clean, 80 ms": {"lmd_share": 0.45, "lmd": 0.02, "sync": {"lag": -1.5}},
                             "0 dB, 80 ms": {"lmd": 0.024}}}  # fmt: skip
-    rows = {row[0]: row[2:] for row in shows({"sound": sound})}
+    in_silence = {"unseen, s5, photo taken in silence": {"by sound": {"lmd_share": 0.51, "shape_share": 0.4}}}
+    rows = {row[0]: row[2:] for row in shows({"sound": sound, "ceiling": in_silence})}
+    assert rows["the same, photo taken in silence, not at a p, b or m"] == ["0.510", "no"]
     assert rows["mouth LMD share, sound alone, 80 ms, s5"] == ["0.450", "yes"]
     assert rows["LMD at 0 dB against clean, s5"] == ["1.200", "no"]
     assert rows["sync offset by sound, 80 ms, s5"] == ["-1.50", "no"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engines.face.measure import canonical_face
 from engines.face_points import INNER_LIPS, OUTER_LIPS
+from train.data.corpora import Clip
 from train.face.lips_place import AS_OTHERS, AS_PHOTO, MEAN_KNOWN, lips_ways, place_by_shape, read_ways, shares_left
 
 LIPS = [*OUTER_LIPS, *INNER_LIPS]
@@ -57,3 +60,20 @@ def test_clips_without_a_shut_mouth_or_a_face_do_not_count(tmp_path) -> None:
     assert {talker: len(ways) for talker, ways in read_ways(tmp_path, least_clips=1).items()} == {"s1": 1}
     assert read_ways(tmp_path, but=["s1"], least_clips=1) == {}
     assert read_ways(tmp_path) == {}
+
+
+def test_a_photo_taken_in_silence_is_no_closure_of_a_word(tmp_path) -> None:
+    """Lips that wait apart, shut low for a b, and shut where they rest once the sentence is over."""
+    lower, all_down = np.full(40, 0.1), np.zeros(40)
+    lower[10:15], all_down[10:15] = 0, 0.03
+    lower[30:] = 0
+    (tmp_path / "s1").mkdir()
+    np.save(tmp_path / "s1" / "one.npy", moved(lower, all_down))
+    phones = ((0.4, 0.6, "B"), (0.6, 0.9, "AA"))
+    clips = {"s1/one": Clip("grid/train/s1/one", "grid", Path("one.mkv"), "train", "grid/s1", phones=phones)}
+    (first,) = read_ways(tmp_path, least_clips=1)["s1"]
+    (silent,) = read_ways(tmp_path, least_clips=1, silent=clips)["s1"]
+    assert first[35, :, 1].mean() == pytest.approx(-0.03, abs=1e-3)
+    assert silent[35] == pytest.approx(0, abs=1e-3)
+    silence_unknown = {"s1/one": Clip("grid/train/s1/one", "grid", Path("one.mkv"), "train", "grid/s1")}
+    assert read_ways(tmp_path, least_clips=1, silent=silence_unknown) == {}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from engines.face.measure import canonical_face
 from engines.spec import SPEECH_CHANNELS
+from train.data.corpora import Clip
 from train.data.labeller import LabellerConfig, LabelNet, label, teach
 from train.data.motion_labels import (
     OPEN,
@@ -12,6 +15,7 @@ from train.data.motion_labels import (
     clip_motion,
     measure_offsets,
     picture_measures,
+    silent_pictures,
     smooth,
     talker_scales,
 )
@@ -87,6 +91,15 @@ def fake_corpus(offset_pictures: dict[str, int], clips: int = 8) -> tuple[dict, 
             pictures[key] = seen[:, None].repeat(14, 1)
             talker_of[key] = talker
     return features, pictures, talker_of
+
+
+def test_silent_pictures_are_a_fifth_of_a_second_from_every_phone() -> None:
+    """Phones from .4 to .8 s with a gap of .3 s between them: pictures whose middle lies before .2 or after 1 s."""
+    phones = ((0.0, 0.4, "SIL"), (0.4, 0.45, "B"), (0.45, 0.75, "SIL"), (0.75, 0.8, "AA"), (0.8, 3.0, "SIL"))
+    clip = Clip("grid/val/s1/one", "grid", Path("one.mkv"), "val", "grid/s1", phones=phones)
+    assert np.flatnonzero(silent_pictures(clip, 30)).tolist() == [*range(5), *range(25, 30)]
+    assert np.flatnonzero(silent_pictures(clip, 30, offset_s=0.04)).tolist() == [*range(6), *range(26, 30)]
+    assert not silent_pictures(Clip("grid/val/s1/two", "grid", Path("two.mkv"), "val", "grid/s1"), 30).any()
 
 
 def test_offsets_are_found() -> None:

@@ -19,13 +19,15 @@ from scipy.interpolate import CubicSpline
 from engines.errors import InputError
 from engines.face.landmarker import Landmarker, largest_face
 from engines.face.measure import canonical_face, mouth_measures, remove_pose, rest_measures
-from engines.spec import SPEC, SPEECH_CHANNELS
+from engines.spec import PHONES, SPEC, SPEECH_CHANNELS
 from engines.whole_file import write_atomically
 from train.data.corpora import Clip
 
 PICTURE_S = 0.04  # GRID's, and rendered people's
 OPEN = SPEECH_CHANNELS.index("jawOpen")
 SMOOTHING_PICTURES = 0.35  # deviation of the Gaussian: more makes quick lips late and small (docs/decisions.md)
+SILENCE = PHONES[0]
+SILENT_S = 0.2  # and more from every phone: nobody speaks
 AT_LEAST_0 = tuple(SPEECH_CHANNELS.index(name) for name in ("jawOpen", "mouthOpenSide"))
 
 
@@ -69,6 +71,19 @@ def clip_motion(
     motion = at_codes(smooth(picture_measures(landmarks), smoothing), codes, offset_s)
     motion[:, AT_LEAST_0] = np.maximum(motion[:, AT_LEAST_0], 0)
     return motion.astype(np.float32)
+
+
+def silent_pictures(clip: Clip, pictures: int, offset_s: float = 0.0) -> np.ndarray:
+    """Which pictures of a GRID clip show its talker silent, before and after the sentence: (pictures,) bool.
+
+    offset_s: how late the pictures are against the sound. None of them does where the corpus tells no phones.
+    """
+    middles = (np.arange(pictures) + 0.5) * PICTURE_S - offset_s
+    silent = np.full(pictures, bool(clip.phones))
+    for start, end, phone in clip.phones or ():
+        if phone != SILENCE:
+            silent &= (middles < start - SILENT_S) | (middles > end + SILENT_S)
+    return silent
 
 
 def landmarks_of(clip: Clip, landmarks_root: Path) -> np.ndarray | None:

@@ -29,10 +29,10 @@ from engines.portrait import Portrait, make_portrait
 from engines.shaper import Shaper
 from engines.spec import MOTION_CHANNELS, SPEC, SPEECH_CHANNELS
 from engines.whole_file import write_atomically
-from train.data.corpora import Clip, crema_d, sound_of, speech
-from train.data.motion_labels import fast_landmarker
+from train.data.corpora import Clip, crema_d, grid, sound_of, speech
+from train.data.motion_labels import fast_landmarker, silent_pictures
 from train.data.rendered_people import FIRST_SEED, rendered_photos, rendered_talkers
-from train.face.face_markdown import markdown
+from train.face.face_markdown import BY_SOUND, IN_SILENCE, markdown
 from train.face.face_score import (
     Driven,
     Truth,
@@ -75,6 +75,7 @@ STEADY_CODES = 75
 # What figures hang on: files and folders of engines/.
 DRAWING = ("generator.py", "portrait.py", "bounds.py", "face_points.py", "drawing", "face")
 HEARING = ("encoder.py", "shaper.py", "motion")
+PICTURES = 75  # of a GRID clip
 FILMED_CLIPS = 8  # of three seconds, that a person films of themselves
 
 
@@ -164,10 +165,12 @@ class Work:
         self.utterances = {talker.name: talker.utterance for talker in made}
         return [drive_rendered(talker) for talker in made]
 
-    def clip_of(self, talker: str, name: str) -> Driven | None:
+    def clip_of(self, talker: str, name: str, among: np.ndarray | None = None) -> Driven | None:
+        """A val clip; among (T,): pictures of which one may be the portrait."""
         return drive(
             self.data / "grid" / "val" / talker / f"{name}.mkv",
             self.landmarks / "grid" / "val" / talker / f"{name}.npy",
+            among,
         )
 
     def clip_names(self, talker: str) -> list[str]:
@@ -226,47 +229,52 @@ def by_sound(work: Work) -> dict:
 
 
 def ceiling(work: Work) -> dict:
-    """GRID val driven by motion that is partly heard, partly true: what sound lacks, and what it can't do."""
+    """GRID val driven by motion that is partly heard, partly true: what sound lacks, and what it can't do.
+
+    By talker and portrait: the clip's first shut mouth, and the first one while nobody speaks.
+    """
     kept, shaper = kept_motion(work.cache), Shaper(SPEC, 80, 7)
     found: dict[str, dict] = {}
     for people, talker in TALKERS.items():
         sounds = grid_sounds(work.data, talker)
-        rows: dict[str, list] = {}
         offset_s = talker_offsets(work.cache).get(f"grid/{talker}", 0.0)
         filmed = filmed_reach(work, talker, offset_s)
         own = None if filmed is None else Shaper(SPEC, 80, 7, reach=filmed)
         for name in work.clip_names(talker):
-            driven = work.clip_of(talker, name)
-            if driven is None:
-                continue
-            truth = Truth.read(driven, work.landmarker, 3)
-            steps = hear(work.encoder, sound_of(sounds[name].sound))
+            clip = sounds[name]
+            steps = hear(work.encoder, sound_of(clip.sound))
             motion = shaped_motion(steps, 80, shaper)
-            heard = driven_codes(driven, motion, offset_s)
-            labelled = None
-            if (course := kept.get(sounds[name].key)) is not None:
-                said = motion[: len(course)].copy()
-                said[:, : len(SPEECH_CHANNELS)] = course[: len(said)]
-                labelled = driven_codes(driven, said, offset_s)
-            ways = {"by sound": heard}
-            if own is not None:
-                moved = driven_codes(driven, shaped_motion(steps, 80, own), offset_s)
-                ways[f"by sound, own reach from {FILMED_CLIPS} other clips"] = moved
-            for row, codes in (ways | pieced_codes(driven, heard, labelled)).items():
-                scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)
-                rows.setdefault(row, []).append(scored)
+            silent = silent_pictures(clip, PICTURES, offset_s)
+            for portrait, among in (("", None), (IN_SILENCE, silent)):
+                driven = work.clip_of(talker, name, among)
+                if driven is None:
+                    continue
+                heard, labelled = driven_codes(driven, motion, offset_s), None
+                if (course := kept.get(clip.key)) is not None:
+                    said = motion[: len(course)].copy()
+                    said[:, : len(SPEECH_CHANNELS)] = course[: len(said)]
+                    labelled = driven_codes(driven, said, offset_s)
+                ways = {"true motion": driven.codes, BY_SOUND: heard}
+                if own is not None:
+                    moved = driven_codes(driven, shaped_motion(steps, 80, own), offset_s)
+                    ways[f"{BY_SOUND}, own reach from {FILMED_CLIPS} other clips"] = moved
+                truth, rows = Truth.read(driven, work.landmarker, 3), found.setdefault(people + portrait, {})
+                for row, codes in (ways | pieced_codes(driven, heard, labelled)).items():
+                    scored = score_drawn(driven, truth, codes, work.judged, work.landmarker, pixels=False)
+                    rows.setdefault(row, []).append(scored)
             work.say(f"pieced together, {people}: {name}")
-        found[people] = {row: summarise(clips) for row, clips in rows.items()}
-    return found
+    return {people: {row: summarise(clips) for row, clips in rows.items()} for people, rows in found.items()}
 
 
 def place(work: Work) -> dict:
-    """What is left of the lips' distance where their shape is known and their place is not, by talker."""
+    """What is left of the lips' distance where their shape is known and their place is not, by talker and portrait."""
+    silent = {f"{clip.speaker.split('/')[-1]}/{clip.sound.stem}": clip for clip in grid(work.data / "grid")}
     found: dict[str, dict] = {}
     for people, talker in TALKERS.items():
-        weights = place_by_shape(read_ways(work.landmarks / "grid" / "train", but=[talker]))
         files = [work.landmarks / "grid" / "val" / talker / f"{name}.npy" for name in work.clip_names(talker)]
-        found[people] = shares_left(ways_of(files), weights)
+        for portrait, clips in (("", None), (IN_SILENCE, silent)):
+            weights = place_by_shape(read_ways(work.landmarks / "grid" / "train", [talker], silent=clips))
+            found[people + portrait] = shares_left(ways_of(files, clips), weights)
     return found
 
 

@@ -141,18 +141,23 @@ def similarity(points: np.ndarray, target: np.ndarray, smoothing: float) -> np.n
     return np.stack([np.stack([real, -imaginary, x], -1), np.stack([imaginary, real, y], -1)], 1)
 
 
-def drive(clip: Path, landmarks_file: Path) -> Driven | None:
-    """Prepare one clip; None where a face is missing in some picture or no picture has a closed mouth."""
+def drive(clip: Path, landmarks_file: Path, among: np.ndarray | None = None) -> Driven | None:
+    """Prepare one clip; None where a face is missing in some picture or no picture has a closed mouth.
+
+    among (T,): pictures of which one may be the portrait; else each may.
+    """
     pictures, landmarks = read_clip(clip), np.load(landmarks_file).astype(np.float32)
     if len(pictures) != len(landmarks) or not np.isfinite(landmarks).all():
         return None
-    return drive_pictures(f"{clip.parent.name}/{clip.stem}", pictures, landmarks, 25.0)
+    return drive_pictures(f"{clip.parent.name}/{clip.stem}", pictures, landmarks, 25.0, among)
 
 
-def drive_pictures(name: str, pictures: np.ndarray, landmarks: np.ndarray, rate_hz: float) -> Driven | None:
+def drive_pictures(
+    name: str, pictures: np.ndarray, landmarks: np.ndarray, rate_hz: float, among: np.ndarray | None = None
+) -> Driven | None:
     """Prepare pictures (T, H, W, 3) of one person and their landmarks (T, 478, 3); None where no mouth is shut."""
     codes = true_codes(landmarks)
-    first = first_shut(codes)
+    first = first_shut(codes, among)
     if first is None:
         return None
     portrait = make_portrait(pictures[first], landmarks[first])
@@ -162,9 +167,13 @@ def drive_pictures(name: str, pictures: np.ndarray, landmarks: np.ndarray, rate_
     return Driven(name, portrait, codes, truth, moved, first, times)
 
 
-def first_shut(codes: np.ndarray) -> int | None:
-    """The first picture of true codes (T, 26) with a shut mouth and open eyes; None where there is none."""
-    shut = np.flatnonzero((codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15))
+def first_shut(codes: np.ndarray, among: np.ndarray | None = None) -> int | None:
+    """The first picture of true codes (T, 26) with a shut mouth and open eyes; None where there is none.
+
+    among (T,): pictures that are looked at; else all are.
+    """
+    found = (codes[:, 0] < 0.012) & (codes[:, BLINK : BLINK + 2].max(1) < 0.15)
+    shut = np.flatnonzero(found if among is None else found & among)
     return int(shut[0]) if len(shut) else None
 
 

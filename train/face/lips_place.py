@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from train.data.corpora import Clip
+from train.data.motion_labels import silent_pictures
 from train.face.face_score import LIPS, align, first_shut, true_codes
 
 RIDGE = 1e-4  # of a shape's squares, eye distances
@@ -23,14 +25,15 @@ AS_OTHERS = "true shape, in the place where training talkers have such a shape"
 MEAN_KNOWN = "the same, and this clip's mean place known"
 
 
-def lips_ways(landmarks: np.ndarray) -> np.ndarray | None:
+def lips_ways(landmarks: np.ndarray, among: np.ndarray | None = None) -> np.ndarray | None:
     """How far the lips are from the clip's first shut mouth, (T, 40, 2) eye distances, pose removed.
 
-    landmarks (T, 478, 3) px. None where no mouth is shut or a face is missing.
+    landmarks (T, 478, 3) px; among (T,): pictures whose mouth may be that one, else each may. None where no mouth is
+    shut or a face is missing.
     """
     if not np.isfinite(landmarks).all():
         return None
-    first = first_shut(true_codes(landmarks))
+    first = first_shut(true_codes(landmarks), among)
     if first is None:
         return None
     lips = align(landmarks)[:, list(LIPS), :2]
@@ -38,20 +41,31 @@ def lips_ways(landmarks: np.ndarray) -> np.ndarray | None:
     return ways
 
 
-def ways_of(files: Iterable[Path]) -> list[np.ndarray]:
-    """The ways of each clip of cached landmarks that has some."""
-    clips = (np.load(path, allow_pickle=False).astype(np.float32) for path in files)
-    return [ways for ways in map(lips_ways, clips) if ways is not None]
+def ways_of(files: Iterable[Path], silent: Mapping[str, Clip] | None = None) -> list[np.ndarray]:
+    """The ways of each clip of cached landmarks that has some; files: TALKER/CLIP.npy.
+
+    silent: clips by TALKER/CLIP; with it the first shut mouth is one of somebody silent.
+    """
+    found = []
+    for path in files:
+        landmarks = np.load(path, allow_pickle=False).astype(np.float32)
+        among = None
+        if silent is not None:
+            among = silent_pictures(silent[f"{path.parent.name}/{path.stem}"], len(landmarks))
+        found.append(lips_ways(landmarks, among))
+    return [ways for ways in found if ways is not None]
 
 
-def read_ways(folder: Path, but: Sequence[str] = (), least_clips: int = LEAST_CLIPS) -> dict[str, list[np.ndarray]]:
+def read_ways(
+    folder: Path, but: Sequence[str] = (), least_clips: int = LEAST_CLIPS, silent: Mapping[str, Clip] | None = None
+) -> dict[str, list[np.ndarray]]:
     """Talker -> the ways of each of their clips; folder: of cached landmarks, a folder a talker.
 
-    but: talkers who are left out, as are those with fewer clips.
+    but: talkers who are left out, as are those with fewer clips. silent: as `ways_of` takes it.
     """
     found: dict[str, list[np.ndarray]] = {}
     for talker in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in but):
-        ways = ways_of(sorted(talker.glob("*.npy")))
+        ways = ways_of(sorted(talker.glob("*.npy")), silent)
         if len(ways) >= least_clips:
             found[talker.name] = ways
     return found
