@@ -19,6 +19,10 @@ Landmarks = Annotated[
     Path | None, typer.Option("--landmarks", help="Folder of cached landmarks; CACHE/landmarks when not given.")
 ]
 Checkpoint = Annotated[Path, typer.Option("--checkpoint", help="A training run's .safetensors.")]
+Judged = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", help="A training run's .safetensors or an exported encoder.onnx; the shipped one's."),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML; the shipped one when not given.")]
 Calibration = Annotated[
     Path | None, typer.Option(help="Checkpoint of a run that left talkers out: it sets the motion's amplitude.")
@@ -193,7 +197,7 @@ def geometry(
 @app.command()
 def probe(
     data_root: DataRoot,
-    checkpoint: Checkpoint,
+    checkpoint: Judged = None,
     cache: Cache = Path("cache"),
     out: Path = Path("docs/reports/stage1"),
     other: Annotated[
@@ -201,21 +205,28 @@ def probe(
         typer.Option(help="NAME=CHECKPOINT to compare with, repeatable; the last report's if left out."),
     ] = None,
 ) -> None:
-    """The disentanglement report."""
+    """The disentanglement report.
+
+    An exported encoder has no decoder: its swaps are the last report's, if that was of as many steps.
+    """
     import torch
 
+    from engines.card import WEIGHTS
     from train.data.batches import load
     from train.speech.probe import probe as run
     from train.speech.probe import swaps
     from train.speech.probe_markdown import draw_swaps, read_report, write_report
 
     torch.set_num_threads(1)
-    before = read_report(out)
-    found = run(checkpoint, data_root, _prepared(cache), _pairs(other, "CHECKPOINT"))
+    before, judged = read_report(out), checkpoint or WEIGHTS / "encoder.onnx"
+    found = run(judged, data_root, _prepared(cache), _pairs(other, "CHECKPOINT"))
     if not other:  # short runs say the same beside every encoder
         found["others"] = before.get("others", {})
+    if "swap" in found:
+        draw_swaps(list(swaps(judged, load(data_root, cache, "val"), pairs=3)), out / "swaps.jpg")
+    elif "swap" in before and before["steps"] == found["steps"]:
+        found["swap"] = before["swap"]
     write_report(found, out)
-    draw_swaps(list(swaps(checkpoint, load(data_root, cache, "val"), pairs=3)), out / "swaps.jpg")
     typer.echo(out / "README.md")
 
 
@@ -282,9 +293,7 @@ def _pairs(given: list[str] | None, what: str) -> dict[str, Path]:
 @score_app.command("motion")
 def score_motion(
     data_root: DataRoot,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A training run's .safetensors or an exported encoder.onnx; the shipped one's.")
-    ] = None,
+    checkpoint: Judged = None,
     cache: Cache = Path("cache"),
     landmarks: Landmarks = None,
     calibration: Calibration = None,

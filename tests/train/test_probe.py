@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from engines.card import WEIGHTS
+from engines.encoder import Encoder as Engine
 from engines.errors import InputError
 from tests.train.test_train_vae import CONFIG, make_corpus
 from train import checkpoint
 from train.data.batches import Corpus
+from train.motion.heard import open_judged
 from train.speech import probe, probe_markdown
+from train.speech.begin import steps_of
 from train.speech.export import encoder_of
+from train.speech.streams import encode
 from train.speech.train_vae import Model
 
 
@@ -102,9 +107,39 @@ def test_report_is_whole(untaught: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "stage1" / "report.json").read_text())["steps"] == 0
     assert (tmp_path / "stage1" / "phones_against_snr.png").stat().st_size > 1000
     assert probe_markdown.read_report(tmp_path / "stage1")["others"]["cut short"]["steps"] == 0
+    del report["swap"]
+    probe_markdown.write_report(report, tmp_path / "of an engine")
+    assert "## Swap" in text
+    assert "## Swap" not in (tmp_path / "of an engine" / "README.md").read_text()
     (tmp_path / "stage1" / "report.json").write_text("{")
     with pytest.raises(InputError, match="remove it"):
         probe_markdown.read_report(tmp_path / "stage1")
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's exporter warns of its own parts
+def test_an_engine_is_heard_as_the_network_it_was_made_of(untaught: Path) -> None:
+    sounds = [probe.sound(item)[: 320 * 60 + 11 * k] for k, item in enumerate(corpus(3).items["tts"][:2])]
+    network, _ = encoder_of(untaught)
+    with open_judged(untaught) as engine:
+        played = encode(engine, sounds)
+    for said, expected in zip(played, encode(network, sounds), strict=True):
+        assert set(said) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_allclose(said[name], value, atol=2e-4, err_msg=name)
+
+
+def test_an_exported_encoder_is_judged_without_swaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no decoder; readers and phones are the engine's."""
+    heard = []
+    for name in ("factor_table", "phones_report", "silence_report"):
+        monkeypatch.setattr(probe, name, lambda encoder, *_: heard.append(encoder) or {})
+    monkeypatch.setattr(probe, "load", lambda _root, _cache, split: corpus(1 if split == "train" else 2))
+    monkeypatch.setattr(probe, "teacher_ceiling", lambda _cache, _train, _val: {})
+    shipped = WEIGHTS / "encoder.onnx"
+    found = probe.probe(shipped, tmp_path, tmp_path, {})
+    assert found["steps"] == steps_of(shipped) > 0
+    assert "swap" not in found
+    assert [type(encoder) for encoder in heard] == 3 * [Engine]
 
 
 def test_swaps_are_drawn(untaught: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +23,22 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from engines.card import card_path
+from engines.encoder import Encoder as Engine
+from engines.encoder import open_encoder
 from engines.spec import EMOTIONS, SPEC
 from train import checkpoint
 from train.config import build
 from train.data.augment import SNR_RANGE_DB, SNRS_DB, active_rms, cut, rms, with_noise
 from train.data.batches import Corpus, Item, load
 from train.data.shards import read_shards
+from train.speech.begin import exported_steps
 from train.speech.export import encoder_of
 from train.speech.streams import encode
 from train.speech.train_vae import Model, VaeConfig
 from train.speech.vae import FACTORS, Encoder, LogMel
 
+Judged = Encoder | Engine
 READ_FROM = ("content", *FACTORS)
 CLIPS = 220  # of each kind at most: enough for the second digit
 AT_MOST = 8000  # rows that a reader is taught on
@@ -65,7 +71,7 @@ def sound(item: Item) -> np.ndarray:
     return item.sound.astype(np.float32) / 32767
 
 
-def hear(encoder: Encoder, items: list[Item], sounds: list[np.ndarray] | None = None, **facts) -> list[Heard]:
+def hear(encoder: Judged, items: list[Item], sounds: list[np.ndarray] | None = None, **facts) -> list[Heard]:
     """Encode items, whose sounds may be given noisy; facts: lists of noise_class and snr_db."""
     sounds = [sound(item) for item in items] if sounds is None else sounds
     outs = encode(encoder, sounds)
@@ -172,7 +178,7 @@ def levels_tell(train: Corpus, val: Corpus) -> float:
     return float(trees.score(*made[1]))
 
 
-def phones_report(encoder: Encoder, val: Corpus) -> dict:
+def phones_report(encoder: Judged, val: Corpus) -> dict:
     """Phone accuracy and drift of content against SNR, on voices and noises that are strangers."""
     noises = real_noises(val)
     report: dict = {}
@@ -228,7 +234,7 @@ def codes_with(every: int, labels: Callable[[Heard], np.ndarray]) -> Rows:
 
 
 def factor_table(
-    encoder: Encoder, train: Corpus, val: Corpus, read_from: tuple[str, ...] = (*READ_FROM, "log-mel"), mlp: bool = True
+    encoder: Judged, train: Corpus, val: Corpus, read_from: tuple[str, ...] = (*READ_FROM, "log-mel"), mlp: bool = True
 ) -> dict:
     """What is read of each label from each factor."""
 
@@ -272,7 +278,7 @@ def late(heard: Heard, value: float) -> np.ndarray:
     return np.where(np.arange(len(heard.item.phones)) >= 25, value, -1)
 
 
-def noisy_speech(encoder: Encoder, train: Corpus, val: Corpus) -> Pair:
+def noisy_speech(encoder: Judged, train: Corpus, val: Corpus) -> Pair:
     found = []
     for corpus, counts, seed in ((train, (120, 80, 60), 4), (val, (60, 25, 40), 5)):
         speech = speech_to_mix(corpus, counts)
@@ -281,7 +287,7 @@ def noisy_speech(encoder: Encoder, train: Corpus, val: Corpus) -> Pair:
     return found[0], found[1]
 
 
-def loud_noises(encoder: Encoder, train: Corpus, val: Corpus) -> tuple[Pair, list[str]]:
+def loud_noises(encoder: Judged, train: Corpus, val: Corpus) -> tuple[Pair, list[str]]:
     """Speech under noises of the classes that both have, and those classes."""
     known = sorted({name for name, _ in real_noises(train)} & {name for name, _ in real_noises(val)})
     found = []
@@ -300,7 +306,7 @@ def snr_told(noisy: Pair, name: str) -> dict[str, float]:
     return {"chance": 0.0, "linear": float(model.score(*judged))}
 
 
-def enrolled(encoder: Encoder, val: Corpus) -> Pair:
+def enrolled(encoder: Judged, val: Corpus) -> Pair:
     """Strangers to the encoder, enrolled on half of their clips; one-clip speakers on half of the clip."""
     halves: tuple[list[Item], list[Item]] = ([], [])
     for name in ("tts", "grid", "emodb"):
@@ -309,7 +315,7 @@ def enrolled(encoder: Encoder, val: Corpus) -> Pair:
     return hear(encoder, halves[0]), hear(encoder, halves[1])
 
 
-def of_known_gender(encoder: Encoder, train: Corpus, val: Corpus) -> Pair:
+def of_known_gender(encoder: Judged, train: Corpus, val: Corpus) -> Pair:
     taught = [*some(train.items["tts"], 150, 9), *some(train.items["librispeech"], 150, 9), *train.items["emodb"][::3]]
     judged = [*val.items["tts"], *val.items["librispeech"], *val.items["emodb"][::2]]
     return hear(encoder, taught), hear(encoder, judged)
@@ -344,7 +350,7 @@ def teacher_ceiling(cache: Path, train: Corpus, val: Corpus) -> dict:
     return report
 
 
-def silence_report(encoder: Encoder, val: Corpus) -> dict[str, list[float]]:
+def silence_report(encoder: Judged, val: Corpus) -> dict[str, list[float]]:
     """Share of codes where SIL is likeliest when nobody speaks, at 0 ms and 80 ms."""
     draw = np.random.default_rng(11)
     count = 6 * SPEC.sample_rate_hz
@@ -427,23 +433,33 @@ def gaps(table: dict) -> dict[str, float]:
     return found
 
 
-def probe(checkpoint_path: Path, data_root: Path, cache: Path, others: dict[str, Path]) -> dict:
-    """The whole report; others: name -> checkpoint of encoders to compare with."""
-    encoder, facts = encoder_of(checkpoint_path)
+def probe(judged: Path, data_root: Path, cache: Path, others: dict[str, Path]) -> dict:
+    """The whole report; judged: a checkpoint, or an exported encoder.onnx, which has no decoder and so no `swap`.
+
+    others: name -> checkpoint of encoders to compare with.
+    """
     train, val = load(data_root, cache, "train"), load(data_root, cache, "val")
-    table = factor_table(encoder, train, val)
-    report = {
-        "steps": facts["steps"],
-        "phones": phones_report(encoder, val),
-        "factors": table,
-        "speaker from the true phones": words_tell(val),
-        "SNR from the levels of whole clips, R2": levels_tell(train, val),
-        "gaps": gaps(table),
-        "swap": swap_report(checkpoint_path, val),
-        "SIL when nobody speaks, 0 and 80 ms": silence_report(encoder, val),
-        "teacher": teacher_ceiling(cache, train, val),
-        "others": {},
-    }
+    with ExitStack() as stack:
+        encoder: Judged
+        if judged.suffix == ".onnx":
+            encoder, steps = stack.enter_context(open_encoder(card_path(judged))), exported_steps(judged)
+        else:
+            encoder, facts = encoder_of(judged)
+            steps = facts["steps"]
+        table = factor_table(encoder, train, val)
+        report: dict = {
+            "steps": steps,
+            "phones": phones_report(encoder, val),
+            "factors": table,
+            "speaker from the true phones": words_tell(val),
+            "SNR from the levels of whole clips, R2": levels_tell(train, val),
+            "gaps": gaps(table),
+            "SIL when nobody speaks, 0 and 80 ms": silence_report(encoder, val),
+            "teacher": teacher_ceiling(cache, train, val),
+            "others": {},
+        }
+    if judged.suffix != ".onnx":
+        report["swap"] = swap_report(judged, val)
     for name, path in others.items():
         other, about = encoder_of(path)
         report["others"][name] = {

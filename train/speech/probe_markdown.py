@@ -66,9 +66,10 @@ def write_report(report: dict, out: Path) -> None:
     )
     parts.append("How far the best factor is above the second best, as a share of what it is above chance:\n")
     parts.append(markdown_table(("label", "gap"), report["gaps"].items()))
-    parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")
-    parts.append(markdown_table(("decoded log-mel is", "share of pairs"), report["swap"].items()))
-    parts.append("![log-mels of three swaps](swaps.jpg)\n")
+    if "swap" in report:
+        parts.append("## Swap\n\nContent of A with the noise of B (another clip under a strange noise), decoded:\n")
+        parts.append(markdown_table(("decoded log-mel is", "share of pairs"), report["swap"].items()))
+        parts.append("![log-mels of three swaps](swaps.jpg)\n")
     parts.append("## Nobody speaks: share of codes where SIL is likeliest\n")
     silence = report["SIL when nobody speaks, 0 and 80 ms"]
     parts.append(markdown_table(("sound", "0 ms", "80 ms"), ([name, *row] for name, row in silence.items())))
