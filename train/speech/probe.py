@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +94,13 @@ def small_mlp() -> object:
     )
 
 
+def fit(model: Any, train: tuple[np.ndarray, np.ndarray]) -> Any:
+    """The model, taught; readers are cut off on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(*train)
+
+
 def read(
     train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], balanced: bool = False, mlp: bool = True
 ) -> dict[str, float]:
@@ -103,9 +111,7 @@ def read(
         chosen = np.random.default_rng(0).permutation(len(train[0]))[:AT_MOST]
         train = train[0][chosen], train[1][chosen]
     for name, model in {"linear": linear(), **({"mlp": small_mlp()} if mlp else {})}.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # readers are cut off on purpose
-            model.fit(*train)  # type: ignore[attr-defined]
+        fit(model, train)
         guess = model.predict(test[0])  # type: ignore[attr-defined]
         found[name] = float(balanced_accuracy_score(test[1], guess) if balanced else (guess == test[1]).mean())
     return found
@@ -342,9 +348,9 @@ def teacher_ceiling(cache: Path, train: Corpus, val: Corpus) -> dict:
             group[1].extend(item.phones[: len(features[key])][::8])
     stack = lambda name: (np.stack(sets[name][0]), np.array(sets[name][1]))  # noqa: E731
     for name in ("tts", "grid"):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=100)).fit(*stack(f"{name}/train"))
+        model = fit(make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=100)), stack(f"{name}/train"))
         report[f"phones, {name} val, clean"] = float(model.score(*stack(f"{name}/val")))
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=300)).fit(*stack("emodb/train"))
+    model = fit(make_pipeline(StandardScaler(), LogisticRegression(C=0.02, max_iter=300)), stack("emodb/train"))
     x, y = stack("emodb/val")
     report["emotion, unweighted recall"] = float(balanced_accuracy_score(y, model.predict(x)))
     return report
