@@ -18,7 +18,8 @@ from realtime.clock import NS, Clock, SystemClock
 from realtime.pictures.provenance import append_xmp_box
 
 FRAGMENT_US = 1_000_000
-MP4_OPTIONS = {"movflags": "hybrid_fragmented+use_metadata_tags", "frag_duration": str(FRAGMENT_US)}
+# delay_moov: written before anything else, the heads could not say what a codec puts before the sound.
+MP4_OPTIONS = {"movflags": "hybrid_fragmented+delay_moov+use_metadata_tags", "frag_duration": str(FRAGMENT_US)}
 SYNC_NS = 5 * NS
 CLUSTER = b"\x1f\x43\xb6\x75"  # Matroska's name of a second or so of pictures and sound
 HEADS_BYTES, LEAST_CLUSTER_BYTES = 65_536, 1_000

@@ -56,6 +56,29 @@ def test_pictures_and_sound_come_back(tmp_path: Path, suffix: str, rate: int, ch
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_pictures_and_sound_begin_at_nought(tmp_path: Path, suffix: str, keep: bool) -> None:
+    """What a sound codec puts before the sound is no part of it: no picture stands longer for it."""
+    path, rate = tmp_path / f"out{suffix}", 8_000
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate // 2) / rate)
+    sound = np.concatenate([np.zeros(rate // 2), tone]).astype(np.float32)
+    with VideoFile(path, rate, 1, keep=keep) as file:
+        file.open(120, 160, 25)
+        for i in range(25):
+            file.send(black(i))
+            file.hear(sound[i * 320 : (i + 1) * 320, None])
+    with av.open(str(path)) as container:
+        times = sorted(packet.pts * packet.time_base for packet in container.demux(video=0) if packet.pts is not None)
+    assert [round(time, 3) for time in map(float, times)] == [round(i / 25, 3) for i in range(25)]
+    with av.open(str(path)) as container:
+        for heard in container.decode(audio=0):
+            loud = np.flatnonzero(np.abs(heard.to_ndarray()[0]) > 0.05)
+            if len(loud):
+                break
+        assert heard.time + loud[0] / heard.sample_rate == pytest.approx(0.5, abs=0.005)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 def test_says_that_it_is_synthetic(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write(path)
