@@ -107,6 +107,8 @@ class VideoFile(Sink):
             pictures.options = {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
         pictures.codec_context.color_range = 1  # limited
         pictures.codec_context.colorspace = 1 if self._height >= 720 else 5  # BT.709, BT.601
+        # The photo's own colours. Untold, players take 480 and 576 lines for old television's: other greens and reds.
+        pictures.codec_context.color_primaries = pictures.codec_context.color_trc = 1  # BT.709
         self._colorspace = Colorspace.ITU709 if self._height >= 720 else Colorspace.ITU601
         self._pictures = pictures
         rate = self._rate_hz

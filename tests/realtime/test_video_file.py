@@ -56,6 +56,19 @@ def test_pictures_and_sound_come_back(tmp_path: Path, suffix: str, rate: int, ch
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize(("height", "matrix"), [(480, 5), (720, 1)])
+def test_its_colours_are_told(tmp_path: Path, suffix: str, height: int, matrix: int) -> None:
+    """All of them: a player that is told a part guesses the rest from the height."""
+    path = tmp_path / f"out{suffix}"
+    with VideoFile(path, 16_000, 1, preset="ultrafast") as file:
+        file.open(height, 160, 25)
+        file.send(Picture(0, np.zeros((height, 160, 3), np.uint8), 0, 0, 0))
+    with av.open(str(path)) as container:
+        told = container.streams.video[0].codec_context
+        assert (told.color_range, told.colorspace, told.color_primaries, told.color_trc) == (1, matrix, 1, 1)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("keep", [False, True])
 def test_pictures_and_sound_begin_at_nought(tmp_path: Path, suffix: str, keep: bool) -> None:
     """What a sound codec puts before the sound is no part of it: no picture stands longer for it."""
