@@ -26,7 +26,8 @@ from realtime.targets import checked_target, name_beside, readable, taken_notes,
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
-SOUND_RATES_HZ = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+# AAC puts 1,024 samples before the sound, which GStreamer plays in mkv: no slower ones, which would last 64 or 128 ms.
+SOUND_RATES_HZ = (44_100, 48_000)
 OPUS_RATE_HZ = 48_000
 CRF = "18"  # x264's: nobody sees the difference
 

@@ -91,6 +91,16 @@ def test_pictures_and_sound_begin_at_nought(tmp_path: Path, suffix: str, keep: b
         assert heard.time + loud[0] / heard.sample_rate == pytest.approx(0.5, abs=0.005)
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_what_aac_puts_before_the_sound_is_short(tmp_path: Path, rate: int) -> None:
+    """Players that do not heed it in mkv have the sound late by it."""
+    path = tmp_path / "out.mkv"
+    write(path, rate=rate, channels=1)
+    with av.open(str(path)) as container:
+        first = next(packet for packet in container.demux(audio=0) if packet.pts is not None)
+        assert -0.025 <= float(first.pts * first.time_base) <= 0
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 def test_says_that_it_is_synthetic(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
