@@ -124,8 +124,10 @@ def render_file(
         if error is not None:
             file.abandon()
             raise error
-        if not complete and out.exists():
-            file.path = free_name(out, "part")
+        if not complete:
+            file.cut_sound()
+            if out.exists():
+                file.path = free_name(out, "part")
         file.close()
         if progress is not None and complete:
             progress(1.0, 1.0)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from contextlib import suppress
 from errno import ENOSPC
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ class VideoFile(Sink):
         self._container: Any = None
         self._kept: KeptFile | None = None
         self._sound_samples = 0
+        self._early: deque[np.ndarray] = deque()  # sound that is ahead of its pictures
         self._newest = -1
         self._failed = False
         self._opening = False  # the file may be there already, its container not yet: an interrupt came between
@@ -142,13 +145,27 @@ class VideoFile(Sink):
         converted.pts, converted.time_base = raw.pts, raw.time_base
         self._write(self._container, self._pictures, converted)
         self.pictures += 1
+        self._hear_until(self._container, (picture.index + 1) * self._time_base)
 
     def hear(self, block: np.ndarray) -> None:
         with self._lock:
-            if self._container is not None and len(block):  # no codec takes a block of no samples
-                self._hear(block)
+            if self._container is None or not len(block):  # no codec takes a block of no samples
+                return
+            if self._keep:
+                self._hear(self._container, block)
+            else:
+                self._early.append(block)
 
-    def _hear(self, block: np.ndarray) -> None:
+    def cut_sound(self) -> None:
+        """Let the sound end with the newest picture: offline it is seconds ahead, and no more pictures come."""
+        with self._lock:
+            self._early.clear()
+
+    def _hear_until(self, container: Any, end_s: Fraction | float) -> None:
+        while self._early and self._sound_samples < end_s * self._rate_hz:
+            self._hear(container, self._early.popleft())
+
+    def _hear(self, container: Any, block: np.ndarray) -> None:
         if block.shape[1] > self._channels:
             block = block.mean(1, keepdims=True, dtype=np.float32)
         packed = np.ascontiguousarray(block.reshape(1, -1), np.float32)
@@ -160,7 +177,7 @@ class VideoFile(Sink):
         sound.time_base = Fraction(1, self._rate_hz)
         self._sound_samples += len(block)
         for ready in self._to_codec.resample(sound):
-            self._write(self._container, self._sound, ready)
+            self._write(container, self._sound, ready)
 
     def _write(self, container: Any, stream: Any, data: Any) -> None:
         try:
@@ -196,6 +213,7 @@ class VideoFile(Sink):
             self._close_and_remove(container)
             return
         try:
+            self._hear_until(container, inf)
             for ready in self._to_codec.resample(None) if self._sound_samples else ():
                 self._write(container, self._sound, ready)
             self._write(container, self._sound, None)

@@ -104,6 +104,8 @@ def test_interrupted_it_leaves_a_file_that_plays(tmp_path: Path, monkeypatch: py
     assert 0.4 < made.seconds < 60
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert 10 < sum(1 for _ in container.decode(video=0)) <= made.pictures
+        pictures_s, sound_s = (float(stream.duration * stream.time_base) for stream in container.streams)
+    assert abs(sound_s - pictures_s) <= 0.1  # no voice goes on over the last picture
 
 
 def test_interrupted_it_tells_that_the_file_cannot_be_kept(
