@@ -135,15 +135,17 @@ class VideoFile(Sink):
     def _send(self, picture: Picture) -> None:
         if picture.index <= self._newest:  # the stream went back to sound that was lost
             return
-        self._newest = picture.index
+        late, self._newest = self._newest < 0 < picture.index, picture.index
         raw = self._av.VideoFrame.from_ndarray(picture.pixels[: self._height, : self._width], format="rgb24")
         raw.pts = picture.index
         raw.time_base = self._time_base
         converted = self._reformatter.reformat(
             raw, format="yuv420p", dst_colorspace=self._colorspace, src_colorspace=self._colorspace
         )
-        converted.pts, converted.time_base = raw.pts, raw.time_base
-        self._write(self._container, self._pictures, converted)
+        # Sound that waited in a pipe is older than the first picture, which stands for the ones before it.
+        for pts in (0, picture.index) if late else (picture.index,):
+            converted.pts, converted.time_base = pts, raw.time_base
+            self._write(self._container, self._pictures, converted)
         self.pictures += 1
         self._hear_until(self._container, (picture.index + 1) * self._time_base)
 

@@ -140,6 +140,20 @@ def test_gaps_in_the_pictures_stay_gaps(tmp_path: Path) -> None:
         assert [round(picture.time * 25) for picture in container.decode(video=0)] == [0, 1, 10, 30]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_first_picture_that_comes_late_stands_from_the_beginning(tmp_path: Path, suffix: str) -> None:
+    """Sound that waited in a pipe while the program started has no pictures of its own."""
+    path = tmp_path / f"out{suffix}"
+    with VideoFile(path, 16_000, 1, preset="ultrafast", keep=True) as file:
+        file.open(120, 160, 25)
+        file.hear(np.zeros((16_000, 1), np.float32))
+        for i in range(20, 25):
+            file.send(black(i))
+    assert file.pictures == 5
+    with av.open(str(path)) as container:
+        assert [round(picture.time * 25) for picture in container.decode(video=0)] == [0, 20, 21, 22, 23, 24]
+
+
 def test_nothing_is_there_until_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     file = VideoFile(path, 16_000, 1)
