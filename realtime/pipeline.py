@@ -263,12 +263,14 @@ class ArrivalLag:
         self._young_ns = SETTLING_NS
         self._lags: deque[int] = deque(maxlen=50)
 
-    def add(self, lag_ns: int) -> None:
+    def add(self, lag_ns: int, periods: int = 1) -> None:
+        """A picture's lag; it stands for so many periods: more than one where fewer pictures are drawn."""
         self._lags.append(min(max(lag_ns, 0), MOST_LAG_NS))
         wanted_ns = sorted(self._lags)[max(0, len(self._lags) - FEW_LATE)]
-        self._young_ns -= self._period_ns
+        passed_ns = periods * self._period_ns
+        self._young_ns -= passed_ns
         falls = LAG_FALLS_AT_FIRST if self._young_ns > 0 else LAG_FALLS
-        self.lag_ns = max(wanted_ns, self.lag_ns - round(self._period_ns * falls))
+        self.lag_ns = max(wanted_ns, self.lag_ns - round(passed_ns * falls))
 
 
 @dataclass
@@ -546,7 +548,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         end = self.pacer.end_sample(index - 4)
         arrived_ns = self.ring.arrived_ns(end)
         if arrived_ns and not self.source.lost and index >= self._arrival_counts_from:
-            self.arrival.add(arrived_ns - self.ring.captured_ns(end))
+            self.arrival.add(arrived_ns - self.ring.captured_ns(end), self.controls.rate_divisor)
 
     def _draw(self, index: int) -> None:
         buffer = self.pool.take(0.0 if self.live else 60.0)

@@ -478,6 +478,26 @@ def test_the_wait_for_late_sound_grows_at_once_and_falls_as_the_sound_can_follow
     assert lag.lag_ns < 35_000_000
 
 
+@pytest.mark.parametrize("divisor", [1, 2, 4])
+def test_the_wait_for_late_sound_falls_as_fast_where_fewer_pictures_are_drawn(divisor: int) -> None:
+    """What an overload leaves behind is the delay of picture and cable: it goes as soon on a machine still busy."""
+    engines = FakeEncoder(), FakeShaper(), FakeGenerator()
+    silence = BlockSource(iter([np.zeros((16_000, 1), np.float32)]), 16_000, 1, paced=True)
+    pipeline = Pipeline(silence, *engines, FakePortrait(), [Album("album")], size=(32, 48))
+    pipeline.controls.rate_divisor = divisor
+    late_ns = 100_000_000
+    pipeline.ring.captured_ns = lambda end: 1  # type: ignore[method-assign]
+    pipeline.ring.arrived_ns = lambda end: 1 + late_ns  # type: ignore[method-assign]
+    for index in range(0, 400, divisor):
+        pipeline._watch_arrival(index)
+    assert pipeline.arrival.lag_ns == late_ns
+    late_ns = 0
+    for index in range(400, 400 + 20 * 25, divisor):
+        pipeline._watch_arrival(index)
+    seconds = 20 - 45 * divisor / 25  # of the last 50 pictures five are late until then
+    assert 100_000_000 - pipeline.arrival.lag_ns == pytest.approx(seconds * 1_500_000, rel=0.02)
+
+
 class Studio(FakeClock):
     """Time in which the voice hears, step by step, while the face waits; it stands still once."""
 
