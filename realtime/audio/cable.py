@@ -74,6 +74,13 @@ class Cable:
             self._modules.clear()
             self._make()
 
+    def hears_itself(self) -> bool:
+        """Whether a microphone of this program listens to a cable: then what was said last goes round for ever.
+
+        A sound server whose microphone is unplugged moves streams to what it has left, and takes the cable for one.
+        """
+        return any(name.startswith((SINK, SOURCE)) for name in _recorded())
+
     def _make(self) -> None:
         pid = os.getpid()
         properties = f"device.description={self.sink} {OWNER}={pid} {STARTED}={_started(pid)}"
@@ -122,6 +129,16 @@ def remove_leftovers() -> set[str]:
     return used
 
 
+def _recorded() -> set[str]:
+    """The names of the sources that streams of this program record."""
+    listed = [line.split("\t") for line in _pactl("list", "short", "sources").stdout.splitlines()]
+    names = {columns[0]: columns[1] for columns in listed if len(columns) > 1}
+    streams = _pactl("list", "source-outputs").stdout.split("Source Output #")
+    ours = f'application.process.id = "{os.getpid()}"'
+    numbers = (re.search(r"^\s*Source: (\d+)$", stream, re.MULTILINE) for stream in streams if ours in stream)
+    return {names.get(number.group(1), "") for number in numbers if number}
+
+
 def _lives(pid: int, started: str) -> bool:
     """The program that made a cable runs, whatever its command line says; an older version left no `started`."""
     now = _started(pid)
@@ -154,6 +171,7 @@ def _pactl(*arguments: str) -> subprocess.CompletedProcess[str]:
             text=True,
             timeout=5,
             check=False,
+            env={**os.environ, "LC_ALL": "C"},  # its lists are translated
             start_new_session=True,  # or a Ctrl-C in the terminal ends it, too: a module is left that nobody knows of
         )
     except subprocess.TimeoutExpired:

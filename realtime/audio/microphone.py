@@ -263,6 +263,7 @@ class Microphone(DeviceSource):
         self._stream: Any = None
         super().__init__(*_kind(device), clock)
         self.name = device["name"]
+        self.hears_cable: Callable[[], bool] = lambda: False  # whether what is open is this program's own output
         self._scanning: threading.Thread | None = None
 
     def _callback(self, block: np.ndarray, count: int, times: Any, status: Any) -> None:
@@ -281,6 +282,8 @@ class Microphone(DeviceSource):
                     latency="low",
                     callback=self._callback,
                 )
+                if self.hears_cable():  # before any of it is heard
+                    raise OSError("there is none but the cable itself")
                 self._stream.start()
             self.device_latency_ms = 1000 * float(self._stream.latency)
         except (sd.PortAudioError, ValueError, OSError) as error:
@@ -317,6 +320,14 @@ class Microphone(DeviceSource):
         self._use_kind(*_kind(device))
         self._open_device()
         self._give_time()
+
+    def look_after(self) -> None:
+        """Leave the cable, where the sound server has moved this stream there; the way back is as after a loss."""
+        if self._stream is None or self.lost or not self.hears_cable():
+            return
+        with STREAMS.lock:
+            if self._stream is not None:  # the end may have come
+                self.suspend()
 
     def _try_again(self) -> None:
         """Scan in a thread of its own: the zero hops must not wait for it."""

@@ -99,6 +99,9 @@ class Source(AbstractContextManager["Source"]):
     def warnings(self) -> list[str]:
         return []
 
+    def look_after(self) -> None:
+        """Called about once a second beside a cable, in a thread that nobody waits for."""
+
     def __enter__(self) -> Source:
         return self
 

@@ -17,7 +17,7 @@ import typer
 
 from engines.errors import ConfigError, OutputError, WrongTarget
 from engines.spec import SPEC
-from realtime.audio.microphone import STREAMS, hushed
+from realtime.audio.microphone import STREAMS, Microphone, hushed
 from realtime.cli import say
 from realtime.clock import NS, SystemClock, cpu_s
 from realtime.commands.live_session import LiveSession
@@ -385,6 +385,8 @@ def _speaker(sound: Source, audio_out: str | None, cable: Cable | None, delay_ns
     speaker = AudioOut(audio_out or "pulse", sound.rate_hz, delay_ns)
     if cable is not None:
         speaker.name, speaker.prepare = cable.source, cable.restore
+        if isinstance(sound, Microphone):
+            sound.hears_cable = cable.hears_itself
     sound.taps.append(speaker.tap)
     return speaker
 

@@ -221,7 +221,7 @@ class LiveSession:
         slept = now_ns - self.next_second_ns > NS
         self.next_second_ns = now_ns + NS if slept else self.next_second_ns + NS
         if self.audio_out is not None and (self._reviving is None or not self._reviving.is_alive()):
-            self._reviving = threading.Thread(target=self.audio_out.revive, name="revive", daemon=True)
+            self._reviving = threading.Thread(target=self._revive, args=(self.audio_out,), name="revive", daemon=True)
             self._reviving.start()
         busy_ns = sum(pipeline.meters.stages[name].sum_ns for name in ("generate", "compose"))
         late = pipeline.meters.late_pictures - pipeline.slept_pictures
@@ -230,6 +230,10 @@ class LiveSession:
         if message:
             self.tell(message)
         self.write_log()
+
+    def _revive(self, audio_out: AudioOut) -> None:
+        audio_out.revive()
+        self.pipeline.source.look_after()
 
     def write_log(self) -> None:
         """One line, where there is a log; one that cannot be written stops, is told now and raised at the end."""

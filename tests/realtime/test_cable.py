@@ -67,6 +67,30 @@ def test_a_program_that_nobody_has_waited_for_lives_no_more(other: subprocess.Po
     assert cable._started(other.pid) == ""
 
 
+@pytest.mark.parametrize(
+    ("pid", "source", "itself"),
+    [
+        (os.getpid(), "voxcam_microphone", True),
+        (os.getpid(), "voxcam_cable_2.monitor", True),
+        (os.getpid(), "headset", False),
+        (1, "voxcam_microphone", False),  # a call's
+    ],
+)
+def test_a_microphone_that_listens_to_the_cable_is_seen(
+    monkeypatch: pytest.MonkeyPatch, pid: int, source: str, itself: bool
+) -> None:
+    sources = f"0\talsa_input\tmodule\n17\t{source}\tmodule\n"
+    stream = 'Source Output #4\n\tClient: 17\n\tSource: {}\n\tProperties:\n\t\tapplication.process.id = "{}"\n\n'
+    streams = stream.format(0, os.getpid()) + stream.format(17, pid)
+
+    def pactl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        listed = {("list", "short", "sources"): sources, ("list", "source-outputs"): streams}[arguments]
+        return subprocess.CompletedProcess(arguments, 0, listed, "")
+
+    monkeypatch.setattr(cable, "_pactl", pactl)
+    assert cable.Cable().hears_itself() is itself
+
+
 def test_an_interrupt_in_the_terminal_does_not_reach_pactl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended between its work and its answer, it would leave a module that nobody knows of."""
     run, sessions = subprocess.run, []

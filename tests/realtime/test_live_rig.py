@@ -250,6 +250,46 @@ def test_the_cable_is_made_takes_all_sound_and_is_removed(
     assert taken / (seconds * last["audio_out"]["rate_hz"]) > 0.9
 
 
+def test_a_microphone_that_becomes_the_cable_is_left(sound_rig: SoundRig, env: dict[str, str], tmp_path: Path) -> None:
+    """As where the only microphone is unplugged: the call heard the last quarter of a second again and again."""
+    log = tmp_path / "log.jsonl"
+    options = ["--camera", "none", "--camera-size", "320x240", "--make-cable", "--json-log", str(log)]
+
+    def wait_until(lost: bool) -> None:
+        for _ in range(200):
+            entries = log.read_text().splitlines() if log.exists() else []
+            if entries and json.loads(entries[-1])["microphone_lost"] is lost:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"lost is never {lost}")
+
+    with program("tests.rigs.loud_voxcam", "live", "--portrait", "any", *options, env=env) as live:
+        wait_for_line(live, "live:")
+        wait_until(lost=False)
+        try:
+            sound_rig.ask("set-default-source", "voxcam_microphone")
+            wait_until(lost=True)
+        finally:
+            sound_rig.ask("set-default-source", "vox_feed.monitor")
+        wait_until(lost=False)
+    assert live.returncode == 0
+
+
+def test_a_cable_is_no_microphone_to_begin_with(sound_rig: SoundRig, env: dict[str, str]) -> None:
+    options = ["--camera", "none", "--camera-size", "320x240", "--make-cable"]
+    live = ["tests.rigs.loud_voxcam", "live", "--portrait", "any", *options]
+    with program(*live, env=env) as first:
+        wait_for_line(first, "live:")
+        try:
+            sound_rig.ask("set-default-source", "voxcam_microphone")
+            with program(*live, env=env) as second:
+                told = second.communicate(timeout=60)[1]
+        finally:
+            sound_rig.ask("set-default-source", "vox_feed.monitor")
+    assert second.returncode == 1
+    assert "there is none but the cable itself" in told
+
+
 def test_what_a_killed_program_left_is_removed_by_the_next(sound_rig: SoundRig, env: dict[str, str]) -> None:
     options = ["--camera", "none", "--camera-size", "320x240", "--make-cable"]
     live = ["tests.rigs.loud_voxcam", "live", "--portrait", "any", *options]
