@@ -80,6 +80,7 @@ class LiveSession:
         self._was_lost = False
         self._writing: list[threading.Thread] = []  # of snapshots
         self._naming = threading.Lock()  # each has its own name
+        self._reloading, self._reload_waits = threading.Lock(), threading.Lock()
         self._reviving: threading.Thread | None = None
         pipeline.warn = self.tell
         if getattr(engines.generator, "session", None) is not None:
@@ -146,10 +147,17 @@ class LiveSession:
             face.badge = None if face.badge is not None else self.badge
             self.state["badge"] = face.badge is not None
         elif key == "r":
-            threading.Thread(target=self.reload, name="reload", daemon=True).start()
+            if self._reload_waits.acquire(blocking=False):  # else the one that waits reads what there is by then
+                threading.Thread(target=self._reload_in_turn, name="reload", daemon=True).start()
         elif key == "s":
             controls.snapshot.append(self._snapshot)
         return key != "q"
+
+    def _reload_in_turn(self) -> None:
+        """One at a time: a key that is held comes 30 times a second, and a large photo takes seconds and 200 MB."""
+        with self._reloading:
+            self._reload_waits.release()
+            self.reload()
 
     def reload(self) -> None:
         """Read the photo again; the new face fades in."""

@@ -164,6 +164,33 @@ def test_a_portrait_that_is_read_again_is_ready_before_it_is_shown(
     assert ready == [True]
 
 
+def test_a_key_that_is_held_reads_the_photo_once_more_not_thirty_times(
+    session: LiveSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that follows is for a photo that was saved while the first was being read."""
+    begun, may_end, ended = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
+    readings = []
+
+    def reload() -> None:
+        readings.append(None)
+        begun.release()
+        may_end.wait(20)
+        ended.release()
+
+    monkeypatch.setattr(session, "reload", reload)
+    session.key("r")
+    assert begun.acquire(timeout=20)
+    for _ in range(30):
+        session.key("r")
+    assert len(readings) == 1
+    may_end.set()
+    for _ in range(2):
+        assert ended.acquire(timeout=20)
+    session.key("r")
+    assert ended.acquire(timeout=20)
+    assert len(readings) == 3
+
+
 def test_a_portrait_that_will_not_do_leaves_the_old_one(session: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
     before = session.pipeline.face.portrait
     monkeypatch.setattr("realtime.faces.load_portrait", lambda *_, **__: SimpleNamespace(portrait=FakePortrait(64, 64)))
