@@ -236,7 +236,7 @@ def test_sound_that_is_shorter_than_its_pictures_is_whole(tmp_path: Path, suffix
         file.send(Picture(index, np.zeros((48, 64, 3), np.uint8), 0, 0, 0))
     file.close()
     samples, sound = read_all(path)
-    assert len(samples) / 16_000 == pytest.approx(1.2, abs=0.1)
+    assert len(samples) / sound.rate_hz == pytest.approx(1.2, abs=0.1)
     assert sound.warnings() == []
 
 
