@@ -187,7 +187,7 @@ class VideoFile(Sink):
                 container.mux(packet)
         except (self._av.FFmpegError, OSError) as error:
             self._failed = True
-            fix = "free some space and try again" if getattr(error, "errno", None) == ENOSPC else "name another folder"
+            fix = _what_helps(error)
             what = f"ends after at most {self.pictures} pictures" if self._plays() else "cannot be written"
             raise OutputError(f"{self.path} {what} ({error.strerror or error})", fix) from error
 
@@ -236,7 +236,7 @@ class VideoFile(Sink):
         except (self._av.FFmpegError, OSError) as error:
             self._leave()
             reason = error.strerror or error
-            raise OutputError(f"{self.path} cannot be finished ({reason})", "free some space and try again") from error
+            raise OutputError(f"{self.path} cannot be finished ({reason})", _what_helps(error)) from error
         except OutputError as error:  # it was not signed
             self._leave()
             if self._keep:
@@ -273,3 +273,8 @@ class VideoFile(Sink):
         """Close without leaving a file."""
         self._failed, self._keep = True, False
         self.close()
+
+
+def _what_helps(error: Exception) -> str:
+    """Against a write that failed: its folder may be full, gone or refused."""
+    return "free some space and try again" if getattr(error, "errno", None) == ENOSPC else "name another folder"

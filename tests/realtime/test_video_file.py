@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -603,3 +605,17 @@ def test_colours_of_large_pictures_are_bt709(tmp_path: Path) -> None:
     assert int(picture.colorspace) == 1
     luma = picture.to_ndarray()[:720].mean()
     assert luma == pytest.approx(16 + 219 * (0.2126 * 200 + 0.7152 * 60 + 0.0722 * 30) / 255, abs=2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder of an open file")
+def test_a_folder_that_has_gone_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    file = VideoFile(folder / "out.mp4", 16_000, 1, preset="ultrafast", keep=True)
+    file.open(120, 160, 25)
+    for i in range(5):
+        file.send(black(i))
+    shutil.rmtree(folder)
+    with pytest.raises(OutputError, match=r"out\.mp4 cannot be finished \(No such file") as told:
+        file.close()
+    assert told.value.fix == "name another folder"
