@@ -75,7 +75,6 @@ STEADY_CODES = 75
 # What figures hang on: files and folders of engines/.
 DRAWING = ("generator.py", "portrait.py", "bounds.py", "face_points.py", "drawing", "face")
 HEARING = ("encoder.py", "shaper.py", "motion")
-PICTURES = 75  # of a GRID clip
 FILMED_CLIPS = 8  # of three seconds, that a person films of themselves
 
 
@@ -165,13 +164,17 @@ class Work:
         self.utterances = {talker.name: talker.utterance for talker in made}
         return [drive_rendered(talker) for talker in made]
 
-    def clip_of(self, talker: str, name: str, among: np.ndarray | None = None) -> Driven | None:
-        """A val clip; among (T,): pictures of which one may be the portrait."""
-        return drive(
-            self.data / "grid" / "val" / talker / f"{name}.mkv",
-            self.landmarks / "grid" / "val" / talker / f"{name}.npy",
-            among,
-        )
+    def clip_of(self, talker: str, name: str, silent: Clip | None = None, offset_s: float = 0.0) -> Driven | None:
+        """A val clip. silent: its phones, with which its portrait is a picture while nobody speaks.
+
+        offset_s: how late its pictures are against its sound.
+        """
+        video = self.data / "grid" / "val" / talker / f"{name}.mkv"
+        landmarks = self.landmarks / "grid" / "val" / talker / f"{name}.npy"
+        if silent is None:
+            return drive(video, landmarks)
+        pictures = len(np.load(landmarks, mmap_mode="r", allow_pickle=False))
+        return drive(video, landmarks, silent_pictures(silent, pictures, offset_s))
 
     def clip_names(self, talker: str) -> list[str]:
         """The first `clips` val clips of a talker, by name."""
@@ -244,9 +247,8 @@ def ceiling(work: Work) -> dict:
             clip = sounds[name]
             steps = hear(work.encoder, sound_of(clip.sound))
             motion = shaped_motion(steps, 80, shaper)
-            silent = silent_pictures(clip, PICTURES, offset_s)
-            for portrait, among in (("", None), (IN_SILENCE, silent)):
-                driven = work.clip_of(talker, name, among)
+            for portrait, silent in (("", None), (IN_SILENCE, clip)):
+                driven = work.clip_of(talker, name, silent, offset_s)
                 if driven is None:
                     continue
                 heard, labelled = driven_codes(driven, motion, offset_s), None
