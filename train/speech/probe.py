@@ -33,7 +33,7 @@ from train.config import build
 from train.data.augment import SNR_RANGE_DB, SNRS_DB, active_rms, cut, rms, with_noise
 from train.data.batches import Corpus, Item, load
 from train.data.shards import read_shards
-from train.speech.begin import exported_steps
+from train.speech.begin import steps_of
 from train.speech.export import encoder_of
 from train.speech.streams import encode
 from train.speech.train_vae import Model, VaeConfig
@@ -444,14 +444,10 @@ def probe(judged: Path, data_root: Path, cache: Path, others: dict[str, Path]) -
 
     others: name -> checkpoint of encoders to compare with.
     """
+    exported, steps = judged.suffix == ".onnx", steps_of(judged)
     train, val = load(data_root, cache, "train"), load(data_root, cache, "val")
     with ExitStack() as stack:
-        encoder: Judged
-        if judged.suffix == ".onnx":
-            encoder, steps = stack.enter_context(open_encoder(card_path(judged))), exported_steps(judged)
-        else:
-            encoder, facts = encoder_of(judged)
-            steps = facts["steps"]
+        encoder: Judged = stack.enter_context(open_encoder(card_path(judged))) if exported else encoder_of(judged)[0]
         table = factor_table(encoder, train, val)
         report: dict = {
             "steps": steps,
@@ -464,7 +460,7 @@ def probe(judged: Path, data_root: Path, cache: Path, others: dict[str, Path]) -
             "teacher": teacher_ceiling(cache, train, val),
             "others": {},
         }
-    if judged.suffix != ".onnx":
+    if not exported:
         report["swap"] = swap_report(judged, val)
     for name, path in others.items():
         other, about = encoder_of(path)

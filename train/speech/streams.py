@@ -58,8 +58,9 @@ def played(engine: Engine, sound: np.ndarray) -> dict[str, np.ndarray]:
     for name in ROW_OUTPUTS:
         rows = [[getattr(step, name)[row] for step in steps[late : late + codes]] for row, late in enumerate(DELAYS)]
         found[name] = np.stack([np.stack(row) for row in rows], 1)
-    for name, said in {**{name: name for name in (*FACTORS, "emotion_logits")}, "snr_db": "snr"}.items():
-        found[name] = np.stack([getattr(step, said) for step in steps[:codes]])
+    for name in (*FACTORS, "emotion_logits"):
+        found[name] = np.stack([getattr(step, name) for step in steps[:codes]])
+    found["snr_db"] = np.stack([step.snr for step in steps[:codes]])
     before = np.zeros(SPEC.window_samples - SPEC.hop_samples, np.float32)
     mel = LogMel()(torch.from_numpy(np.concatenate([before, padded[:codes].ravel()]))[None])[0]
     found["mel"] = mel.unflatten(0, (-1, SPEC.chunk_hops)).numpy()
